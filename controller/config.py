@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller's configuration: one YAML file, checked as a whole.
+
+Models are frozen and reject unknown keys and wrong types. `load_config` reports every problem at once, each on
+one line ``FILE: key.path[0].name: what is wrong; what would be right``; a YAML syntax error as
+``FILE:LINE:COLUMN: …``. Relative paths count from the YAML file's folder. Durations are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from controller.config_errors import ConfigError, Problem, describe, read_yaml
+
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_MAX_PORT = 509  # 510 is the controller's port, 511 means "drop" (bit<9>)
+
+T = TypeVar("T", IPv4Address, IPv4Interface, IPv4Network)
+
+
+def _ip(kind: type[T], example: str) -> BeforeValidator:
+    def convert(value: object) -> T:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not text; give an IPv4 value such as {example}")
+        try:
+            return kind(value)
+        except ValueError as err:
+            raise ValueError(f"{err}; give an IPv4 value such as {example}") from None
+
+    return BeforeValidator(convert)
+
+
+def _mac(value: str) -> str:
+    if not _MAC.fullmatch(value):
+        raise ValueError(f"{value!r} is not a MAC address; give six hex pairs such as 02:00:00:00:00:01")
+    if int(value[:2], 16) & 1:
+        raise ValueError(f"{value!r} is a group address; give a unicast MAC (first byte even)")
+    return value.lower()
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, '-', '_' and '.'")
+    return value
+
+
+def _path(value: object, info: ValidationInfo) -> object:
+    """Text becomes a path, relative to the YAML file's folder (validation context `base`) if there is one."""
+    if not isinstance(value, str | Path):
+        return value
+    base = info.context.get("base") if info.context else None
+    return base / value if base is not None else Path(value)
+
+
+def _endpoint(value: str, info: ValidationInfo) -> str:
+    """`unix:PATH` (made absolute) or `HOST:PORT`."""
+    if value.startswith("unix:"):
+        path = value.removeprefix("unix:")
+        if not path:
+            raise ValueError("'unix:' names no file; give unix:PATH")
+        base = info.context.get("base") if info.context else None
+        return f"unix:{base / path}" if base is not None else value
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"{value!r} is not an address; give unix:PATH or HOST:PORT")
+    return value
+
+
+Address = Annotated[IPv4Address, _ip(IPv4Address, "203.0.113.10")]
+Interface = Annotated[IPv4Interface, _ip(IPv4Interface, "198.18.1.1/24")]
+Prefix = Annotated[IPv4Network, _ip(IPv4Network, "203.0.113.0/24")]
+Mac = Annotated[str, AfterValidator(_mac)]
+Name = Annotated[str, AfterValidator(_name)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+SwitchPort = Annotated[int, Field(ge=1, le=_MAX_PORT)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Model(BaseModel):
+    """Base of all configuration models: strict types, no unknown keys, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ApiConfig(Model):
+    """The local HTTP endpoint: /metrics, /api/status, /api/sessions."""
+
+    listen: Endpoint = Field(default="127.0.0.1:8080", description="unix:PATH or HOST:PORT")
+
+
+class ProgramConfig(Model):
+    """The P4 program: a source that is compiled for the target, or a prebuilt pair of files."""
+
+    p4: FilePath | None = Field(default=None, description="path of a P4 source file")
+    target: Literal["softswitch", "bmv2"] = Field(default="softswitch", description="softswitch or bmv2")
+    p4info: FilePath | None = Field(
+        default=None, description="path of a P4Info text file (with device_config)"
+    )
+    device_config: FilePath | None = Field(
+        default=None, description="path of the target's program file (with p4info)"
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> ProgramConfig:
+        prebuilt = self.p4info is not None and self.device_config is not None
+        half = (self.p4info is None) != (self.device_config is None)
+        if half or prebuilt == (self.p4 is not None):
+            raise ValueError("give either p4 (a source) or both p4info and device_config (prebuilt)")
+        return self
+
+
+class PortConfig(Model):
+    """A switch port. The prefixes of its addresses are connected: each has a `direct` route unless `routes`
+    names the same prefix. ARP requests for the addresses are answered with `mac`."""
+
+    port: SwitchPort = Field(description=f"a port number, 1 to {_MAX_PORT}")
+    mac: Mac = Field(description="MAC address of the port, such as 02:00:00:00:00:01")
+    addresses: list[Interface] = Field(default=[], description="a list of addresses with prefix lengths")
+
+
+class RouteConfig(Model):
+    prefix: Prefix = Field(description="a destination prefix such as 203.0.113.0/24")
+    port: SwitchPort = Field(description="a port of this switch")
+    via: Address | None = Field(
+        default=None, description="the next hop's address; absent = directly connected"
+    )
+
+
+class NeighbourConfig(Model):
+    address: Address = Field(description="an IPv4 address")
+    mac: Mac = Field(description="the neighbour's MAC address")
+
+
+class SwitchConfig(Model):
+    """One switch (PoP): where its P4Runtime server is, and what it routes."""
+
+    name: Name = Field(description="a name, unique among the switches")
+    address: Endpoint = Field(description="P4Runtime server: unix:PATH or HOST:PORT")
+    device_id: int = Field(default=1, ge=0, le=2**64 - 1, description="P4Runtime device id, a whole number")
+    ports: list[PortConfig] = Field(min_length=1, description="a list of ports")
+    routes: list[RouteConfig] = Field(default=[], description="a list of routes")
+    neighbours: list[NeighbourConfig] = Field(default=[], description="a list of neighbours")
+
+    def connected_routes(self) -> list[RouteConfig]:
+        """`routes` plus a direct route for each port's prefix that no explicit route names."""
+        named = {route.prefix for route in self.routes}
+        extra: dict[IPv4Network, RouteConfig] = {}
+        for port in self.ports:
+            for address in port.addresses:
+                net = address.network
+                if net.prefixlen < 32 and net not in named:
+                    extra.setdefault(net, RouteConfig(prefix=net, port=port.port))
+        return [*self.routes, *extra.values()]
+
+
+def _default_window(data: dict[str, Any]) -> int:
+    return min(4 * int(data["mss"]), 0xFFFF)
+
+
+class ServiceConfig(Model):
+    """A protected TCP service and what its server supports: clients are told before the server is asked."""
+
+    name: Name = Field(description="a name, unique among the services")
+    address: Address = Field(description="the server's IPv4 address")
+    port: int = Field(ge=1, le=65535, description="the server's TCP port, 1 to 65535")
+    mss: int = Field(default=1460, ge=88, le=65535, description="MSS told to clients, 88 to 65535")
+    window_scale: int | None = Field(default=7, ge=0, le=14, description="0 to 14, or null for none")
+    sack: bool = Field(default=True, description="true or false")
+    timestamps: bool = Field(default=True, description="true or false")
+    window: int = Field(
+        default_factory=_default_window,
+        ge=0,
+        le=65535,
+        description="window told to clients before the server is asked, bytes, 0 to 65535 (default 4 MSS)",
+    )
+    unknown: Literal["drop", "reset"] = Field(default="drop", description="drop or reset")
+    syn_rate: int | None = Field(default=None, ge=1, description="SYN answers per second; absent = unmetered")
+    punt_rate: int | None = Field(
+        default=None, ge=1, description="punts per second of each kind; absent = unmetered"
+    )
+
+
+class TimersConfig(Model):
+    epoch: Seconds = Field(
+        default=60, description="life of a cookie key, seconds (a cookie lives one to two of them)"
+    )
+    idle: Seconds = Field(default=300, description="idle time of an open session, seconds")
+    linger: Seconds = Field(default=60, description="idle time of a closing session, seconds")
+    syn_retry: list[Seconds] = Field(
+        default=[1, 2, 4], min_length=1, max_length=10, description="waits before each repeated SYN, seconds"
+    )
+    barrier: Seconds = Field(
+        default=5, description="time in which every live switch must confirm a session, seconds"
+    )
+    early_return: Seconds = Field(
+        default=0.2, description="how long a server's packet waits for its session, seconds"
+    )
+    reconnect_min: Seconds = Field(default=0.25, description="first wait before a reconnection, seconds")
+    reconnect_max: Seconds = Field(default=5, description="longest wait before a reconnection, seconds")
+
+
+class LimitsConfig(Model):
+    """Bounds of the exception path."""
+
+    flows: int = Field(default=20_000, ge=1, description="pending handshakes in total")
+    flows_per_source: int = Field(default=256, ge=1, description="pending handshakes per client address")
+    packets_per_flow: int = Field(default=16, ge=1, description="packets held per pending handshake")
+    bytes_per_flow: int = Field(default=65_536, ge=1514, description="bytes held per pending handshake")
+    bytes_total: int = Field(default=64 * 2**20, ge=1514, description="bytes held in total")
+    sessions: int = Field(default=1_000_000, ge=1, description="sessions in total")
+
+
+class ControllerConfig(Model):
+    name: Name = Field(default="syncline", description="a name for this controller")
+    api: ApiConfig = Field(default_factory=lambda: ApiConfig(), description="the HTTP endpoint")
+    program: ProgramConfig = Field(description="the P4 program")
+    switches: list[SwitchConfig] = Field(min_length=1, description="a list of switches")
+    services: list[ServiceConfig] = Field(default=[], max_length=1024, description="a list of services")
+    timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
+    limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+
+
+def check(config: ControllerConfig) -> list[Problem]:
+    """What no model can see on its own: duplicates, ports that do not exist, missing files, timers' order."""
+    problems: list[Problem] = []
+    for key in ("p4", "p4info", "device_config"):
+        path = getattr(config.program, key)
+        if path is not None and not path.is_file():
+            problems.append(
+                Problem(f"program.{key}", f"there is no file {path}; give the path of a readable file")
+            )
+    _unique(problems, "switches", [(s.name, "name") for s in config.switches])
+    _unique(problems, "switches", [((s.address, s.device_id), "address") for s in config.switches])
+    _unique(problems, "services", [(s.name, "name") for s in config.services])
+    _unique(problems, "services", [((str(s.address), s.port), "address") for s in config.services])
+    for index, switch in enumerate(config.switches):
+        _check_switch(problems, f"switches[{index}]", switch)
+    if config.timers.reconnect_max < config.timers.reconnect_min:
+        problems.append(Problem("timers.reconnect_max", "smaller than reconnect_min; give at least that"))
+    return problems
+
+
+def _check_switch(problems: list[Problem], where: str, switch: SwitchConfig) -> None:
+    _unique(problems, f"{where}.ports", [(p.port, "port") for p in switch.ports])
+    _unique(problems, f"{where}.routes", [(str(r.prefix), "prefix") for r in switch.routes])
+    _unique(problems, f"{where}.neighbours", [(str(n.address), "address") for n in switch.neighbours])
+    ports = {p.port for p in switch.ports}
+    listed = ", ".join(str(p) for p in sorted(ports))
+    for index, route in enumerate(switch.routes):
+        if route.port not in ports:
+            text = f"port {route.port} is not a port of switch {switch.name}; its ports are {listed}"
+            problems.append(Problem(f"{where}.routes[{index}].port", text))
+
+
+def _unique(problems: list[Problem], where: str, values: list[tuple[Any, str]]) -> None:
+    first: dict[Any, int] = {}
+    for index, (value, key) in enumerate(values):
+        if value in first:
+            text = f"the same as {where}[{first[value]}]; each must be different"
+            problems.append(Problem(f"{where}[{index}].{key}", text))
+        first.setdefault(value, index)
+
+
+def load_config(path: str | Path) -> ControllerConfig:
+    """Read and check a controller's YAML file.
+
+    Raises:
+        ConfigError: one line per problem, all problems at once.
+    """
+    path = Path(path)
+    data = read_yaml(path)
+    try:
+        config = ControllerConfig.model_validate(data, context={"base": path.resolve().parent})
+    except ValidationError as err:
+        raise ConfigError(path, describe(err, ControllerConfig)) from None
+    problems = check(config)
+    if problems:
+        raise ConfigError(path, problems)
+    return config
