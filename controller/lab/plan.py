@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a topology becomes on a machine: namespaces, interfaces, MACs, addresses, routes. Pure computation.
+
+A plan is made from a validated topology and a lab's name; nothing here touches the machine. Two runs of the
+same topology give the same plan, MACs included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from controller.config import NeighbourConfig, PortConfig, RouteConfig, ServiceConfig, SwitchConfig
+from controller.lab.model import Topology
+from controller.lab.names import End, switch_interface
+
+HOST_SYSCTLS = {
+    # Packets of one connection arrive by another interface than the one they would leave by.
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+    # Ask for a next hop with the address of the asking interface, not with one from the loopback.
+    "net.ipv4.conf.all.arp_announce": "2",
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.default.send_redirects": "0",
+}
+ALL_SYSCTLS = {
+    # No router solicitations, no duplicate address detection: the wire carries what the topology says.
+    "net.ipv6.conf.all.disable_ipv6": "1",
+    "net.ipv6.conf.default.disable_ipv6": "1",
+}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One end of a link: a veth interface inside its node's namespace."""
+
+    node: str
+    name: str
+    port: int | None
+    """The port number on a switch; None on a host."""
+    mac: str
+    addresses: tuple[IPv4Interface, ...]
+    """On a host set on the interface; on a switch the addresses that the P4 program answers ARP for."""
+    mtu: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cable: two interfaces, in the order of the topology file."""
+
+    ends: tuple[Interface, Interface]
+
+
+@dataclass(frozen=True)
+class HostRoute:
+    """A route of a host's kernel. `destination` 0.0.0.0/0 is the default route."""
+
+    destination: IPv4Network
+    via: IPv4Address
+    interface: str
+    source: IPv4Address | None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A host or a switch: one namespace."""
+
+    name: str
+    netns: str
+    is_switch: bool
+    interfaces: tuple[Interface, ...]
+    loopback: tuple[IPv4Interface, ...]
+    routes: tuple[HostRoute, ...]
+    """Empty on a switch: its routes are table entries, written by the controller."""
+    sysctls: Mapping[str, str]
+
+    @property
+    def addresses(self) -> list[str]:
+        """All addresses without prefix lengths, those of the loopback first."""
+        own = [*self.loopback, *(a for i in self.interfaces for a in i.addresses)]
+        return [str(address.ip) for address in own]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that `lab up` makes, in the order in which it is made."""
+
+    name: str
+    topology: Topology
+    nodes: Mapping[str, Node]
+    links: tuple[Link, ...]
+
+    @property
+    def hosts(self) -> dict[str, Node]:
+        return {name: node for name, node in self.nodes.items() if not node.is_switch}
+
+    @property
+    def switches(self) -> dict[str, Node]:
+        return {name: node for name, node in self.nodes.items() if node.is_switch}
+
+    @property
+    def namespaces(self) -> list[str]:
+        return [node.netns for node in self.nodes.values()]
+
+    def device_id(self, switch: str) -> int:
+        """The P4Runtime device id: the topology's, else the switch's position in the file counted from 1."""
+        given = self.topology.switches[switch].device_id
+        return given if given is not None else list(self.topology.switches).index(switch) + 1
+
+
+def make_plan(topology: Topology, name: str | None = None) -> Plan:
+    """The plan of a topology; `name` is the prefix of its namespaces (default: the topology's name)."""
+    prefix = name or topology.name
+    links = tuple(_link(topology, index) for index in range(len(topology.links)))
+    nodes = {node: _node(topology, node, prefix, links) for node in [*topology.hosts, *topology.switches]}
+    return Plan(prefix, topology, nodes, links)
+
+
+def switch_configs(plan: Plan, addresses: Mapping[str, str]) -> list[SwitchConfig]:
+    """The switches as the controller knows them; `addresses`: the P4Runtime address of each switch."""
+    return [_switch_config(plan, switch, addresses[switch]) for switch in plan.switches]
+
+
+def service_configs(plan: Plan) -> list[ServiceConfig]:
+    """The services as the controller knows them: without the lab's own keys."""
+    fields = ServiceConfig.model_fields
+    return [
+        ServiceConfig.model_validate({k: v for k, v in service.model_dump().items() if k in fields})
+        for service in plan.topology.services
+    ]
+
+
+def _link(topology: Topology, index: int) -> Link:
+    link = topology.links[index]
+    first, second = (_interface(topology, end, addresses, link.mtu) for end, addresses in link.parsed_ends())
+    return Link((first, second))
+
+
+def _interface(topology: Topology, end: End, addresses: list[IPv4Interface], mtu: int) -> Interface:
+    switch = end.node in topology.switches
+    return Interface(
+        node=end.node,
+        name=switch_interface(end.node, end.label) if switch else end.label,
+        port=int(end.label) if switch else None,
+        mac=_mac(topology, end),
+        addresses=tuple(addresses),
+        mtu=mtu,
+    )
+
+
+def _mac(topology: Topology, end: End) -> str:
+    """Locally administered and readable in a capture.
+
+    02:00:00:00:HOST:INTERFACE and 02:00:01:SWITCH:PORT:PORT; hosts and switches are counted from 1 in the
+    order of the file, a host's interfaces from 0 in the order of the links.
+    """
+    if end.node in topology.switches:
+        number = list(topology.switches).index(end.node) + 1
+        port = int(end.label)
+        return f"02:00:01:{number:02x}:{port >> 8:02x}:{port & 0xFF:02x}"
+    number = list(topology.hosts).index(end.node) + 1
+    own = [other for link in topology.links for other, _ in link.parsed_ends() if other.node == end.node]
+    return f"02:00:00:00:{number:02x}:{own.index(end):02x}"
+
+
+def _node(topology: Topology, name: str, prefix: str, links: tuple[Link, ...]) -> Node:
+    interfaces = tuple(i for link in links for i in link.ends if i.node == name)
+    if name in topology.switches:
+        return Node(name, f"{prefix}-{name}", True, interfaces, (), (), ALL_SYSCTLS)
+    host = topology.hosts[name]
+    forward = {"net.ipv4.ip_forward": "1" if host.router else "0"}
+    given = {key: str(value) for key, value in host.sysctls.items()}
+    routes = tuple(
+        HostRoute(route.to, route.via, _way_to(interfaces, route.via), route.source) for route in host.routes
+    )
+    return Node(
+        name,
+        f"{prefix}-{name}",
+        False,
+        interfaces,
+        tuple(host.addresses),
+        routes,
+        ALL_SYSCTLS | HOST_SYSCTLS | forward | given,
+    )
+
+
+def _way_to(interfaces: tuple[Interface, ...], via: IPv4Address) -> str:
+    return next(i.name for i in interfaces if any(via in a.network for a in i.addresses))
+
+
+def _switch_config(plan: Plan, switch: str, address: str) -> SwitchConfig:
+    interfaces = plan.nodes[switch].interfaces
+    ports = {i.name: i.port for i in interfaces if i.port is not None}
+    routes = [
+        RouteConfig(prefix=route.to, port=ports[_way_to(interfaces, route.via)], via=route.via)
+        for route in plan.topology.switches[switch].routes
+    ]
+    far = [_far_end(plan, interface) for interface in interfaces]
+    return SwitchConfig(
+        name=switch,
+        address=address,
+        device_id=plan.device_id(switch),
+        ports=[PortConfig(port=ports[i.name], mac=i.mac, addresses=list(i.addresses)) for i in interfaces],
+        routes=routes,
+        neighbours=[NeighbourConfig(address=a.ip, mac=i.mac) for i in far for a in i.addresses],
+    )
+
+
+def _far_end(plan: Plan, interface: Interface) -> Interface:
+    link = next(link for link in plan.links if interface in link.ends)
+    return link.ends[1] if link.ends[0] == interface else link.ends[0]

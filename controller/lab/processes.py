@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes known by pid and start time, so that a recycled pid is never taken for the process before it.
+
+All that is known of a process comes from /proc; nothing here is ever found, or ended, by its name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+NETNS_DIR = Path("/run/netns")
+KILL_AFTER = 3.0
+"""Seconds between the polite signal and SIGKILL."""
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process: its pid and its start time in clock ticks since boot (field 22 of /proc/PID/stat)."""
+
+    pid: int
+    start: int
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessId | None:
+        """The living process with this pid; None when there is none, or only a zombie."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # The name, in parentheses, may itself hold blanks and parentheses: fields begin after the last one.
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+
+    def alive(self) -> bool:
+        return ProcessId.of(self.pid) == self
+
+    def signal(self, number: int) -> None:
+        """Sends a signal if the process still lives; a pid file descriptor holds on to that very one."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        try:
+            if self.alive():
+                signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(descriptor)
+
+
+def end_processes(processes: Iterable[ProcessId], *, patience: float = KILL_AFTER) -> None:
+    """SIGTERM to all, then SIGKILL to those left after `patience` seconds; returns when all have ended.
+
+    Raises TimeoutError when one outlives SIGKILL (it hangs in the kernel).
+    """
+    left = [process for process in processes if process.alive()]
+    for process in left:
+        process.signal(signal.SIGTERM)
+    left = wait_for_end(left, patience)
+    for process in left:
+        process.signal(signal.SIGKILL)
+    if left := wait_for_end(left, 10.0):
+        raise TimeoutError(f"process {left[0].pid} does not end, not even by SIGKILL")
+
+
+def wait_for_end(processes: Iterable[ProcessId], timeout: float) -> list[ProcessId]:
+    """Waits up to `timeout` seconds; returns those that still live."""
+    deadline = time.monotonic() + timeout
+    left = [process for process in processes if process.alive()]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left = [process for process in left if process.alive()]
+    return left
+
+
+def processes_in(namespaces: Iterable[str]) -> list[ProcessId]:
+    """The processes whose network namespace is one of these named ones."""
+    wanted = set()
+    for name in namespaces:
+        try:
+            status = (NETNS_DIR / name).stat()
+        except FileNotFoundError:
+            continue
+        wanted.add((status.st_dev, status.st_ino))
+    return [found for pid in _pids() if _namespace(pid) in wanted and (found := ProcessId.of(pid))]
+
+
+def processes_marked(variable: str, value: str) -> list[ProcessId]:
+    """The processes that were started with this environment variable set to exactly this value."""
+    mark = f"{variable}={value}".encode()
+    return [found for pid in _pids() if mark in _environment(pid) and (found := ProcessId.of(pid))]
+
+
+def _pids() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+
+
+def _namespace(pid: int) -> tuple[int, int] | None:
+    try:
+        status = os.stat(f"/proc/{pid}/ns/net")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
