@@ -139,14 +139,17 @@ def _walk(
     current: type[BaseModel] | None = model
     owner: type[BaseModel] | None = model
     description = "a mapping of keys"
+    names = False  # the next part is a key of a mapping of names, not of a model
     for index, part in enumerate(loc):
-        if isinstance(part, int):
+        if isinstance(part, int) or names:
             keys.append(part)
+            names = False
             continue
         if current is not None and part in current.model_fields:
             field = current.model_fields[part]
             keys.append(part)
             owner, current = current, _model_in(field.annotation)
+            names = typing.get_origin(field.annotation) is dict
             description = field.description or ""
         elif current is not None and index == len(loc) - 1:
             keys.append(part)
