@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shared by the runtime's own files. Threads: data-plane workers read tables without locks; control threads take `control`
+// for every change and every scan; one thread at a time consumes events.
+#ifndef SYNCLINE_INTERNAL_H
+#define SYNCLINE_INTERNAL_H
+#include "runtime.h"
+#include <net/if.h>
+#include <pthread.h>
+
+// Return codes: minus the gRPC status code.
+enum {
+  SS_OK = 0,
+  SS_INVALID_ARGUMENT = -3,
+  SS_NOT_FOUND = -5,
+  SS_ALREADY_EXISTS = -6,
+  SS_PERMISSION_DENIED = -7,
+  SS_RESOURCE_EXHAUSTED = -8,
+  SS_OUT_OF_RANGE = -11,
+  SS_UNIMPLEMENTED = -12,
+  SS_INTERNAL = -13
+};
+
+enum {
+  SS_MAX_FRAME = 16384,     // longest frame that the pipeline takes
+  SS_BATCH = 64,            // frames between two quiescent states
+  SS_MAX_WORKERS = 16,
+  SS_MAX_PORTS = 256,
+  SS_MAX_PASSES = 256,      // recirculations and clones that one frame may cause
+  SS_PENDING = 64,          // of them waiting at the same time
+  SS_CLONE_SESSIONS = 32768,
+  SS_MULTICAST_GROUPS = 65536
+};
+
+// --- reclaim.c: freeing what readers may still hold -------------------------------------------------------------------
+
+// Called when no reader can hold `object` any more.
+typedef void ss_free_fn(void *object, void *arg);
+
+typedef struct ss_retired {
+  struct ss_retired *next;
+  void *object, *arg;
+  ss_free_fn *free_fn;
+  uint64_t epoch;
+} ss_retired;
+
+typedef struct {
+  _Atomic uint64_t epoch;
+  ss_retired *head, *tail;
+} ss_reclaim;
+
+// --- tables -------------------------------------------------------------------------------------------------------------
+
+typedef struct ss_hash ss_hash;        // table_exact.c
+typedef struct ss_prefixes ss_prefixes;  // table_lpm.c
+typedef struct ss_vector ss_vector;    // table_ternary.c
+
+typedef struct ss_table {
+  const ss_table_desc *desc;
+  uint32_t key_bytes, key_words;   // key as in switch.h; padded to words
+  uint32_t stored_words;           // in a row: key_words, +1 for LPM (the prefix length)
+  uint32_t params_offset;
+  uint64_t seed;
+  _Atomic(ss_row *) default_row;
+  _Atomic(ss_hash *) hash;          // exact and LPM
+  _Atomic(ss_prefixes *) prefixes;  // LPM
+  _Atomic(ss_vector *) vector;      // ternary
+  uint64_t *range_mask;             // ternary: ones where a field is matched by mask, zeros in range fields
+  ss_row **rows;                    // registry for scans: slot → row or NULL
+  uint32_t *free_slots;
+  uint32_t slots, slots_cap, free_count;
+  uint64_t count;
+} ss_table;
+
+// --- rings (ring.c): one producer, one consumer ---------------------------------------------------------------------------
+
+typedef struct {
+  uint8_t *data;
+  uint64_t size;  // power of two
+  _Alignas(64) _Atomic uint64_t head;  // bytes ever written
+  _Alignas(64) _Atomic uint64_t tail;  // bytes ever read
+} ss_ring;
+
+typedef struct {
+  const void *data;
+  uint32_t len;
+} ss_piece;
+
+int ss_ring_init(ss_ring *ring, uint64_t size);
+void ss_ring_free(ss_ring *ring);
+// Appends a record {u32 tag; u32 len; pieces}; false when it does not fit.
+bool ss_ring_put(ss_ring *ring, uint32_t tag, const ss_piece *pieces, unsigned n);
+// Moves whole records to buf; a record longer than buf alone is dropped. Returns bytes.
+size_t ss_ring_take(ss_ring *ring, uint8_t *buf, size_t buf_len, uint64_t *dropped);
+bool ss_ring_empty(const ss_ring *ring);
+
+// --- ports -----------------------------------------------------------------------------------------------------------------
+
+typedef struct ss_pcap ss_pcap;    // pcap.c
+typedef struct ss_socket ss_socket;  // port_afpacket.c: one worker's ring on one port
+
+typedef struct {
+  uint32_t id;
+  char iface[IF_NAMESIZE];
+  ss_pcap *pcap_in, *pcap_out;
+  _Atomic uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+} ss_port;
+
+// --- workers ---------------------------------------------------------------------------------------------------------------
+
+// A packet that waits for another pass: a clone for egress, or a frame for ingress.
+typedef struct {
+  ss_exec x;
+  bool to_egress;
+  uint32_t instance;   // to ingress
+  uint8_t list;        // field list to preserve; the source's metadata are in the state
+  uint32_t port;       // to egress: egress port and replica
+  uint16_t rid;
+  uint8_t *state, *frame;
+  uint32_t frame_len, cursor;
+} ss_pending;
+
+typedef struct ss_worker {
+  struct ss_switch *sw;
+  unsigned index;
+  pthread_t thread;
+  _Atomic uint64_t seen;     // epoch of the last quiescent state; 0 = offline (holds nothing)
+  _Atomic uint64_t processed;
+  uint64_t now_ns, random_state;
+  ss_exec main, clone, copy;  // the packet; its clone as parsed; one replica
+  uint8_t *headers, *digest;
+  ss_pending pending[SS_PENDING];
+  unsigned pending_first, pending_count, passes;
+  ss_ring packet_ins, digests;
+  bool produced;              // events since the consumer was last woken
+  bool synchronous;           // ss_process: outputs go to the output queue
+  _Atomic uint64_t packet_in_dropped, digest_dropped;
+  ss_socket *sockets[SS_MAX_PORTS];  // by the port's place in sw->ports
+} ss_worker;
+
+// --- replication (pre.c) ----------------------------------------------------------------------------------------------------
+
+typedef struct {
+  uint32_t truncate_to;  // clone sessions; UINT32_MAX = whole
+  uint32_t n;
+  ss_replica_t replicas[];
+} ss_group;
+
+// --- the switch --------------------------------------------------------------------------------------------------------------
+
+typedef struct {
+  _Atomic uint64_t packets, bytes;
+} ss_counter_cell;
+
+typedef struct ss_meter_cell ss_meter_cell;
+
+struct ss_switch {
+  const ss_program *program;
+  uint32_t device_id, cpu_port;
+  uint64_t start_ns;
+  pthread_mutex_t control;  // tables, groups, meters, reclaim; never taken by workers
+  ss_reclaim reclaim;
+  ss_table *tables;
+  ss_counter_cell **counters;
+  ss_meter_cell **meters;
+  _Atomic uint64_t **registers;
+  _Atomic(ss_group *) *multicast;
+  _Atomic(ss_group *) *clones;
+
+  ss_port ports[SS_MAX_PORTS];
+  uint32_t n_ports;
+  int16_t port_index[512];        // port id → place in `ports`, -1
+
+  ss_worker *workers[SS_MAX_WORKERS + 1];  // the last is the synchronous one
+  unsigned n_workers;             // running
+  _Atomic bool stopping;
+  int wake_workers;               // eventfd: packet-outs and stop
+
+  pthread_mutex_t packet_out_lock;  // among producers
+  ss_ring packet_outs;
+  _Atomic uint64_t packet_out_dropped;
+
+  pthread_mutex_t process_lock;   // the synchronous worker
+  ss_ring outputs;
+
+  pthread_mutex_t consumer;       // events
+  int wake_consumer;              // eventfd
+  _Atomic bool woken;
+  ss_ring idle_events;
+  _Atomic uint64_t idle_dropped;
+  uint64_t idle_due_ns;
+  uint32_t idle_table, idle_slot;  // where the sweep goes on
+};
+
+// switch.c
+uint64_t ss_clock_ns(void);
+uint64_t ss_now(const ss_switch *sw);  // ns since the switch was made
+uint64_t ss_random_seed(void);         // never 0
+static inline ss_worker *ss_sync_worker(ss_switch *sw) { return sw->workers[SS_MAX_WORKERS]; }
+
+// reclaim.c; the control lock is held in all of them
+void ss_retire(ss_switch *sw, void *object, ss_free_fn *free_fn, void *arg);
+void ss_reclaim_some(ss_switch *sw);
+void ss_reclaim_all(ss_switch *sw);  // no worker runs
+void ss_free_plain(void *object, void *arg);
+void ss_go_online(ss_worker *w);     // a quiescent state: nothing from before is held
+void ss_go_offline(ss_worker *w);
+
+// table.c, table_read.c
+int ss_tables_init(ss_switch *sw);
+void ss_tables_free(ss_switch *sw);
+ss_table *ss_table_by_id(ss_switch *sw, uint32_t id);
+size_t ss_row_record(const ss_switch *sw, const ss_table *t, const ss_row *row, uint8_t *buf, size_t buf_len);
+ss_row *ss_row_probe(ss_table *t, const ss_entry_t *probe, int *error);  // the row an entry names
+static inline uint64_t *ss_row_key(ss_row *row) { return (uint64_t *)(void *)row->data; }
+static inline const uint64_t *ss_row_key_const(const ss_row *row) { return (const uint64_t *)(const void *)row->data; }
+
+// table_check.c: validates an entry and brings key and mask to their stored form (zero-padded words)
+int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint64_t *mask);
+int ss_check_action(const ss_table *t, const ss_entry_t *entry, uint16_t *action);
+
+// Accounts for a hit; no row = a miss.
+static inline const ss_row *ss_account(const ss_exec *x, const ss_table *t, ss_row *row) {
+  if (row == NULL) return atomic_load_explicit(&t->default_row, memory_order_acquire);
+  if (t->desc->counted) {
+    atomic_fetch_add_explicit(&row->packets, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&row->bytes, x->ingress_len, memory_order_relaxed);
+  }
+  if (t->desc->idle) atomic_store_explicit(&row->last_hit_ns, x->now_ns, memory_order_relaxed);
+  return row;
+}
+
+// the three stores: table_exact.c, table_lpm.c, table_ternary.c
+uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words);
+ss_hash *ss_hash_new(uint64_t slots);
+ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash);
+int ss_hash_insert(ss_switch *sw, ss_table *t, ss_row *row);
+void ss_hash_replace(ss_table *t, ss_row *old, ss_row *row);  // row NULL removes
+int ss_lpm_add_length(ss_switch *sw, ss_table *t, uint32_t length);
+void ss_lpm_drop_length(ss_switch *sw, ss_table *t, uint32_t length);
+int ss_lpm_init(ss_table *t);
+void ss_lpm_free(ss_table *t);
+int ss_vector_init(ss_table *t);
+void ss_vector_free(ss_table *t);
+ss_row *ss_vector_find(ss_table *t, const uint64_t *key_mask, int32_t priority);
+int ss_vector_insert(ss_switch *sw, ss_table *t, ss_row *row);
+int ss_vector_replace(ss_switch *sw, ss_table *t, ss_row *old, ss_row *row);
+
+// counter.c, meter.c, register.c, pre.c
+int ss_counters_init(ss_switch *sw);
+void ss_counters_free(ss_switch *sw);
+int ss_meters_init(ss_switch *sw);
+void ss_meters_free(ss_switch *sw);
+int ss_registers_init(ss_switch *sw);
+void ss_registers_free(ss_switch *sw);
+int ss_pre_init(ss_switch *sw);
+void ss_pre_free(ss_switch *sw);
+
+// pipeline.c
+int ss_worker_init(ss_worker *w, ss_switch *sw, unsigned index);
+void ss_worker_free(ss_worker *w);
+void ss_pipeline(ss_worker *w, uint32_t port, const uint8_t *frame, uint32_t len);
+
+// output.c: where a finished packet goes
+void ss_output(ss_worker *w, const ss_exec *x, uint32_t port, const uint8_t *payload, uint32_t payload_len);
+void ss_output_digest(ss_worker *w, const ss_exec *x);
+
+// events.c, idle.c
+int ss_events_init(ss_switch *sw);
+void ss_events_free(ss_switch *sw);
+void ss_events_flush(ss_worker *w);  // wakes the consumer if the worker produced something
+void ss_idle_sweep(ss_switch *sw);   // takes the control lock
+
+void ss_signal(int eventfd);
+
+// port.c
+void ss_ports_free(ss_switch *sw);
+
+
+// port_afpacket.c
+// err gets one line when NULL is returned.
+ss_socket *ss_socket_open(ss_port *port, unsigned workers, uint16_t fanout, char *err, size_t err_len);
+void ss_socket_close(ss_socket *s);
+int ss_socket_fd(const ss_socket *s);
+// Hands up to SS_BATCH frames to the pipeline; returns how many.
+unsigned ss_socket_receive(ss_socket *s, ss_worker *w);
+void ss_socket_send(ss_socket *s, ss_piece head, ss_piece payload);  // queues; flushes when full
+void ss_socket_flush(ss_socket *s);
+void ss_socket_error(ss_socket *s);  // after poll said POLLERR
+bool ss_iface_up(const char *iface);
+
+// pcap.c
+ss_pcap *ss_pcap_open(const char *dir, const char *iface, const char *suffix, char *err, size_t err_len);
+void ss_pcap_write(ss_pcap *p, const ss_piece *pieces, unsigned n);
+void ss_pcap_flush(ss_pcap *p);
+void ss_pcap_close(ss_pcap *p);
+
+// offload.c
+// Computes the TCP or UDP checksum that the sender's kernel left to its hardware. Unknown protocols stay as they are.
+void ss_finish_checksum(uint8_t *frame, uint32_t len);
+#endif

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// One worker's socket on one interface: an AF_PACKET receive ring, and sendmmsg in batches.
+//
+// The ring is TPACKET_V2: a frame is visible as soon as it has arrived. TPACKET_V3 hands over blocks, at low rates only when a
+// timer of at least a millisecond retires them, which every segment of a TCP connection would pay at every switch. The queueing
+// discipline of the interface is not bypassed (PACKET_QDISC_BYPASS): a veth has none, and where there is one it is meant (netem).
+#include "internal.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+  RING_BYTES = 1 << 23,
+  MIN_SLOTS = 64,
+  TAG = 4,                  // bytes of an 802.1Q tag
+  SEND_BYTES = 1 << 18,
+  SEND_BUFFER = 1 << 22
+};
+
+struct ss_socket {
+  ss_port *port;
+  int fd;
+  uint8_t *ring;
+  size_t ring_bytes;
+  uint32_t slot_bytes, slots, next;
+  uint32_t queued;
+  size_t send_used;
+  struct mmsghdr messages[SS_BATCH];
+  struct iovec vectors[SS_BATCH];
+  uint8_t *send;
+};
+
+// --- opening ---------------------------------------------------------------------------------------------------------------
+
+static bool fail(char *err, size_t err_len, const ss_port *port, const char *what) {
+  if (errno == EPERM || errno == EACCES) {
+    snprintf(err, err_len, "interface %s: permission denied: needs CAP_NET_RAW", port->iface);
+  } else {
+    snprintf(err, err_len, "interface %s: %s: %s", port->iface, what, strerror(errno));
+  }
+  return false;
+}
+
+static int mtu_of(int fd, const char *iface) {
+  struct ifreq request = {0};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", iface);
+  return ioctl(fd, SIOCGIFMTU, &request) == 0 ? request.ifr_mtu : 1500;
+}
+
+bool ss_iface_up(const char *iface) {
+  struct ifreq request = {0};
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", iface);
+  bool up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+  close(fd);
+  return up;
+}
+
+static bool set_option(int fd, int option, const void *value, socklen_t len) {
+  return setsockopt(fd, SOL_PACKET, option, value, len) == 0;
+}
+
+// A slot holds the largest frame of the interface; larger ones (super-sized ones of a sender with GSO) are cut and counted.
+static bool map_ring(ss_socket *s) {
+  uint32_t need = (uint32_t)mtu_of(s->fd, s->port->iface) + 256;
+  if (need > SS_MAX_FRAME) need = SS_MAX_FRAME;
+  s->slot_bytes = 2048;
+  while (s->slot_bytes < need) s->slot_bytes *= 2;
+  s->slots = RING_BYTES / s->slot_bytes;
+  uint32_t block = s->slot_bytes < 65536 ? 65536 : s->slot_bytes;
+  struct tpacket_req request = {
+      .tp_block_size = block, .tp_block_nr = RING_BYTES / block, .tp_frame_size = s->slot_bytes, .tp_frame_nr = s->slots};
+  if (!set_option(s->fd, PACKET_RX_RING, &request, sizeof request)) return false;
+  void *ring = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+  if (ring == MAP_FAILED) return false;
+  s->ring = ring;
+  s->ring_bytes = RING_BYTES;
+  return true;
+}
+
+static bool configure(ss_socket *s, char *err, size_t err_len) {
+  int version = TPACKET_V2, reserve = TAG, one = 1, send_buffer = SEND_BUFFER;
+  s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);  // protocol 0: nothing arrives before the bind
+  if (s->fd < 0) return fail(err, err_len, s->port, "packet socket");
+  if (!set_option(s->fd, PACKET_VERSION, &version, sizeof version)) return fail(err, err_len, s->port, "TPACKET_V2");
+  if (!set_option(s->fd, PACKET_RESERVE, &reserve, sizeof reserve)) return fail(err, err_len, s->port, "PACKET_RESERVE");
+  if (!set_option(s->fd, PACKET_IGNORE_OUTGOING, &one, sizeof one)) {
+    return fail(err, err_len, s->port, "PACKET_IGNORE_OUTGOING");
+  }
+  if (setsockopt(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer) != 0) {
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+  }
+  if (!map_ring(s)) return fail(err, err_len, s->port, "receive ring");
+  return true;
+}
+
+static bool bind_to(ss_socket *s, unsigned workers, uint16_t fanout, char *err, size_t err_len) {
+  struct sockaddr_ll address = {
+      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(s->port->iface)};
+  struct packet_mreq promiscuous = {.mr_ifindex = address.sll_ifindex, .mr_type = PACKET_MR_PROMISC};
+  int group = fanout | PACKET_FANOUT_HASH << 16;
+  if (address.sll_ifindex == 0) {
+    snprintf(err, err_len, "interface %s does not exist", s->port->iface);
+    return false;
+  }
+  if (bind(s->fd, (struct sockaddr *)&address, sizeof address) != 0) return fail(err, err_len, s->port, "bind");
+  if (!set_option(s->fd, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous)) {
+    return fail(err, err_len, s->port, "promiscuous mode");
+  }
+  if (workers > 1 && !set_option(s->fd, PACKET_FANOUT, &group, sizeof group)) return fail(err, err_len, s->port, "fanout");
+  return true;
+}
+
+static void lay_out_messages(ss_socket *s) {
+  for (unsigned i = 0; i < SS_BATCH; i++) {
+    s->messages[i].msg_hdr.msg_iov = &s->vectors[i];
+    s->messages[i].msg_hdr.msg_iovlen = 1;
+  }
+}
+
+ss_socket *ss_socket_open(ss_port *port, unsigned workers, uint16_t fanout, char *err, size_t err_len) {
+  ss_socket *s = calloc(1, sizeof *s);
+  if (s == NULL || (s->send = malloc(SEND_BYTES)) == NULL) {
+    snprintf(err, err_len, "interface %s: out of memory", port->iface);
+    free(s);
+    return NULL;
+  }
+  s->port = port;
+  s->fd = -1;
+  lay_out_messages(s);
+  if (configure(s, err, err_len) && bind_to(s, workers, fanout, err, err_len)) return s;
+  ss_socket_close(s);
+  return NULL;
+}
+
+void ss_socket_close(ss_socket *s) {
+  if (s == NULL) return;
+  if (s->ring != NULL) munmap(s->ring, s->ring_bytes);
+  if (s->fd >= 0) close(s->fd);
+  free(s->send);
+  free(s);
+}
+
+int ss_socket_fd(const ss_socket *s) { return s->fd; }
+
+static void add(_Atomic uint64_t *counter, uint64_t n) { atomic_fetch_add_explicit(counter, n, memory_order_relaxed); }
+
+// --- receiving ---------------------------------------------------------------------------------------------------------------
+
+// Puts the tag that the kernel took out back behind the addresses, into the room that PACKET_RESERVE keeps.
+static uint8_t *restore_tag(uint8_t *frame, uint32_t *len, const struct tpacket2_hdr *head) {
+  uint16_t type = head->tp_status & TP_STATUS_VLAN_TPID_VALID ? head->tp_vlan_tpid : ETH_P_8021Q;
+  uint8_t *start = frame - TAG;
+  memmove(start, frame, 12);
+  ss_put16(start + 12, type);
+  ss_put16(start + 14, head->tp_vlan_tci);
+  *len += TAG;
+  return start;
+}
+
+static void receive_one(ss_socket *s, ss_worker *w, struct tpacket2_hdr *head) {
+  uint8_t *frame = (uint8_t *)head + head->tp_mac;
+  uint32_t len = head->tp_snaplen;
+  if (head->tp_len != head->tp_snaplen || len < 14 || len + TAG > SS_MAX_FRAME) {
+    add(&s->port->rx_dropped, 1);
+    return;
+  }
+  if ((head->tp_status & TP_STATUS_VLAN_VALID) != 0) frame = restore_tag(frame, &len, head);
+  if ((head->tp_status & TP_STATUS_CSUMNOTREADY) != 0) ss_finish_checksum(frame, len);
+  add(&s->port->rx_packets, 1);
+  add(&s->port->rx_bytes, len);
+  ss_piece piece = {frame, len};
+  ss_pcap_write(s->port->pcap_in, &piece, 1);
+  ss_pipeline(w, s->port->id, frame, len);
+}
+
+// Frames that found the ring full.
+static void count_lost(ss_socket *s) {
+  struct tpacket_stats stats;
+  socklen_t len = sizeof stats;
+  if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) == 0) add(&s->port->rx_dropped, stats.tp_drops);
+}
+
+unsigned ss_socket_receive(ss_socket *s, ss_worker *w) {
+  unsigned n = 0;
+  bool losing = false;
+  while (n < SS_BATCH) {
+    struct tpacket2_hdr *head = (struct tpacket2_hdr *)(void *)(s->ring + (size_t)s->next * s->slot_bytes);
+    uint32_t status = __atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE);
+    if ((status & TP_STATUS_USER) == 0) break;
+    losing |= (status & TP_STATUS_LOSING) != 0;
+    receive_one(s, w, head);
+    __atomic_store_n(&head->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+    s->next = s->next + 1 == s->slots ? 0 : s->next + 1;
+    n++;
+  }
+  if (losing) count_lost(s);
+  return n;
+}
+
+// --- sending -------------------------------------------------------------------------------------------------------------------
+
+void ss_socket_send(ss_socket *s, ss_piece head, ss_piece payload) {
+  uint32_t len = head.len + payload.len;
+  if (len > SEND_BYTES) {
+    add(&s->port->tx_dropped, 1);
+    return;
+  }
+  if (s->queued == SS_BATCH || s->send_used + len > SEND_BYTES) ss_socket_flush(s);
+  uint8_t *to = s->send + s->send_used;
+  memcpy(to, head.data, head.len);
+  memcpy(to + head.len, payload.data, payload.len);
+  s->vectors[s->queued++] = (struct iovec){to, len};
+  s->send_used += len;
+}
+
+static void count_sent(ss_socket *s, unsigned from, unsigned to) {
+  uint64_t bytes = 0;
+  for (unsigned i = from; i < to; i++) {
+    ss_piece piece = {s->vectors[i].iov_base, (uint32_t)s->vectors[i].iov_len};
+    bytes += piece.len;
+    ss_pcap_write(s->port->pcap_out, &piece, 1);
+  }
+  add(&s->port->tx_packets, to - from);
+  add(&s->port->tx_bytes, bytes);
+}
+
+// A frame that the interface refuses (down, too long, no buffer) is dropped and counted; the others still go.
+void ss_socket_flush(ss_socket *s) {
+  unsigned done = 0;
+  while (done < s->queued) {
+    int sent = sendmmsg(s->fd, s->messages + done, s->queued - done, MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) {
+      add(&s->port->tx_dropped, 1);
+      done++;
+      continue;
+    }
+    count_sent(s, done, done + (unsigned)sent);
+    done += (unsigned)sent;
+  }
+  s->queued = 0;
+  s->send_used = 0;
+  ss_pcap_flush(s->port->pcap_in);
+  ss_pcap_flush(s->port->pcap_out);
+}
+
+// Takes the pending error (ENETDOWN: the interface went down or vanished), or poll would return for ever. When it comes up
+// again the kernel delivers again.
+void ss_socket_error(ss_socket *s) {
+  int error;
+  socklen_t len = sizeof error;
+  (void)getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exact store: open addressing with linear probing over 64-bit slots, each a row's address with 16 bits of its hash on top,
+// so that a probe touches a row only when it is very likely the right one. Readers take no lock: slots change by single stores;
+// when it fills up the writer builds a larger array beside it and publishes that with one store.
+#include "internal.h"
+#include <stdlib.h>
+
+struct ss_hash {
+  uint64_t mask;  // slots - 1
+  uint64_t used;  // rows and tombstones; writer only
+  uint64_t rows;
+  _Atomic uint64_t slots[];
+};
+
+enum { TOMBSTONE = 1 };  // no tag, so that no key ever matches it
+static const uint64_t ADDRESS = (UINT64_C(1) << 48) - 1;
+
+static uint64_t fold(uint64_t a, uint64_t b) {
+  ss_u128 product = (ss_u128)a * b;
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words) {
+  uint64_t h = seed;
+  for (unsigned i = 0; i < words; i++) h = fold(h ^ key[i], UINT64_C(0x9e3779b97f4a7c15));
+  return fold(h ^ seed, UINT64_C(0xbf58476d1ce4e5b9));
+}
+
+static uint64_t tag_of(uint64_t hash) { return (hash >> 48 | 1) << 48; }
+
+static ss_row *row_of(uint64_t slot) {
+  uint64_t address = slot & ADDRESS;
+  return address == TOMBSTONE ? NULL : (ss_row *)(uintptr_t)address;
+}
+
+ss_hash *ss_hash_new(uint64_t slots) {
+  ss_hash *h = calloc(1, sizeof *h + slots * sizeof h->slots[0]);
+  if (h != NULL) h->mask = slots - 1;
+  return h;
+}
+
+static bool same_key(const ss_row *row, const uint64_t *key, unsigned words) {
+  const uint64_t *own = ss_row_key_const(row);
+  uint64_t difference = 0;
+  for (unsigned i = 0; i < words; i++) difference |= own[i] ^ key[i];
+  return difference == 0;
+}
+
+ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash) {
+  uint64_t tag = tag_of(hash);
+  for (uint64_t i = hash & h->mask;; i = (i + 1) & h->mask) {
+    uint64_t slot = atomic_load_explicit(&h->slots[i], memory_order_acquire);
+    if (slot == 0) return NULL;
+    if ((slot & ~ADDRESS) == tag && same_key(row_of(slot), key, words)) return row_of(slot);
+  }
+}
+
+static void place(ss_hash *h, const ss_row *row, uint64_t hash) {
+  uint64_t i = hash & h->mask;
+  uint64_t slot;
+  while ((slot = atomic_load_explicit(&h->slots[i], memory_order_relaxed)) > TOMBSTONE) i = (i + 1) & h->mask;
+  if (slot == 0) h->used++;
+  h->rows++;
+  atomic_store_explicit(&h->slots[i], (uint64_t)(uintptr_t)row | tag_of(hash), memory_order_release);
+}
+
+static uint64_t hash_of(const ss_table *t, const ss_row *row) {
+  return ss_hash_key(t->seed, ss_row_key_const(row), t->stored_words);
+}
+
+// A new array with room for as many rows again; tombstones are left behind.
+static int grow(ss_switch *sw, ss_table *t, ss_hash *old) {
+  uint64_t slots = 16;
+  while (slots < (old->rows + 1) * 4) slots *= 2;
+  ss_hash *h = ss_hash_new(slots);
+  if (h == NULL) return SS_RESOURCE_EXHAUSTED;
+  for (uint64_t i = 0; i <= old->mask; i++) {
+    ss_row *row = row_of(atomic_load_explicit(&old->slots[i], memory_order_relaxed));
+    if (row != NULL) place(h, row, hash_of(t, row));
+  }
+  atomic_store_explicit(&t->hash, h, memory_order_release);
+  ss_retire(sw, old, ss_free_plain, NULL);
+  return SS_OK;
+}
+
+int ss_hash_insert(ss_switch *sw, ss_table *t, ss_row *row) {
+  ss_hash *h = atomic_load_explicit(&t->hash, memory_order_relaxed);
+  if (((uint64_t)(uintptr_t)row & ~ADDRESS) != 0) return SS_INTERNAL;
+  if ((h->used + 1) * 4 > (h->mask + 1) * 3) {
+    int error = grow(sw, t, h);
+    if (error != SS_OK) return error;
+    h = atomic_load_explicit(&t->hash, memory_order_relaxed);
+  }
+  place(h, row, hash_of(t, row));
+  return SS_OK;
+}
+
+void ss_hash_replace(ss_table *t, ss_row *old, ss_row *row) {
+  ss_hash *h = atomic_load_explicit(&t->hash, memory_order_relaxed);
+  uint64_t hash = hash_of(t, old);
+  uint64_t i = hash & h->mask;
+  while (row_of(atomic_load_explicit(&h->slots[i], memory_order_relaxed)) != old) i = (i + 1) & h->mask;
+  if (row == NULL) h->rows--;
+  atomic_store_explicit(&h->slots[i], row == NULL ? TOMBSTONE : (uint64_t)(uintptr_t)row | tag_of(hash),
+                        memory_order_release);
+}
+
+const ss_row *ss_apply_exact(ss_exec *x, uint32_t table, const uint64_t *key) {
+  const ss_table *t = &x->sw->tables[table];
+  const ss_hash *h = atomic_load_explicit(&t->hash, memory_order_acquire);
+  return ss_account(x, t, ss_hash_find(h, key, t->key_words, ss_hash_key(t->seed, key, t->key_words)));
+}
+
+const ss_row *ss_apply_keyless(ss_exec *x, uint32_t table) { return ss_account(x, &x->sw->tables[table], NULL); }
