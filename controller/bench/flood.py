@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bounded flood of spoofed SYNs and random ACKs: builds flood.c once and runs it on a host of a lab."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from controller.scenario.nexthop import next_hop
+
+_SOURCE = Path(__file__).with_name("flood.c")
+SPOOFED_SOURCES = "198.19.0.0/16"
+
+
+class FloodError(RuntimeError):
+    """The sender cannot be built or did not do what it was told."""
+
+
+class HostRunner(Protocol):
+    """What the flood needs of a lab: processes inside a host's namespace."""
+
+    def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]: ...
+
+
+@dataclass(frozen=True)
+class FloodPlan:
+    """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes)."""
+
+    target: str
+    port: int
+    syns: int
+    acks: int = 0
+    rate: int = 0
+    sources: str = SPOOFED_SOURCES
+    seed: int = 1
+    deadline_s: int = 60
+
+
+@dataclass(frozen=True)
+class FloodResult:
+    """What was really sent, and how long it took in seconds."""
+
+    syns: int
+    acks: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Packets per second."""
+        return (self.syns + self.acks) / self.seconds
+
+
+def build_sender() -> Path:
+    """The compiled sender, from the cache when its source is unchanged. Needs a C compiler ($CC or cc)."""
+    source = _SOURCE.read_bytes()
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        raise FloodError("no C compiler: install one (Debian: gcc) or set CC")
+    cache = Path(os.environ.get("SYNCLINE_CACHE") or Path.home() / ".cache" / "syncline")
+    binary = cache / f"flood-{hashlib.sha256(source + compiler.encode()).hexdigest()[:16]}"
+    if binary.exists():
+        return binary
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        fresh = Path(folder) / "flood"
+        command = [compiler, "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(fresh), str(_SOURCE)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise FloodError(f"{compiler} cannot build {_SOURCE.name}: {done.stderr.strip()}")
+        fresh.replace(binary)
+    return binary
+
+
+def flood_command(plan: FloodPlan, netns: str) -> list[str]:
+    """The sender's command line for `plan` out of host namespace `netns`, along that host's own route to
+    the target.
+    """
+    hop = next_hop(netns, plan.target)
+    return [
+        str(build_sender()),
+        f"--interface={hop.interface}",
+        f"--source-mac={hop.source_mac.hex(':')}",
+        f"--destination-mac={hop.destination_mac.hex(':')}",
+        f"--sources={plan.sources}",
+        f"--target={plan.target}:{plan.port}",
+        f"--syns={plan.syns}",
+        f"--acks={plan.acks}",
+        f"--rate={plan.rate}",
+        f"--seed={plan.seed}",
+        f"--deadline={plan.deadline_s}",
+    ]
+
+
+class Flood:
+    """A flood under way. Leaving the context ends it."""
+
+    def __init__(self, runner: HostRunner, host: str, netns: str, plan: FloodPlan) -> None:
+        self.plan = plan
+        self._process = runner.popen(
+            host, flood_command(plan, netns), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Flood:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.communicate()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still sends."""
+        return self._process.poll() is None
+
+    def stop(self) -> FloodResult:
+        """Ends it early and tells what was sent until then."""
+        if self.running:
+            self._process.terminate()
+        return self.wait()
+
+    def wait(self) -> FloodResult:
+        """Waits for its end, which is at most the plan's deadline away."""
+        output, errors = self._process.communicate(timeout=self.plan.deadline_s + 30)
+        if self._process.returncode != 0:
+            raise FloodError(errors.strip() or f"the sender ended with code {self._process.returncode}")
+        figures = json.loads(output)
+        return FloodResult(figures["syns"], figures["acks"], figures["seconds"])

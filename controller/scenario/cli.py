@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`syncline scenario run FILE…` and `syncline scenario check FILE…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from controller.config_errors import ConfigError
+from controller.lab.errors import LabError
+from controller.scenario.model import Scenario, load_scenario
+from controller.scenario.runner import StepOutcome, Target, run_scenario
+
+scenario_app = typer.Typer(
+    help="Scenarios: YAML files of topology, steps and expectations, run on real traffic.",
+    no_args_is_help=True,
+)
+
+Files = Annotated[list[Path], typer.Argument(help="Scenario files, e.g. tests/scenarios/*.yaml")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the `syncline` command line."""
+    app.add_typer(scenario_app, name="scenario")
+
+
+@scenario_app.command("run")
+def run(
+    files: Files,
+    target: Annotated[Target, typer.Option(help="Which switch to run on")] = "softswitch",
+) -> None:
+    """Run scenarios, each in a lab of its own. Exit code 1 when an expectation is not met."""
+    console = Console(highlight=False)
+    scenarios = _load(files)
+    failed = [scenario for scenario in scenarios if not _run_one(scenario, target, console)]
+    if failed:
+        console.print(f"{len(failed)} of {len(scenarios)} scenarios failed", style="red")
+        raise typer.Exit(1)
+    console.print(f"{len(scenarios)} scenarios, all as expected", style="green")
+
+
+@scenario_app.command("check")
+def check(files: Files) -> None:
+    """Check scenario files without running anything."""
+    for scenario in _load(files):
+        typer.echo(f"{scenario.path}: {len(scenario.steps)} steps on {scenario.topology.name}")
+
+
+def _load(files: list[Path]) -> list[Scenario]:
+    try:
+        return [load_scenario(file) for file in files]
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def _run_one(scenario: Scenario, target: Target, console: Console) -> bool:
+    console.print(f"{scenario.name} ({scenario.path.name}, {scenario.topology.name}, {target})", style="bold")
+
+    def report(outcome: StepOutcome) -> None:
+        console.print(f"  {outcome}", style="" if outcome.ok else "red", markup=False)
+
+    try:
+        outcomes = run_scenario(scenario, target, report)
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    return outcomes[-1].ok

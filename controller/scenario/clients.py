@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TCP connections from the kernel stack of a lab's host: timed, checked byte for byte, many at once."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from controller.scenario.netns import tcp_socket
+
+_CHUNK = 1 << 16
+T = TypeVar("T")
+
+
+class ExchangeError(RuntimeError):
+    """A connection did not do what it should; the text says what happened instead."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One connection to an echo server: what to send and how.
+
+    `greeting` are bytes that the server must send first; `upload` bytes go up and must come back unchanged
+    while they go; with `over_s` the upload is spread over that many seconds. `source` is the local
+    (address, port), 0 = any.
+    """
+
+    target: tuple[str, int]
+    upload: int = 0
+    greeting: bytes = b""
+    over_s: float = 0.0
+    source: tuple[str, int] = ("", 0)
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class ExchangeResult:
+    """Times in seconds; `sha256` of the bytes that came back, equal to that of the bytes sent."""
+
+    connect_s: float
+    total_s: float
+    bytes_each_way: int
+    sha256: str
+
+
+def exchange(netns: str, plan: Exchange) -> ExchangeResult:
+    """Connects, takes the greeting, sends and compares the echo, closes. ExchangeError or OSError when it
+    goes wrong.
+    """
+    with tcp_socket(netns) as sock:
+        sock.settimeout(plan.timeout_s)
+        if plan.source != ("", 0):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(plan.source)
+        start = time.monotonic()
+        sock.connect(plan.target)
+        connected = time.monotonic()
+        if plan.greeting:
+            received = receive_exactly(sock, len(plan.greeting))
+            if received != plan.greeting:
+                raise ExchangeError(f"greeting {received!r} instead of {plan.greeting!r}")
+        digest = _echo(sock, plan)
+        return ExchangeResult(connected - start, time.monotonic() - start, plan.upload, digest)
+
+
+def receive_exactly(sock: socket.socket, length: int) -> bytes:
+    """`length` bytes, or fewer when the peer ends first."""
+    data = b""
+    while len(data) < length and (more := sock.recv(length - len(data))):
+        data += more
+    return data
+
+
+def refused(netns: str, target: tuple[str, int], timeout_s: float) -> float:
+    """Seconds until the connection attempt was refused by RST; ExchangeError when it was not.
+
+    A SYN proxy can only refuse after it accepted: so a reset as the first thing on a connection counts as
+    refusal too.
+    """
+    start = time.monotonic()
+    with tcp_socket(netns) as sock:
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect(target)
+            data = sock.recv(1)
+        except (ConnectionRefusedError, ConnectionResetError):
+            return time.monotonic() - start
+        except TimeoutError as error:
+            raise ExchangeError(f"neither refused nor reset within {timeout_s} s") from error
+    raise ExchangeError(f"not refused, got {data!r}")
+
+
+def many(
+    count: int, parallel: int, function: Callable[[int], T], *, over_s: float = 0.0
+) -> list[T | Exception]:
+    """Calls function(0 … count - 1), at most `parallel` at once; the n-th not before n/count of `over_s`
+    seconds.
+    """
+    start = time.monotonic()
+
+    def one(n: int) -> T | Exception:
+        time.sleep(max(0.0, start + over_s * n / count - time.monotonic()))
+        try:
+            return function(n)
+        except (OSError, RuntimeError) as error:
+            return error
+
+    with ThreadPoolExecutor(parallel) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that at least `share` (0 … 1) of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+
+
+def _chunks(total: int) -> Iterator[bytes]:
+    """`total` pseudo-random bytes; no chunk equals another, so a lost, doubled or swapped one cannot go
+    unnoticed.
+    """
+    source = random.Random(total)
+    while total > 0:
+        chunk = source.randbytes(min(_CHUNK, total))
+        total -= len(chunk)
+        yield chunk
+
+
+def _echo(sock: socket.socket, plan: Exchange) -> str:
+    sent = hashlib.sha256()
+    failure: list[OSError] = []
+
+    def send() -> None:
+        start, done = time.monotonic(), 0
+        try:
+            for chunk in _chunks(plan.upload):
+                time.sleep(max(0.0, start + plan.over_s * done / plan.upload - time.monotonic()))
+                sock.sendall(chunk)
+                sent.update(chunk)
+                done += len(chunk)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            failure.append(error)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    received, length = hashlib.sha256(), 0
+    try:
+        while data := sock.recv(_CHUNK):
+            received.update(data)
+            length += len(data)
+    finally:
+        if length < plan.upload:
+            sock.shutdown(socket.SHUT_RDWR)
+        sender.join()
+    if failure:
+        raise failure[0]
+    if received.digest() != sent.digest():
+        raise ExchangeError(f"{length} bytes came back of {plan.upload}, or not the same ones")
+    return received.hexdigest()

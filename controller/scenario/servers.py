@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small TCP servers on the kernel stack of a lab's host: an echo, with or without a banner sent first."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+from controller.scenario.netns import tcp_socket
+
+_BACKLOG = 1024
+_CHUNK = 1 << 16
+
+
+class TcpServer:
+    """Listens at address:port in a namespace until closed. Sends `banner` to each client first, then echoes
+    to the end.
+    """
+
+    def __init__(self, netns: str, address: str, port: int, *, banner: bytes = b"") -> None:
+        self.accepted = 0
+        self._banner = banner
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener = tcp_socket(netns)
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind((address, port))
+            self._listener.listen(_BACKLOG)
+        except OSError:
+            self._listener.close()
+            raise
+        self._thread = threading.Thread(target=self._accept, name=f"server {address}:{port}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops listening and breaks what is still open."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            with self._lock:
+                self._connections.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            if self._banner:
+                connection.sendall(self._banner)
+            while data := connection.recv(_CHUNK):
+                connection.sendall(data)
+        with self._lock:
+            self._connections.discard(connection)

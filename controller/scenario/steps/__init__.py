@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary of scenarios: every step by its keyword."""
+
+from controller.scenario.steps.base import Step
+from controller.scenario.steps.connections import CONNECTION_STEPS
+from controller.scenario.steps.crafted import CRAFTED_STEPS
+from controller.scenario.steps.network import NETWORK_STEPS
+from controller.scenario.steps.observations import OBSERVATION_STEPS
+
+STEPS: dict[str, type[Step]] = {
+    step.keyword: step for step in (*CONNECTION_STEPS, *CRAFTED_STEPS, *NETWORK_STEPS, *OBSERVATION_STEPS)
+}
+
+__all__ = ["STEPS", "Step"]

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps with the kernel's own TCP on both sides: servers, connections to them, refusals."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from controller.scenario.clients import (
+    Exchange,
+    ExchangeError,
+    ExchangeResult,
+    exchange,
+    many,
+    percentile,
+    refused,
+)
+from controller.scenario.servers import TcpServer
+from controller.scenario.steps.base import Step
+from controller.scenario.values import Size
+from controller.scenario.world import Background, UnmetError, World
+
+
+class Serve(Step):
+    """Starts a server for a service on its host. It echoes all it gets; with `banner`, it speaks first."""
+
+    keyword: ClassVar[str] = "serve"
+    shorthand: ClassVar[str | None] = "service"
+    service: str
+    banner: str = ""
+
+    def run(self, world: World) -> str:
+        address, port = world.service(self.service)
+        netns = world.lab.netns(world.service_host(self.service))
+        world.servers[self.service] = TcpServer(netns, address, port, banner=self.banner.encode())
+        return f"{address}:{port}"
+
+
+class StopServing(Step):
+    """Ends a server; its open connections are broken off."""
+
+    keyword: ClassVar[str] = "stop_serving"
+    shorthand: ClassVar[str | None] = "service"
+    service: str
+
+    def run(self, world: World) -> str:
+        server = world.servers.pop(self.service, None)
+        if server is None:
+            raise UnmetError(f"nothing serves {self.service}")
+        server.close()
+        return f"{server.accepted} connections accepted"
+
+
+class Connect(Step):
+    """Connections from a host to a service, each checked byte for byte against the echo.
+
+    `upload` bytes go up and come back at the same time. `over` spreads that over so many seconds.
+    `background` gives it a name and goes on with the next step; `wait_for` collects it. Every connection
+    must succeed.
+    """
+
+    keyword: ClassVar[str] = "connect"
+    host: str
+    service: str
+    connections: Annotated[int, Field(ge=1, le=10000)] = 1
+    parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    upload: Size = 100
+    greeting: str = Field("", description="What the server must send first")
+    over: Annotated[float, Field(ge=0, le=120)] = Field(
+        0.0, description="Seconds that the upload is spread over"
+    )
+    source_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    timeout: Annotated[float, Field(gt=0, le=300)] = Field(20.0, description="Seconds without any progress")
+    background: str | None = None
+
+    def run(self, world: World) -> str:
+        if self.background is None:
+            return self._connect(world)
+        world.background[self.background] = Background(self.background, lambda: self._connect(world))
+        return f"goes on as {self.background}"
+
+    def _connect(self, world: World) -> str:
+        netns = world.lab.netns(self.host)
+        plan = Exchange(
+            target=world.service(self.service),
+            upload=self.upload,
+            greeting=self.greeting.encode(),
+            over_s=self.over,
+            source=("", self.source_port),
+            timeout_s=self.timeout,
+        )
+        results = many(self.connections, self.parallel, lambda _: exchange(netns, plan))
+        good = [result for result in results if isinstance(result, ExchangeResult)]
+        if failures := [result for result in results if isinstance(result, Exception)]:
+            raise UnmetError(
+                f"{len(failures)} of {self.connections} connections failed, the first with: {failures[0]}"
+            )
+        figures = [f"{len(good)} connections" if len(good) > 1 else "1 connection"]
+        figures.append(f"{sum(result.bytes_each_way for result in good)} bytes each way")
+        times = [result.connect_s * 1000 for result in good]
+        figures.append(f"connect median {percentile(times, 0.5):.1f} ms, slowest {max(times):.1f} ms")
+        return ", ".join(figures)
+
+
+class Refused(Step):
+    """A connection that must end in a reset within `within` seconds, because nobody listens."""
+
+    keyword: ClassVar[str] = "refused"
+    host: str
+    service: str
+    within: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+    def run(self, world: World) -> str:
+        try:
+            seconds = refused(world.lab.netns(self.host), world.service(self.service), self.within)
+        except ExchangeError as error:
+            raise UnmetError(str(error)) from error
+        return f"reset after {seconds * 1000:.0f} ms"
+
+
+class WaitFor(Step):
+    """Waits until what runs in the background under this name has ended, and well."""
+
+    keyword: ClassVar[str] = "wait_for"
+    shorthand: ClassVar[str | None] = "name"
+    name: str
+    within: Annotated[float, Field(gt=0, le=300)] = 30.0
+
+    def run(self, world: World) -> str:
+        if self.name not in world.background:
+            raise UnmetError(f"nothing runs in the background as {self.name}")
+        return world.background[self.name].wait(self.within)
+
+
+class StillRunning(Step):
+    """What runs in the background under this name must not have ended yet."""
+
+    keyword: ClassVar[str] = "still_running"
+    shorthand: ClassVar[str | None] = "name"
+    name: str
+
+    def run(self, world: World) -> str:
+        if self.name not in world.background or not world.background[self.name].running:
+            raise UnmetError(f"{self.name} is not running any more")
+        return ""
+
+
+CONNECTION_STEPS: tuple[type[Step], ...] = (Serve, StopServing, Connect, Refused, WaitFor, StillRunning)

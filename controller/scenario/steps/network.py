@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that change the network or its parts: routes, failures, floods, time."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import time
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from controller.bench.flood import SPOOFED_SOURCES, Flood, FloodPlan
+from controller.lab.model import Topology
+from controller.scenario.steps.base import Step
+from controller.scenario.world import Background, UnmetError, World
+
+
+class Enter(Step):
+    """From now on, what a host sends by its default route goes to this switch: an anycast shift."""
+
+    keyword: ClassVar[str] = "enter"
+    host: str
+    switch: str
+
+    def run(self, world: World) -> str:
+        via = self._address(world.topology)
+        host = world.topology.hosts[self.host]
+        source = next(
+            (str(route.source) for route in host.routes if route.source and route.to.prefixlen == 0), None
+        )
+        command = ["ip", "route", "replace", "default", "via", via]
+        done = world.lab.run(self.host, command + (["src", source] if source else []), timeout=10)
+        if done.returncode != 0:
+            raise UnmetError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return f"default via {via}"
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        yield from super().problems(topology)
+        if self.host in topology.hosts and self.switch in topology.switches and not self._address(topology):
+            yield "switch", f"no link between {self.host} and {self.switch} in topology {topology.name}"
+
+    def _address(self, topology: Topology) -> str:
+        """The switch's address on its link with the host; empty when there is none."""
+        for link in topology.links:
+            ends = {end.node: addresses for end, addresses in link.parsed_ends()}
+            if self.host in ends and self.switch in ends:
+                return str(ends[self.switch][0].ip)
+        return ""
+
+
+class Run(Step):
+    """A command on a host; its exit code must be 0 within `within` seconds."""
+
+    keyword: ClassVar[str] = "run"
+    host: str
+    command: str
+    within: Annotated[float, Field(gt=0, le=120)] = 10.0
+
+    def run(self, world: World) -> str:
+        done = world.lab.run(self.host, shlex.split(self.command), timeout=self.within)
+        if done.returncode != 0:
+            raise UnmetError(f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+        return done.stdout.strip()[-200:]
+
+
+class KillController(Step):
+    """Ends the controller by a signal: KILL lets it clean up nothing."""
+
+    keyword: ClassVar[str] = "kill_controller"
+    shorthand: ClassVar[str | None] = "by"
+    by: Literal["KILL", "TERM"] = "KILL"
+
+    def run(self, world: World) -> str:
+        world.lab.kill_controller(signal.Signals[f"SIG{self.by}"])
+        return ""
+
+
+class StartController(Step):
+    """Starts a controller and waits until all switches are in service."""
+
+    keyword: ClassVar[str] = "start_controller"
+    within: Annotated[float, Field(gt=0, le=120)] = 30.0
+
+    def run(self, world: World) -> str:
+        start = time.monotonic()
+        world.lab.start_controller()
+        world.lab.wait_ready(self.within)
+        return f"ready after {time.monotonic() - start:.1f} s"
+
+
+class StopSwitch(Step):
+    """Ends a switch process; the traffic that needs it stops."""
+
+    keyword: ClassVar[str] = "stop_switch"
+    shorthand: ClassVar[str | None] = "switch"
+    switch: str
+
+    def run(self, world: World) -> str:
+        world.lab.stop_switch(self.switch)
+        return ""
+
+
+class StartSwitch(Step):
+    """Starts a switch, empty, and waits until the controller has it in service again."""
+
+    keyword: ClassVar[str] = "start_switch"
+    shorthand: ClassVar[str | None] = "switch"
+    switch: str
+    within: Annotated[float, Field(gt=0, le=120)] = 30.0
+
+    def run(self, world: World) -> str:
+        start = time.monotonic()
+        world.lab.start_switch(self.switch)
+        world.lab.wait_ready(self.within)
+        return f"in service after {time.monotonic() - start:.1f} s"
+
+
+class Wait(Step):
+    """Lets time pass."""
+
+    keyword: ClassVar[str] = "wait"
+    shorthand: ClassVar[str | None] = "seconds"
+    seconds: Annotated[float, Field(gt=0, le=120)]
+
+    def run(self, world: World) -> str:
+        time.sleep(self.seconds)
+        return f"{self.seconds:g} s"
+
+
+class SpoofedFlood(Step):
+    """A bounded flood of spoofed SYNs and random ACKs from a host towards a service; see `connect` for
+    `background`.
+    """
+
+    keyword: ClassVar[str] = "flood"
+    host: str
+    service: str
+    syns: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    acks: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    rate: Annotated[int, Field(ge=1, le=500_000)] = Field(20_000, description="Packets per second")
+    sources: str = SPOOFED_SOURCES
+    background: str | None = None
+
+    def run(self, world: World) -> str:
+        if self.background is None:
+            return self._send(world)
+        world.background[self.background] = Background(self.background, lambda: self._send(world))
+        return f"goes on as {self.background}"
+
+    def _send(self, world: World) -> str:
+        address, port = world.service(self.service)
+        plan = FloodPlan(address, port, self.syns, self.acks, rate=self.rate, sources=self.sources)
+        with Flood(world.lab, self.host, world.lab.netns(self.host), plan) as flood:
+            result = flood.wait()
+        if (result.syns, result.acks) != (self.syns, self.acks):
+            raise UnmetError(f"only {result.syns} SYNs and {result.acks} ACKs could be sent")
+        return f"{result.syns} SYNs and {result.acks} ACKs at {result.rate:.0f}/s"
+
+
+NETWORK_STEPS: tuple[type[Step], ...] = (
+    Enter,
+    Run,
+    KillController,
+    StartController,
+    StopSwitch,
+    StartSwitch,
+    Wait,
+    SpoofedFlood,
+)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that look: the controller's sessions, the switches' counters, what arrived at a host."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from controller.lab.model import Topology
+from controller.scenario import wire
+from controller.scenario.rawport import Capture
+from controller.scenario.steps.base import Step
+from controller.scenario.steps.crafted import Flags
+from controller.scenario.values import Bound
+from controller.scenario.world import UnmetError, World, poll
+
+Within = Annotated[float, Field(gt=0, le=120)]
+
+
+class Sessions(Step):
+    """How many sessions there must come to be `within` seconds: open and closing ones, handshakes pending
+    at the controller, and entries that each switch holds.
+    """
+
+    keyword: ClassVar[str] = "sessions"
+    open: Bound | None = None
+    closing: Bound | None = None
+    pending: Bound | None = None
+    on_every_switch: Bound | None = None
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world.lab.api("/api/status")))
+        status = world.lab.api("/api/status")
+        held = ", ".join(f"{switch['name']} {switch['sessions']}" for switch in status["switches"])
+        sessions = status["sessions"]
+        counts = f"open {sessions['open']}, closing {sessions['closing']}, pending {status['pending']}"
+        return f"{counts}; held by {held}"
+
+    def _problem(self, status: dict[str, Any]) -> str | None:
+        found = [
+            ("open", self.open, status["sessions"]["open"]),
+            ("closing", self.closing, status["sessions"]["closing"]),
+            ("pending", self.pending, status["pending"]),
+        ]
+        for switch in status["switches"]:
+            found.append((f"held by switch {switch['name']}", self.on_every_switch, switch["sessions"]))
+        for what, bound, value in found:
+            if bound is not None and not bound.admits(value):
+                return f"{what}: {value} instead of {bound}"
+        return None
+
+
+class Mark(Step):
+    """Remembers the counters as they are: `counters` counts from here (else from the scenario's start)."""
+
+    keyword: ClassVar[str] = "mark"
+
+    def run(self, world: World) -> str:
+        world.counters = read_counters(world)
+        return ""
+
+
+class Counters(Step):
+    """Packets that a switch has counted since the last `mark`, by drop reason and by event (names as in
+    /api/status).
+    """
+
+    keyword: ClassVar[str] = "counters"
+    switch: str
+    drops: dict[str, Bound] = Field(default={})
+    events: dict[str, Bound] = Field(default={})
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world), every_s=0.3)
+        return ", ".join(
+            f"{name} {self._since_mark(world, kind, name)}"
+            for kind in ("drops", "events")
+            for name in getattr(self, kind)
+        )
+
+    def _problem(self, world: World) -> str | None:
+        for kind in ("drops", "events"):
+            for name, bound in getattr(self, kind).items():
+                value = self._since_mark(world, kind, name)
+                if not bound.admits(value):
+                    return f"{kind} {name} at switch {self.switch}: {value} instead of {bound}"
+        return None
+
+    def _since_mark(self, world: World, kind: str, name: str) -> int:
+        now = read_counters(world)[kind].get(self.switch, {}).get(name, 0)
+        return int(now) - int(world.counters.get(kind, {}).get(self.switch, {}).get(name, 0))
+
+
+class StartCapture(Step):
+    """Captures from now on all that arrives at a host."""
+
+    keyword: ClassVar[str] = "capture"
+    shorthand: ClassVar[str | None] = "host"
+    host: str
+
+    def run(self, world: World) -> str:
+        if self.host in world.captures:
+            world.captures.pop(self.host).stop()
+        world.captures[self.host] = Capture(world.lab.netns(self.host))
+        return ""
+
+
+class CapturedSegments(Step):
+    """How many TCP segments have arrived at a host since `capture` with these sources, flags and bytes of
+    payload.
+    """
+
+    keyword: ClassVar[str] = "captured"
+    host: str
+    segments: Bound
+    sources: str = Field("0.0.0.0/0", description="Source addresses: a prefix")
+    service: str | None = Field(None, description="Only to this service")
+    flags: Flags | None = None
+    payload: Bound | None = Field(None, description="Bytes of payload in the segment")
+
+    def run(self, world: World) -> str:
+        if self.host not in world.captures:
+            raise UnmetError(f"no capture at {self.host}; begin it with a capture step")
+        network = ipaddress.ip_network(self.sources)
+        target = None if self.service is None else world.service(self.service)
+
+        def wanted(segment: wire.Segment) -> bool:
+            return (
+                ipaddress.ip_address(segment.source) in network
+                and (self.flags is None or segment.flags == wire.parse_flags(self.flags))
+                and (target is None or (segment.destination, segment.destination_port) == target)
+                and (self.payload is None or self.payload.admits(len(segment.payload)))
+            )
+
+        count = world.captures[self.host].count(wanted)
+        if not self.segments.admits(count):
+            raise UnmetError(f"{count} such segments arrived at {self.host} instead of {self.segments}")
+        return f"{count} segments"
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        yield from super().problems(topology)
+        try:
+            ipaddress.ip_network(self.sources)
+        except ValueError:
+            yield "sources", f"{self.sources} is not a prefix such as 198.19.0.0/16"
+
+
+def read_counters(world: World) -> dict[str, Any]:
+    """The switches' counters as the controller's API tells them (cached there for up to 1 s)."""
+    status = world.lab.api("/api/status")
+    return {"drops": status["drops"], "events": status["events"]}
+
+
+OBSERVATION_STEPS: tuple[type[Step], ...] = (Sessions, Mark, Counters, StartCapture, CapturedSegments)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IPv4/TCP frames as bytes: built for crafted traffic, parsed and verified when captured.
+
+It shares no code with the controller's own packet handling, so that a mistake there cannot excuse itself
+here. Sequence numbers are mod 2^32, windows the raw 16 bits of the header, timestamps mod 2^32. Formats:
+RFC 791 (IPv4), RFC 9293 section 3.1 (TCP), RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import dataclass, field
+
+ETHERTYPE_IPV4 = 0x0800
+PROTOCOL_TCP = 6
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
+_FLAG_LETTERS = "FSRPAUEC"
+
+
+@dataclass(frozen=True)
+class Options:
+    """TCP options that matter here; None or empty = absent. `sack` holds (left edge, right edge) pairs."""
+
+    mss: int | None = None
+    window_scale: int | None = None
+    sack_permitted: bool = False
+    timestamps: tuple[int, int] | None = None
+    sack: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A TCP segment with the IPv4 fields around it. Addresses in dotted form."""
+
+    source: str
+    destination: str
+    source_port: int
+    destination_port: int
+    flags: int
+    seq: int
+    ack: int = 0
+    window: int = 64240
+    options: Options = field(default_factory=Options)
+    payload: bytes = b""
+    ttl: int = 64
+
+    @property
+    def flow(self) -> tuple[str, int, str, int]:
+        """(source, source port, destination, destination port)."""
+        return self.source, self.source_port, self.destination, self.destination_port
+
+
+class MalformedError(ValueError):
+    """The frame is IPv4 TCP by its headers but does not parse or its checksums are wrong."""
+
+
+def parse_flags(letters: str) -> int:
+    """`"SA"` → SYN|ACK. Letters FSRPAUEC in any order; ValueError for others."""
+    flags = 0
+    for letter in letters:
+        if letter not in _FLAG_LETTERS:
+            raise ValueError(f"unknown TCP flag {letter!r}; the letters are {_FLAG_LETTERS}")
+        flags |= 1 << _FLAG_LETTERS.index(letter)
+    return flags
+
+
+def format_flags(flags: int) -> str:
+    """SYN|ACK → `"SA"`; no flag → `"-"`."""
+    return "".join(letter for bit, letter in enumerate(_FLAG_LETTERS) if flags >> bit & 1) or "-"
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071) of `data`; 0 when `data` includes a right checksum."""
+    if len(data) % 2:
+        data += b"\0"
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to: int = 0) -> bytes:
+    """The Ethernet frame of `segment` with right checksums, padded with zeros to `pad_to` bytes."""
+    options = _build_options(segment.options)
+    header_words = 5 + len(options) // 4
+    addresses = _packed(segment.source) + _packed(segment.destination)
+    tcp = struct.pack(
+        "!HHIIBBHHH",
+        segment.source_port,
+        segment.destination_port,
+        segment.seq & 0xFFFFFFFF,
+        segment.ack & 0xFFFFFFFF,
+        header_words << 4,
+        segment.flags,
+        segment.window,
+        0,
+        0,
+    )
+    tcp += options + segment.payload
+    pseudo = addresses + struct.pack("!BBH", 0, PROTOCOL_TCP, len(tcp))
+    tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, segment.ttl, PROTOCOL_TCP, 0) + addresses
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    frame = destination_mac + source_mac + struct.pack("!H", ETHERTYPE_IPV4) + ip + tcp
+    return frame.ljust(pad_to, b"\0")
+
+
+def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
+    """The segment in an Ethernet frame, or None when it is not an unfragmented IPv4 TCP packet.
+
+    With `verify`, wrong checksums raise MalformedError; bad lengths always do.
+    """
+    if len(frame) < 34 or frame[12:14] != b"\x08\x00" or frame[23] != PROTOCOL_TCP:
+        return None
+    if struct.unpack_from("!H", frame, 20)[0] & 0x3FFF:
+        return None
+    ip_length = (frame[14] & 0xF) * 4
+    total_length = struct.unpack_from("!H", frame, 16)[0]
+    packet = frame[14 : 14 + total_length]
+    if ip_length < 20 or len(packet) < total_length or total_length < ip_length + 20:
+        raise MalformedError(
+            f"IPv4 lengths do not fit: header {ip_length}, total {total_length}, frame {len(frame)}"
+        )
+    tcp = packet[ip_length:]
+    header_length = (tcp[12] >> 4) * 4
+    if header_length < 20 or header_length > len(tcp):
+        raise MalformedError(f"TCP data offset {header_length} does not fit into {len(tcp)} bytes")
+    if verify:
+        _verify(packet, ip_length, tcp)
+    source_port, destination_port, seq, ack, _, flags, window = struct.unpack_from("!HHIIBBH", tcp)
+    return Segment(
+        source=str(ipaddress.IPv4Address(packet[12:16])),
+        destination=str(ipaddress.IPv4Address(packet[16:20])),
+        source_port=source_port,
+        destination_port=destination_port,
+        flags=flags,
+        seq=seq,
+        ack=ack,
+        window=window,
+        options=_parse_options(tcp[20:header_length]),
+        payload=bytes(tcp[header_length:]),
+        ttl=packet[8],
+    )
+
+
+def is_arp_request_for(frame: bytes, address: str) -> bool:
+    """Whether the frame asks by ARP (RFC 826) who has this IPv4 address."""
+    return frame[12:22] == b"\x08\x06\0\x01\x08\0\x06\x04\0\x01" and frame[38:42] == _packed(address)
+
+
+def arp_reply(request: bytes, mac: bytes) -> bytes:
+    """The answer to an ARP request: the address asked for is at `mac`."""
+    asker, asked = request[22:32], request[38:42]
+    return request[6:12] + mac + request[12:21] + b"\x02" + mac + asked + asker
+
+
+def _packed(address: str) -> bytes:
+    return ipaddress.IPv4Address(address).packed
+
+
+def _verify(packet: bytes, ip_length: int, tcp: bytes) -> None:
+    if checksum(packet[:ip_length]):
+        raise MalformedError("wrong IPv4 header checksum")
+    if checksum(packet[12:20] + struct.pack("!BBH", 0, PROTOCOL_TCP, len(tcp)) + tcp):
+        raise MalformedError("wrong TCP checksum")
+
+
+def _build_options(options: Options) -> bytes:
+    """In Linux's order and padding (net/ipv4/tcp_output.c writes them so): MSS, SACK-permitted, TS, WS,
+    SACK.
+    """
+    out = b""
+    if options.mss is not None:
+        out += struct.pack("!BBH", 2, 4, options.mss)
+    if options.timestamps is not None:
+        out += (b"\x04\x02" if options.sack_permitted else b"\x01\x01") + struct.pack(
+            "!BBII", 8, 10, *options.timestamps
+        )
+    elif options.sack_permitted:
+        out += b"\x01\x01\x04\x02"
+    if options.window_scale is not None:
+        out += struct.pack("!BBBB", 1, 3, 3, options.window_scale)
+    if options.sack:
+        out += struct.pack("!BBBB", 1, 1, 5, 2 + 8 * len(options.sack))
+        out += b"".join(struct.pack("!II", *block) for block in options.sack)
+    return out
+
+
+def _parse_options(data: bytes) -> Options:
+    mss: int | None = None
+    window_scale: int | None = None
+    sack_permitted = False
+    timestamps: tuple[int, int] | None = None
+    sack: tuple[tuple[int, int], ...] = ()
+    at = 0
+    while at < len(data) and data[at] != 0:
+        kind = data[at]
+        if kind == 1:
+            at += 1
+            continue
+        length = data[at + 1] if at + 1 < len(data) else 0
+        if length < 2 or at + length > len(data):
+            raise MalformedError(f"TCP option {kind} of length {length} does not fit")
+        body = data[at + 2 : at + length]
+        if kind == 2 and length == 4:
+            mss = int.from_bytes(body)
+        elif kind == 3 and length == 3:
+            window_scale = body[0]
+        elif kind == 4:
+            sack_permitted = True
+        elif kind == 5 and (length - 2) % 8 == 0:
+            edges = struct.unpack(f"!{(length - 2) // 4}I", body)
+            sack = tuple(zip(edges[::2], edges[1::2], strict=True))
+        elif kind == 8 and length == 10:
+            timestamps = struct.unpack("!II", body)
+        at += length
+    return Options(mss, window_scale, sack_permitted, timestamps, sack)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the steps of a scenario act on: the lab, and what earlier steps have started or noted."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from controller.lab.model import Topology
+from controller.lab.plan import Plan
+from controller.scenario.rawport import Capture, Endpoint
+from controller.scenario.servers import TcpServer
+
+
+class UnmetError(Exception):
+    """An expectation of the scenario was not met; the text says what was expected and what was there."""
+
+
+class LabLike(Protocol):
+    """The part of `controller.lab.lab.Lab` that scenarios need."""
+
+    @property
+    def plan(self) -> Plan: ...
+    def netns(self, node: str) -> str: ...
+    def api(self, path: str) -> Any: ...
+    def run(self, host: str, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]: ...
+    def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]: ...
+    def kill_controller(self, number: int) -> None: ...
+    def start_controller(self) -> None: ...
+    def stop_switch(self, switch: str) -> None: ...
+    def start_switch(self, switch: str) -> None: ...
+    def wait_ready(self, timeout: float) -> None: ...
+
+
+class Background:
+    """A step's work that goes on while later steps run."""
+
+    def __init__(self, name: str, work: Callable[[], str]) -> None:
+        self._result: str | Exception | None = None
+        self._thread = threading.Thread(
+            target=self._run, args=(work,), name=f"background {name}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still under way."""
+        return self._thread.is_alive()
+
+    def wait(self, within_s: float) -> str:
+        """Its figures, or the error that it ended with; UnmetError when it goes on longer than that."""
+        self._thread.join(within_s)
+        if self.running:
+            raise UnmetError(f"not finished within {within_s:g} s")
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result or ""
+
+    def _run(self, work: Callable[[], str]) -> None:
+        try:
+            self._result = work()
+        except Exception as error:
+            self._result = error
+
+
+@dataclass
+class World:
+    """The state of one run. `names` holds the numbers that crafted packets refer to (x, k, r …), mod 2^32."""
+
+    lab: LabLike
+    servers: dict[str, TcpServer] = field(default_factory=dict)
+    background: dict[str, Background] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    captures: dict[str, Capture] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def topology(self) -> Topology:
+        """The lab's topology."""
+        return self.lab.plan.topology
+
+    def service(self, name: str) -> tuple[str, int]:
+        """Address and port of a protected service."""
+        for service in self.topology.services:
+            if service.name == name:
+                return str(service.address), service.port
+        raise UnmetError(f"no service {name} in topology {self.topology.name}")
+
+    def service_host(self, name: str) -> str:
+        """The host that a service belongs to."""
+        return next(service.host for service in self.topology.services if service.name == name)
+
+    def close(self) -> None:
+        """Ends all that the steps have started."""
+        for endpoint in self.endpoints.values():
+            endpoint.close()
+        for capture in self.captures.values():
+            capture.stop()
+        for server in self.servers.values():
+            server.close()
+
+
+def poll(within_s: float, probe: Callable[[], str | None], *, every_s: float = 0.1) -> None:
+    """Calls `probe` until it returns None (met); UnmetError with its last answer when the time is over."""
+    end = time.monotonic() + within_s
+    while (problem := probe()) is not None:
+        if time.monotonic() > end:
+            raise UnmetError(problem)
+        time.sleep(every_s)
