@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switch process: a device, its gRPC server, and the signals that end it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from softswitch.compiler import CompiledProgram, compile_file, compile_text
+from softswitch.engine import Engine, EngineError
+from softswitch.p4.errors import P4Error
+from softswitch.p4runtime.device import Device, DeviceOptions, Port
+from softswitch.p4runtime.errors import P4RuntimeError
+from softswitch.p4runtime.server import Server, ServerError, TlsFiles
+
+DEFAULT_ADDRESS = "127.0.0.1:9559"
+DEFAULT_CPU_PORT = 510
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SwitchOptions:
+    """Everything that `syncline switch` can be told."""
+
+    program: Path | None = None
+    "P4 file to run from the start; without one the switch waits for a controller's."
+    include_dirs: Sequence[Path] = ()
+    defines: Sequence[str] = ()
+    ports: Sequence[Port] = ()
+    device_id: int = 1
+    address: str = DEFAULT_ADDRESS
+    "HOST:PORT or unix:PATH."
+    cpu_port: int = DEFAULT_CPU_PORT
+    pcap_dir: Path | None = None
+    threads: int = 1
+    tls: TlsFiles | None = None
+
+
+class SwitchError(Exception):
+    """The switch cannot start; the text is one line for people."""
+
+
+def run_switch(options: SwitchOptions) -> int:
+    """Run a switch until SIGTERM or SIGINT; return the exit code. What goes wrong at the start is said on
+    stderr."""
+    try:
+        program = _prepare(options)
+        device, server = _start(options, program)
+    except P4Error as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (SwitchError, ServerError, EngineError, P4RuntimeError) as error:
+        print(f"switch: error: {error}", file=sys.stderr)
+        return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    print(_greeting(options, server), flush=True)
+    stop.wait()
+    _LOG.info("stopping")
+    server.stop()
+    device.close()
+    return 0
+
+
+def _prepare(options: SwitchOptions) -> CompiledProgram | None:
+    """Everything that can be checked before anything is opened."""
+    for port in options.ports:
+        check_interface(port.interface)
+    if options.pcap_dir is not None:
+        try:
+            options.pcap_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SwitchError(f"cannot make the folder {options.pcap_dir}: {error.strerror}") from error
+        if not os.access(options.pcap_dir, os.W_OK):
+            raise SwitchError(f"cannot write to the folder {options.pcap_dir}")
+    if options.program is None:
+        return None
+    try:
+        return compile_file(options.program, options.include_dirs, options.defines)
+    except OSError as error:
+        raise SwitchError(f"cannot read {error.filename or options.program}: {error.strerror}") from error
+
+
+def _start(options: SwitchOptions, program: CompiledProgram | None) -> tuple[Device, Server]:
+    device = Device(
+        DeviceOptions(
+            device_id=options.device_id,
+            cpu_port=options.cpu_port,
+            ports=options.ports,
+            pcap_dir=options.pcap_dir,
+            threads=options.threads,
+        ),
+        compile_text=lambda text, name: compile_text(text, name=name),
+        open_engine=Engine,
+    )
+    server = Server(device, options.address, options.tls)
+    try:
+        if program is not None:
+            device.load(program)
+        server.start()
+    except BaseException:
+        server.stop()
+        device.close()
+        raise
+    return device, server
+
+
+def check_interface(name: str) -> None:
+    """Raise SwitchError if frames cannot be received on an interface, and say why."""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        raise SwitchError(f"interface {name} does not exist") from None
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as probe:
+            probe.bind((name, 0))
+    except PermissionError:
+        raise SwitchError(
+            f"interface {name}: permission denied: opening ports needs root (CAP_NET_RAW)"
+        ) from None
+    except OSError as error:
+        raise SwitchError(f"interface {name}: {error.strerror}") from error
+
+
+def _greeting(options: SwitchOptions, server: Server) -> str:
+    ports = " ".join(f"{port.number}@{port.interface}" for port in options.ports)
+    shown = f"ports {ports}" if ports else "no ports"
+    running = f", running {options.program.name}" if options.program else ""
+    address = server.address
+    if not address.startswith("unix:") and address.endswith(":0"):
+        address = f"{address[:-1]}{server.port}"
+    return f"switch: device {options.device_id} serving P4Runtime on {address}, {shown}{running}"
