@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers from the standards, and the codes that the controller and the switch share.
+#ifndef SYNCLINE_CONSTANTS_P4
+#define SYNCLINE_CONSTANTS_P4
+
+// --- ports ---------------------------------------------------------------------------------------------------------
+const bit<9> CPU_PORT = 510;   // packet-in and packet-out
+const bit<9> DROP_PORT = 511;  // as in BMv2
+
+// --- Ethernet, ARP, IP ----------------------------------------------------------------------------------------------
+const bit<16> ETHERTYPE_IPV4 = 0x0800;
+const bit<16> ETHERTYPE_ARP = 0x0806;
+
+const bit<16> ARP_HARDWARE_ETHERNET = 1;
+const bit<16> ARP_REQUEST = 1;
+const bit<16> ARP_REPLY = 2;
+
+const bit<8> PROTOCOL_TCP = 6;
+
+const bit<32> ETHERNET_BYTES = 14;
+const bit<32> IPV4_BYTES = 20;
+const bit<32> TCP_BYTES = 20;
+const bit<32> PACKET_OUT_BYTES = 3;
+
+const bit<8> OWN_TTL = 64;  // of packets that the switch makes itself
+
+// --- TCP options (IANA "TCP Option Kind Numbers") -------------------------------------------------------------------
+const bit<8> OPTION_END = 0;
+const bit<8> OPTION_NOP = 1;
+const bit<8> OPTION_MSS = 2;
+const bit<8> OPTION_WINDOW_SCALE = 3;
+const bit<8> OPTION_SACK_PERMITTED = 4;
+const bit<8> OPTION_SACK = 5;
+const bit<8> OPTION_TIMESTAMPS = 8;
+
+const bit<16> NOP_NOP = 0x0101;
+
+const bit<8> WINDOW_SCALE_NONE = 15;  // the option was not offered
+const bit<8> WINDOW_SCALE_MAX = 14;   // RFC 7323, section 2.3
+const bit<4> COOKIE_SCALE_NONE = 15;  // the same in the cookie's four bits
+const bit<4> COOKIE_SCALE_MAX = 14;
+const bit<16> MSS_DEFAULT = 536;      // RFC 9293, section 3.7.1: what a SYN without the option means
+
+// The window, unscaled, of the ACK that answers a server's repeated SYN/ACK. The client's own is not known here: it
+// must let the server begin (not zero) and promise little (scale 7 makes 64 KiB of it). The client's next segment
+// corrects it.
+const bit<16> ACKNOWLEDGING_WINDOW = 512;
+
+// --- packet-out modes -----------------------------------------------------------------------------------------------
+const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
+const bit<8> MODE_ARRIVE = 1;  // as if it had arrived on `port`
+const bit<8> MODE_ROUTE = 2;   // by destination, without the SYN proxy
+
+// --- packet-in reasons ----------------------------------------------------------------------------------------------
+const bit<8> PUNT_PROVEN = 1;         // the client returned a right cookie
+const bit<8> PUNT_SERVER_SYNACK = 2;  // a SYN/ACK of a protected service without an open session
+const bit<8> PUNT_EARLY_RETURN = 3;   // anything else of a protected service without a session
+
+// --- session phases -------------------------------------------------------------------------------------------------
+const bit<8> PHASE_OPEN = 0;
+const bit<8> PHASE_CLOSING = 1;
+
+// --- events of the digest -------------------------------------------------------------------------------------------
+const bit<8> END_FIN_FROM_CLIENT = 1;
+const bit<8> END_FIN_FROM_SERVER = 2;
+const bit<8> END_RST_FROM_CLIENT = 3;
+const bit<8> END_RST_FROM_SERVER = 4;
+
+// --- counter `drops` ------------------------------------------------------------------------------------------------
+const bit<8> DROP_MALFORMED_IP = 1;
+const bit<8> DROP_MALFORMED_TCP = 2;
+const bit<8> DROP_FRAGMENT = 3;
+const bit<8> DROP_BAD_COOKIE = 4;
+const bit<8> DROP_NO_KEY = 5;
+const bit<8> DROP_SYN_RATE = 6;
+const bit<8> DROP_PUNT_RATE = 7;
+const bit<8> DROP_UNKNOWN_RST = 8;
+const bit<8> DROP_NO_ROUTE = 9;
+const bit<8> DROP_NO_NEIGHBOUR = 10;
+const bit<8> DROP_TTL = 11;
+const bit<8> DROP_NOT_IP = 12;
+const bit<8> DROP_STRAY = 13;
+const bit<8> DROP_NOT_OURS = 14;
+const bit<8> DROP_NO_PORT = 15;
+
+// --- counter `events` -----------------------------------------------------------------------------------------------
+const bit<8> EVENT_SYN_ANSWERED = 1;
+const bit<8> EVENT_PROVEN = 2;
+const bit<8> EVENT_SERVER_SYNACK_PUNTED = 3;
+const bit<8> EVENT_EARLY_RETURN_PUNTED = 4;
+const bit<8> EVENT_SYNACK_ACKNOWLEDGED = 5;
+const bit<8> EVENT_RESET_SENT = 6;
+const bit<8> EVENT_ARP_ANSWERED = 7;
+const bit<8> EVENT_TO_SERVER = 8;
+const bit<8> EVENT_TO_CLIENT = 9;
+
+#endif

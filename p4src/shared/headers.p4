@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Headers on the wire and towards the controller. The same under every architecture.
+#ifndef SYNCLINE_HEADERS_P4
+#define SYNCLINE_HEADERS_P4
+
+// --- controller -----------------------------------------------------------------------------------------------------
+@controller_header("packet_in")
+header packet_in_header_t {
+    bit<16> ingress_port;
+    bit<8>  reason;
+    bit<16> service_id;
+    bit<32> isn;           // the client's initial sequence number; this and what follows only for PUNT_PROVEN
+    bit<16> mss;           // bytes
+    bit<8>  window_scale;  // 15: not offered
+    bit<8>  sack;          // 0 or 1
+}
+
+@controller_header("packet_out")
+header packet_out_header_t {
+    bit<8>  mode;
+    bit<16> port;
+}
+
+// --- layers 2 and 3 -------------------------------------------------------------------------------------------------
+header ethernet_t {
+    bit<48> destination;
+    bit<48> source;
+    bit<16> ethertype;
+}
+
+header arp_t {
+    bit<16> hardware_type;
+    bit<16> protocol_type;
+    bit<8>  hardware_length;
+    bit<8>  protocol_length;
+    bit<16> operation;
+    bit<48> sender_mac;
+    bit<32> sender_address;
+    bit<48> target_mac;
+    bit<32> target_address;
+}
+
+header ipv4_t {
+    bit<4>  version;
+    bit<4>  ihl;
+    bit<8>  tos;
+    bit<16> total_length;
+    bit<16> identification;
+    bit<1>  reserved;
+    bit<1>  dont_fragment;
+    bit<1>  more_fragments;
+    bit<13> fragment_offset;
+    bit<8>  ttl;
+    bit<8>  protocol;
+    bit<16> checksum;
+    bit<32> source;
+    bit<32> destination;
+}
+
+header ipv4_options_t {
+    varbit<320> bytes;
+}
+
+// --- TCP ------------------------------------------------------------------------------------------------------------
+header tcp_t {
+    bit<16> source_port;
+    bit<16> destination_port;
+    bit<32> sequence;
+    bit<32> acknowledgment;
+    bit<4>  data_offset;
+    bit<4>  reserved;
+    bit<1>  cwr;
+    bit<1>  ece;
+    bit<1>  urg;
+    bit<1>  ack;
+    bit<1>  psh;
+    bit<1>  rst;
+    bit<1>  syn;
+    bit<1>  fin;
+    bit<16> window;
+    bit<16> checksum;
+    bit<16> urgent_pointer;
+}
+
+// The option area as it arrived, in 32-bit words: what a packet carries on when nobody rewrites its options.
+header option_word_t {
+    bit<32> word;
+}
+
+// The options that the switch writes itself, each alone, in the order in which the deparser knows them.
+header option_mss_t {
+    bit<8>  kind;
+    bit<8>  length;
+    bit<16> mss;
+}
+
+header option_padding_t {
+    bit<16> nops;
+}
+
+header option_sack_permitted_t {
+    bit<8> kind;
+    bit<8> length;
+}
+
+header option_timestamps_t {
+    bit<8>  kind;
+    bit<8>  length;
+    bit<32> value;
+    bit<32> echo;
+}
+
+header option_window_scale_t {
+    bit<8> nop;
+    bit<8> kind;
+    bit<8> length;
+    bit<8> shift;
+}
+
+header option_sack_t {
+    bit<8> kind;
+    bit<8> length;
+}
+
+header sack_block_t {
+    bit<32> left;
+    bit<32> right;
+}
+
+struct headers_t {
+    packet_in_header_t  packet_in;
+    packet_out_header_t packet_out;
+    ethernet_t          ethernet;
+    arp_t               arp;
+    ipv4_t              ipv4;
+    ipv4_options_t      ipv4_options;
+    tcp_t               tcp;
+
+    option_word_t[10]   option_words;
+
+    option_mss_t            mss;
+    option_padding_t        padding;
+    option_sack_permitted_t sack_permitted;
+    option_timestamps_t     timestamps;
+    option_padding_t        sack_padding;
+    option_sack_t           sack;
+    sack_block_t            sack_block_1;
+    sack_block_t            sack_block_2;
+    sack_block_t            sack_block_3;
+    sack_block_t            sack_block_4;
+    option_window_scale_t   window_scale;
+}
+
+#endif

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a packet is, and whether it is fit to be processed: packet-out modes, broken frames, broken IPv4.
+#ifndef SYNCLINE_ADMIT_P4
+#define SYNCLINE_ADMIT_P4
+
+control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+    bit<32> frame_bytes;
+
+    action drop_as(bit<8> reason) {
+        meta.step = STEP_DROP;
+        meta.drop_reason = reason;
+    }
+
+    apply {
+        frame_bytes = standard_metadata.packet_length;
+        if (standard_metadata.ingress_port == CPU_PORT) {
+            frame_bytes = frame_bytes - PACKET_OUT_BYTES;
+            if (!hdr.packet_out.isValid() || frame_bytes < ETHERNET_BYTES
+                || hdr.packet_out.port >= (bit<16>)CPU_PORT || hdr.packet_out.mode > MODE_ROUTE) {
+                drop_as(DROP_NOT_OURS);
+            } else if (hdr.packet_out.mode == MODE_EMIT) {
+                standard_metadata.egress_spec = meta.ingress_port;
+                meta.step = STEP_DONE;
+            } else if (hdr.packet_out.mode == MODE_ROUTE) {
+                meta.step = STEP_ROUTE;
+            }
+            hdr.packet_out.setInvalid();
+        }
+
+        if (meta.step == STEP_PROXY || meta.step == STEP_ROUTE) {
+            if (hdr.arp.isValid() && meta.step == STEP_PROXY) {
+                meta.step = STEP_ARP;
+            } else if (!hdr.ethernet.isValid() || hdr.ethernet.ethertype != ETHERTYPE_IPV4) {
+                drop_as(DROP_NOT_IP);
+            } else if (standard_metadata.parser_error != error.NoError
+                       || meta.parsed.ipv4_malformed == 1
+                       || standard_metadata.checksum_error == 1
+                       || ETHERNET_BYTES + (bit<32>)hdr.ipv4.total_length > frame_bytes) {
+                drop_as(DROP_MALFORMED_IP);
+            } else if (hdr.ethernet.destination[40:40] == 1) {
+                drop_as(DROP_NO_ROUTE);  // RFC 1812, section 5.3.4: sent to everybody, not to us
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether an ACK brings back the right cookie. Right: the client is proven, and the controller takes over. Wrong: translated
+// if it is a closing session's, else dropped or reset, as the service wants it.
+#ifndef SYNCLINE_COOKIE_CHECK_P4
+#define SYNCLINE_COOKIE_CHECK_P4
+
+control CookieCheck(inout headers_t hdr, inout metadata_t meta) {
+    MakeCookie() make_cookie;
+    bit<32> returned;
+    bit<16> headers_bytes;
+
+    apply {
+        returned = hdr.tcp.acknowledgment - 1;
+        headers_bytes = (bit<16>)TCP_BYTES + meta.parsed.option_bytes;
+
+        // The ACK got lost, and what comes is a keep-alive or a window probe: its sequence number is the ISN itself.
+        if (meta.cookie != returned && meta.parsed.tcp_bytes <= headers_bytes + 1) {
+            meta.claims.isn = hdr.tcp.sequence;
+            make_cookie.apply(meta.claims, meta.cookie);
+        }
+
+        if (meta.cookie == returned) {
+            meta.step = STEP_PUNT;
+            meta.punt_reason = PUNT_PROVEN;
+        } else if (meta.session.known == 1) {
+            meta.step = STEP_TRANSLATE;
+        } else if (meta.service.reset_unknown == 1) {
+            meta.step = STEP_RESET;
+        } else {
+            meta.step = STEP_DROP;
+            meta.drop_reason = DROP_BAD_COOKIE;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the stages tell each other about a packet.
+#ifndef SYNCLINE_METADATA_P4
+#define SYNCLINE_METADATA_P4
+
+// Where a packet stands. A stage acts on the packets whose step is its own and moves them on, always downwards.
+typedef bit<4> step_t;
+const step_t STEP_PROXY = 0;        // to be looked at as TCP of a protected service
+const step_t STEP_ARP = 1;          // to be looked at as ARP
+const step_t STEP_ANSWER = 2;       // a SYN that gets a cookie
+const step_t STEP_CHECK = 3;        // an ACK whose cookie is to be checked
+const step_t STEP_TRANSLATE = 4;    // a packet of a session
+const step_t STEP_ACKNOWLEDGE = 5;  // a server's repeated SYN/ACK, which the switch answers
+const step_t STEP_RESET = 6;        // an ACK with a wrong cookie, which the switch answers
+const step_t STEP_ROUTE = 7;        // to be routed by its destination
+const step_t STEP_PUNT = 8;         // to the controller, as it arrived; `punt_reason` says why
+const step_t STEP_DONE = 9;         // the egress port stands
+const step_t STEP_DROP = 10;        // `drop_reason` says why
+
+typedef bit<2> direction_t;
+const direction_t NOT_PROXIED = 0;
+const direction_t TO_SERVER = 1;
+const direction_t TO_CLIENT = 2;
+
+// What the parser found besides headers.
+struct parsed_t {
+    bit<1>  ipv4_malformed;
+    bit<1>  tcp_malformed;
+    bit<16> tcp_bytes;     // TCP header, options and payload, without Ethernet's padding
+    bit<16> option_bytes;
+    bit<32> option_sum;    // plain sum of the option area's 16-bit words, at most 20 of them
+    bit<16> mss;           // 0: not offered
+    bit<1>  has_window_scale;
+    bit<8>  window_scale;  // as it came, even above 14
+    bit<1>  sack_permitted;
+    bit<1>  timestamps;
+    bit<32> timestamp;       // TSval
+    bit<32> timestamp_echo;  // TSecr
+    bit<3>  sack_blocks;     // 0: no SACK option
+    bit<32> left_1;
+    bit<32> right_1;
+    bit<32> left_2;
+    bit<32> right_2;
+    bit<32> left_3;
+    bit<32> right_3;
+    bit<32> left_4;
+    bit<32> right_4;
+}
+
+// The protected service that a packet belongs to.
+struct service_t {
+    bit<16> id;
+    bit<16> mss;
+    bit<8>  window_scale;  // 15: the service has none
+    bit<1>  sack;
+    bit<1>  timestamps;
+    bit<16> window;
+    bit<1>  reset_unknown;
+}
+
+// The connection that a packet belongs to, and how its two sequence spaces differ.
+struct session_t {
+    bit<32> client;
+    bit<32> server;
+    bit<16> client_port;
+    bit<16> server_port;
+    bit<1>  known;
+    bit<8>  phase;
+    bit<32> delta;            // k - r
+    bit<32> tau;              // T_p - T_s
+    bit<8>  to_client_shift;  // low four bits: how far; 0x80: to the right
+    bit<8>  to_server_shift;
+}
+
+struct metadata_t {
+    step_t      step;
+    bit<8>      drop_reason;
+    bit<8>      event;
+    bit<8>      punt_reason;
+    bit<9>      ingress_port;  // where the packet arrived, or is said to have arrived
+    bit<1>      own;           // made by the switch: its TTL is not decremented
+    direction_t direction;
+    parsed_t    parsed;
+    service_t   service;
+    session_t   session;
+    cookie_t    claims;        // what the cookie to be made, or to be checked, vouches for
+    bit<32>     cookie;        // the right cookie for these claims
+    bit<32>     next_hop;
+    bit<9>      egress_port;
+}
+
+// Reported when a session packet carries it. The name is the digest's name in P4Info.
+struct session_event_t {
+    bit<32> client;
+    bit<32> server;
+    bit<16> client_port;
+    bit<16> server_port;
+    bit<8>  event;
+}
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which session a packet belongs to, and what is to be done with it: the table of what a switch does with a TCP packet of a
+// protected service.
+#ifndef SYNCLINE_SESSION_P4
+#define SYNCLINE_SESSION_P4
+
+control Session(inout headers_t hdr, inout metadata_t meta) {
+    direct_counter(CounterType.packets_and_bytes) sessions_v4_counter;
+    meter(SERVICES_SIZE, MeterType.packets) syn_meter;
+    bit<2> color;
+
+    // `version` is the controller's: it comes back when sessions are read.
+    action translate(bit<32> delta, bit<32> tau, bit<8> to_client_shift, bit<8> to_server_shift, bit<8> phase,
+                     bit<32> version) {
+        meta.session.known = 1;
+        meta.session.delta = delta;
+        meta.session.tau = tau;
+        meta.session.to_client_shift = to_client_shift;
+        meta.session.to_server_shift = to_server_shift;
+        meta.session.phase = phase;
+    }
+
+    table sessions_v4 {
+        key = {
+            meta.session.client      : exact @name("client");
+            meta.session.server      : exact @name("server");
+            meta.session.client_port : exact @name("client_port");
+            meta.session.server_port : exact @name("server_port");
+        }
+        actions = {
+            translate;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        counters = sessions_v4_counter;
+        support_timeout = true;
+        size = SESSIONS_SIZE;
+    }
+
+    action drop_as(bit<8> reason) {
+        meta.step = STEP_DROP;
+        meta.drop_reason = reason;
+    }
+
+    action punt_as(bit<8> reason) {
+        meta.step = STEP_PUNT;
+        meta.punt_reason = reason;
+    }
+
+    apply {
+        if (meta.direction == TO_SERVER) {
+            meta.session.client = hdr.ipv4.source;
+            meta.session.server = hdr.ipv4.destination;
+            meta.session.client_port = hdr.tcp.source_port;
+            meta.session.server_port = hdr.tcp.destination_port;
+        } else {
+            meta.session.client = hdr.ipv4.destination;
+            meta.session.server = hdr.ipv4.source;
+            meta.session.client_port = hdr.tcp.destination_port;
+            meta.session.server_port = hdr.tcp.source_port;
+        }
+        sessions_v4.apply();
+
+        if (meta.direction == TO_SERVER) {
+            if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+                syn_meter.execute_meter<bit<2>>((bit<32>)meta.service.id, color);
+                if (color == 2) {
+                    drop_as(DROP_SYN_RATE);
+                } else if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
+                    meta.step = STEP_TRANSLATE;
+                } else {
+                    meta.step = STEP_ANSWER;
+                }
+            } else if (meta.session.known == 1) {
+                if (meta.session.phase == PHASE_CLOSING && hdr.tcp.ack == 1 && hdr.tcp.syn == 0
+                    && hdr.tcp.rst == 0) {
+                    meta.step = STEP_CHECK;  // the tuple may be in use again
+                } else {
+                    meta.step = STEP_TRANSLATE;
+                }
+            } else if (hdr.tcp.rst == 1) {
+                drop_as(DROP_UNKNOWN_RST);
+            } else if (hdr.tcp.syn == 1 || hdr.tcp.ack == 0) {
+                drop_as(DROP_STRAY);
+            } else {
+                meta.step = STEP_CHECK;
+            }
+        } else if (hdr.tcp.syn == 1 && hdr.tcp.ack == 1) {
+            if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
+                meta.step = STEP_ACKNOWLEDGE;
+            } else {
+                punt_as(PUNT_SERVER_SYNACK);  // of a new connection, even if the tuple's last one still closes
+            }
+        } else if (meta.session.known == 1) {
+            meta.step = STEP_TRANSLATE;
+        } else {
+            punt_as(PUNT_EARLY_RETURN);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Syncline for the v1model architecture (our software switch, BMv2). `apply` of SynclineIngress is the way of a packet; each stage is
+// a file.
+#include <core.p4>
+#include <v1model.p4>
+
+#include "../shared/sizes.p4"
+#include "../shared/constants.p4"
+#include "../shared/headers.p4"
+#include "../shared/cookie.p4"
+
+#include "metadata.p4"
+#include "tcp_options.p4"
+#include "parser.p4"
+#include "checksum.p4"
+#include "admit.p4"
+#include "arp.p4"
+#include "classify.p4"
+#include "session.p4"
+#include "cookie.p4"
+#include "cookie_answer.p4"
+#include "cookie_check.p4"
+#include "rewrite_options.p4"
+#include "translate.p4"
+#include "reply.p4"
+#include "own.p4"
+#include "route.p4"
+#include "punt.p4"
+#include "account.p4"
+#include "deparser.p4"
+
+control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+    Admit()        admit;
+    Arp()          arp;
+    Classify()     classify;
+    Session()      session;
+    Cookie()       cookie;
+    CookieAnswer() cookie_answer;
+    CookieCheck()  cookie_check;
+    Translate()    translate;
+    Reply()        reply;
+    FinishOwn()    finish_own;
+    Route()        route;
+    Punt()         punt;
+    Account()      account;
+
+    apply {
+        admit.apply(hdr, meta, standard_metadata);
+        if (meta.step == STEP_ARP) {
+            arp.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_PROXY) {
+            classify.apply(hdr, meta);
+        }
+        if (meta.step == STEP_PROXY) {
+            session.apply(hdr, meta);
+        }
+        if (meta.step == STEP_ANSWER || meta.step == STEP_CHECK) {
+            cookie.apply(hdr, meta);
+        }
+        if (meta.step == STEP_ANSWER) {
+            cookie_answer.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_CHECK) {
+            cookie_check.apply(hdr, meta);
+        }
+        if (meta.step == STEP_TRANSLATE) {
+            translate.apply(hdr, meta);
+        }
+        if (meta.step == STEP_ACKNOWLEDGE || meta.step == STEP_RESET) {
+            reply.apply(hdr, meta);
+        }
+        if (meta.own == 1) {
+            finish_own.apply(hdr, meta);
+        }
+        if (meta.step == STEP_ROUTE) {
+            route.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_PUNT) {
+            punt.apply(hdr, meta, standard_metadata);
+        }
+        account.apply(meta, standard_metadata);
+    }
+}
+
+control SynclineEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
+    apply { }
+}
+
+V1Switch(
+    SynclineParser(),
+    VerifyIpv4Checksum(),
+    SynclineIngress(),
+    SynclineEgress(),
+    ComputeNoChecksum(),
+    SynclineDeparser()
+) main;
