@@ -11,8 +11,9 @@ from rich.console import Console
 
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
+from controller.lab.targets import Target
 from controller.scenario.model import Scenario, load_scenario
-from controller.scenario.runner import StepOutcome, Target, run_scenario
+from controller.scenario.runner import StepOutcome, run_scenario
 
 scenario_app = typer.Typer(
     help="Scenarios: YAML files of topology, steps and expectations, run on real traffic.",

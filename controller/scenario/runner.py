@@ -6,19 +6,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from controller.bench.flood import FloodError
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab
+from controller.lab.targets import Target
 from controller.scenario.model import Scenario
 from controller.scenario.nexthop import UnreachableError
 from controller.scenario.steps import Step
 from controller.scenario.steps.observations import read_counters
 from controller.scenario.wire import MalformedError
 from controller.scenario.world import LabLike, UnmetError, World
-
-Target = Literal["softswitch", "bmv2"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,19 @@ Report = Callable[[StepOutcome], None]
 
 
 def run_scenario(
-    scenario: Scenario, target: Target = "softswitch", report: Report = lambda _: None
+    scenario: Scenario,
+    target: Target = "softswitch",
+    report: Report = lambda _: None,
+    *,
+    name: str | None = None,
 ) -> list[StepOutcome]:
     """Brings the scenario's lab up, runs it and takes the lab down again whatever happens; the outcomes of
     its steps.
 
-    The last outcome is the failed one if any failed. Errors of the lab itself (no root, …) are raised.
+    `name`: of the lab (default: the topology's). The last outcome is the failed one if any failed. Errors
+    of the lab itself (no root, …) are raised.
     """
-    lab = Lab.up(scenario.topology, target=target)
+    lab = Lab.up(scenario.topology, name=name, target=target)
     try:
         return run_steps(scenario.steps, lab, report)
     finally:

@@ -32,7 +32,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 def test_steps_in_order_with_shorthands(tmp_path: Path) -> None:
     scenario = load(
         tmp_path,
-        "steps: [{serve: web}, {connect: {host: client, service: web, upload: 2 MiB}}, kill_controller, {wait: 1}]",
+        "steps: [serve: web, connect: {host: client, service: web, upload: 2 MiB}, kill_controller, wait: 1]",
     )
     assert [step.keyword for step in scenario.steps] == ["serve", "connect", "kill_controller", "wait"]
     assert scenario.steps[0] == Serve(service="web")
