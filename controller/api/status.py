@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the controller tells about itself: the JSON of /api/status and /api/sessions. Keys are never part of it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from ipaddress import IPv4Address
+from typing import Any, Final
+
+from controller.dataplane import DROP_REASONS, EVENTS, Phase
+from controller.hub import ControllerHub
+from controller.logic.model import Session
+from controller.p4.errors import SwitchError
+
+_FRESH: Final = 1.0
+_READ_TIME: Final = 2.0
+
+Counts = dict[str, dict[str, int]]
+
+
+class Counters:
+    """The switches' counters by switch and name, read at most once a second. A switch that is away keeps its last."""
+
+    def __init__(self, hub: ControllerHub) -> None:
+        self._hub = hub
+        self._read_at = float("-inf")
+        self._lock = asyncio.Lock()
+        self.drops: Counts = {name: {} for name in hub.links}
+        self.events: Counts = {name: {} for name in hub.links}
+
+    async def refresh(self) -> None:
+        async with self._lock:
+            if self._hub.clock() - self._read_at < _FRESH:
+                return
+            await asyncio.gather(*(self._read(name) for name in self._hub.links))
+            self._read_at = self._hub.clock()
+
+    async def _read(self, name: str) -> None:
+        link = self._hub.links[name]
+        if not link.in_service:
+            return
+        try:
+            async with asyncio.timeout(_READ_TIME):
+                drops, events = await link.counters()
+        except (SwitchError, TimeoutError):
+            return
+        self.drops[name] = _named(drops, DROP_REASONS)
+        self.events[name] = _named(events, EVENTS)
+
+
+def _named(cells: dict[int, int], names: tuple[str, ...]) -> dict[str, int]:
+    """Non-zero cells by name; a cell beyond the names shows its number."""
+    named = {}
+    for index, packets in sorted(cells.items()):
+        if packets and index:
+            named[names[index] if index < len(names) else f"REASON_{index}"] = packets
+    return named
+
+
+def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
+    """The answer to /api/status; times in seconds."""
+    now, coordinator = hub.clock(), hub.coordinator
+    closing = coordinator.sessions.closing
+    return {
+        "name": hub.config.name,
+        "ready": all(link.in_service for link in hub.links.values()),
+        "uptime_s": round(now - hub.started, 3),
+        "epoch": {
+            "number": hub.keys.epoch,
+            "age_s": round(now - hub.keys.began, 3) if hub.keys.ready else None,
+        },
+        "switches": [
+            {
+                "name": link.name,
+                "address": link.config.address,
+                "device_id": link.config.device_id,
+                "state": str(link.life.state),
+                "reason": link.life.reason,
+                "sessions": link.sessions,
+            }
+            for link in hub.links.values()
+        ],
+        "services": [
+            {
+                "name": service.config.name,
+                "address": str(service.config.address),
+                "port": service.config.port,
+                "mss": service.mss,
+                "window_scale": service.window_scale,
+                "sack": service.sack,
+                "timestamps": service.timestamps,
+                "window": service.config.window,
+                "unknown": service.config.unknown,
+                "sessions": service.sessions,
+                "pending": service.pending,
+            }
+            for service in coordinator.services.values()
+        ],
+        "sessions": {"open": len(coordinator.sessions) - closing, "closing": closing},
+        "pending": len(coordinator.flows),
+        "held_bytes": coordinator.flows.held_bytes + coordinator.returns.held_bytes,
+        "shed": dict(coordinator.flows.shed),
+        "results": dict(coordinator.results + coordinator.returns.dropped),
+        "drops": counters.drops,
+        "events": counters.events,
+    }
+
+
+def sessions(hub: ControllerHub, limit: int) -> dict[str, Any]:
+    """The answer to /api/sessions: the `limit` youngest sessions, the youngest first."""
+    table = hub.coordinator.sessions
+    found = heapq.nlargest(limit, table.values(), key=lambda session: session.created)
+    wall = hub.wall()
+    return {"total": len(table), "sessions": [_session(session, wall) for session in found]}
+
+
+def _session(session: Session, wall: float) -> dict[str, Any]:
+    client, server, client_port, server_port = session.key
+    entry, timeline = session.entry, session.timeline
+    return {
+        "client": str(IPv4Address(client)),
+        "client_port": client_port,
+        "server": str(IPv4Address(server)),
+        "server_port": server_port,
+        "service": session.service,
+        "phase": Phase(entry.phase).name,
+        "version": entry.version,
+        "delta": entry.delta,
+        "tau": entry.tau,
+        "to_client_shift": entry.to_client_shift,
+        "to_server_shift": entry.to_server_shift,
+        "age_s": round(wall - session.created, 3),
+        "ingress": session.ingress,
+        "timeline": None
+        if timeline is None
+        else {
+            "proven": timeline.proven,
+            "syn_sent": timeline.syn_sent,
+            "synack": timeline.synack,
+            "confirmed": timeline.confirmed,
+            "released": timeline.released or None,
+        },
+    }

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller process: the API, the switches, and an orderly end on SIGTERM or SIGINT.
+
+At the end the switches keep everything: traffic goes on, and the next controller reads the sessions back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+
+from controller.api.server import ApiError, ApiServer
+from controller.config import ControllerConfig
+from controller.hub import ControllerHub
+from controller.p4.program import ProgramError
+
+log = logging.getLogger(__name__)
+
+
+def run(config: ControllerConfig) -> int:
+    """Run a controller until SIGTERM or SIGINT: exit code 0; 1 when it cannot start (the reason is on stderr)."""
+    return asyncio.run(_serve(config))
+
+
+def set_up_logging(level: str = "info") -> None:
+    """One line per event on stderr: ISO time, level, text."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("finsy").setLevel(logging.WARNING)
+
+
+async def _serve(config: ControllerConfig) -> int:
+    hub = ControllerHub(config)
+    api = ApiServer(hub)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await api.start(config.api.listen)
+    except ApiError as err:
+        log.error("%s", err)
+        return 1
+    log.info("controller %s: API on %s", config.name, config.api.listen)
+    work = asyncio.ensure_future(hub.run())
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return _report(work)
+        log.info("controller %s: ending; the switches keep their sessions", config.name)
+        return 0
+    finally:
+        for task in (work, stopped):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await work
+        await api.stop()
+
+
+def _report(work: asyncio.Future[None]) -> int:
+    error = work.exception()
+    if isinstance(error, ProgramError):
+        for line in str(error).splitlines():
+            log.error("%s", line)
+    else:
+        log.error("the controller failed", exc_info=error)
+    return 1

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands `controller`, `status` and `sessions` of the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from controller.api.client import ApiUnreachableError, find_api, get_json
+from controller.config import load_config
+from controller.config_errors import ConfigError
+
+_API_HELP = (
+    "The controller's API: unix:PATH or HOST:PORT. Default: $SYNCLINE_API, else the running lab's, "
+    "else 127.0.0.1:8080."
+)
+Api = Annotated[str | None, typer.Option("--api", help=_API_HELP, show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("controller")(controller)
+    app.command("status")(status)
+    app.command("sessions")(sessions)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
+
+
+def controller(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The controller's YAML file.")],
+    check: Annotated[bool, typer.Option("--check", help="Only check the file.")] = False,
+    log_level: Annotated[str, typer.Option(help=f"One of {', '.join(_LEVELS)}.")] = "info",
+) -> None:
+    """Run a controller: connect to the switches, prove clients, share their sessions."""
+    if log_level not in _LEVELS:
+        _fail(f"--log-level: {log_level!r} is none of {', '.join(_LEVELS)}", 2)
+    try:
+        loaded = load_config(config)
+    except ConfigError as err:
+        _fail(str(err), 2)
+    if check:
+        typer.echo(f"{config}: good ({len(loaded.switches)} switches, {len(loaded.services)} services)")
+        return
+    from controller.app import run, set_up_logging  # gRPC and its friends take a while to import
+
+    set_up_logging(log_level)
+    raise typer.Exit(run(loaded))
+
+
+def status(api: Api = None, as_json: AsJson = False) -> None:
+    """Show the controller's switches, services and counters."""
+    document = _get(api, "/api/status")
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    console = Console()
+    ready = "[green]ready[/]" if document["ready"] else "[red]not ready[/]"
+    epoch = document["epoch"]
+    console.print(
+        f"[bold]{document['name']}[/] {ready}, up {_duration(document['uptime_s'])}, "
+        f"cookie epoch {epoch['number'] or 'none'}"
+    )
+    console.print(_switch_table(document))
+    console.print(_service_table(document))
+    sessions = document["sessions"]
+    console.print(
+        f"sessions: {sessions['open']} open, {sessions['closing']} closing; handshakes under way: "
+        f"{document['pending']} ({document['held_bytes']} bytes held)"
+    )
+    for title, counts in (("drops", document["drops"]), ("events", document["events"])):
+        for switch, values in counts.items():
+            if values:
+                listed = ", ".join(f"{name} {packets}" for name, packets in values.items())
+                console.print(f"{title} at {switch}: {listed}", highlight=False)
+
+
+def sessions(
+    api: Api = None,
+    limit: Annotated[int, typer.Option(min=0, max=100_000, help="Show so many, the youngest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show the sessions that all switches share."""
+    document = _get(api, f"/api/sessions?limit={limit}")
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    table = Table(box=box.SIMPLE_HEAD, title=f"{document['total']} sessions", title_justify="left")
+    for name in ("client", "server", "service", "phase", "age", "ingress", "delta", "version"):
+        table.add_column(name, justify="right" if name in ("age", "delta", "version") else "left")
+    for session in document["sessions"]:
+        table.add_row(
+            f"{session['client']}:{session['client_port']}",
+            f"{session['server']}:{session['server_port']}",
+            session["service"],
+            session["phase"],
+            _duration(session["age_s"]),
+            session["ingress"] or "?",
+            f"{session['delta']:#010x}",
+            str(session["version"]),
+        )
+    Console().print(table)
+
+
+def _get(api: str | None, path: str) -> Any:
+    try:
+        return get_json(api or find_api(), path)
+    except ApiUnreachableError as err:
+        _fail(str(err), 1)
+
+
+_STATE_COLOURS = {"in-service": "green", "syncing": "yellow", "connecting": "yellow", "down": "red"}
+
+
+def _switch_table(document: Any) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("switch", "state", "sessions", "address", "reason"):
+        table.add_column(name, justify="right" if name == "sessions" else "left", overflow="fold")
+    for switch in document["switches"]:
+        colour = _STATE_COLOURS[switch["state"]]
+        table.add_row(
+            switch["name"],
+            f"[{colour}]{switch['state']}[/]",
+            str(switch["sessions"]),
+            switch["address"],
+            switch["reason"],
+        )
+    return table
+
+
+def _service_table(document: Any) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("service", "address", "sessions", "pending", "mss", "window scale", "sack", "timestamps"):
+        table.add_column(name, justify="right" if name in ("sessions", "pending", "mss") else "left")
+    for service in document["services"]:
+        scale = service["window_scale"]
+        table.add_row(
+            service["name"],
+            f"{service['address']}:{service['port']}",
+            str(service["sessions"]),
+            str(service["pending"]),
+            str(service["mss"]),
+            "none" if scale is None else str(scale),
+            "yes" if service["sack"] else "no",
+            "yes" if service["timestamps"] else "no",
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 60}m{whole % 60:02}s" if whole >= 60 else f"{seconds:.1f}s"

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the P4 program (p4src/) and the controller agree on: names, numbers and layouts."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+CPU_PORT: Final = 510
+
+
+class Punt(IntEnum):
+    """Why a packet-in was sent (`packet_in.reason`)."""
+
+    PROVEN = 1  # right cookie, no OPEN session
+    SERVER_SYNACK = 2  # SYN/ACK of a protected service, no session
+    EARLY_RETURN = 3  # server to client, no session, not SYN/ACK
+
+
+class Mode(IntEnum):
+    """What the switch does with a packet-out (`packet_out.mode`)."""
+
+    EMIT = 0  # leave by the port unchanged
+    ARRIVE = 1  # run the pipeline as if the frame had arrived on the port
+    ROUTE = 2  # skip the SYN proxy: route by destination only
+
+
+class End(IntEnum):
+    """What a session packet carried that may end the session (digest `event`)."""
+
+    FIN_FROM_CLIENT = 1
+    FIN_FROM_SERVER = 2
+    RST_FROM_CLIENT = 3
+    RST_FROM_SERVER = 4
+
+
+class Phase(IntEnum):
+    """A session's phase in the switches' tables."""
+
+    OPEN = 0
+    CLOSING = 1
+
+
+class PuntHeader(NamedTuple):
+    """The `packet_in` controller header, in the order of its fields."""
+
+    ingress_port: int
+    reason: int
+    service_id: int
+    isn: int  # the client's ISN x (PROVEN only, else 0, like the rest)
+    mss: int  # what the cookie encoded: never above the client's MSS
+    window_scale: int  # 15 = the client offered none
+    sack: int
+
+
+NO_WINDOW_SCALE: Final = 15
+SHIFT_RIGHT: Final = 0x80  # in to_client_shift and to_server_shift; the low 4 bits are the amount
+
+DROP_REASONS: Final = (
+    "",
+    "MALFORMED_IP",
+    "MALFORMED_TCP",
+    "FRAGMENT",
+    "BAD_COOKIE",
+    "NO_KEY",
+    "SYN_RATE",
+    "PUNT_RATE",
+    "UNKNOWN_RST",
+    "NO_ROUTE",
+    "NO_NEIGHBOUR",
+    "TTL",
+    "NOT_IP",
+    "STRAY",
+    "NOT_OURS",
+)
+"""Indices of the counter `drops`; 0 is unused."""
+
+EVENTS: Final = (
+    "",
+    "SYN_ANSWERED",
+    "PROVEN",
+    "SERVER_SYNACK_PUNTED",
+    "EARLY_RETURN_PUNTED",
+    "SYNACK_ACKNOWLEDGED",
+    "RESET_SENT",
+    "ARP_ANSWERED",
+    "TO_SERVER",
+    "TO_CLIENT",
+)
+"""Indices of the counter `events`; 0 is unused."""
+
+PUNT_METER_STRIDE: Final = 4
+"""`punt_meter` is indexed by service_id * 4 + reason, so that one kind of punt cannot starve another."""
+
+
+class TableShape(NamedTuple):
+    """The names of a table's match fields, and of its actions with their parameters."""
+
+    keys: tuple[str, ...]
+    actions: dict[str, tuple[str, ...]]
+
+
+_PROTECT = ("service_id", "mss", "window_scale", "sack", "timestamps", "window", "reset_unknown")
+_TRANSLATE = ("delta", "tau", "to_client_shift", "to_server_shift", "phase", "version")
+
+TABLES: Final = {
+    "services_v4": TableShape(("server", "server_port"), {"protect": _PROTECT}),
+    "service_sources_v4": TableShape(("server", "server_port"), {"served": ("service_id",)}),
+    "protected_v4": TableShape(("address",), {"protected": ()}),
+    "protected_sources_v4": TableShape(("address",), {"protected_source": ()}),
+    "sessions_v4": TableShape(("client", "server", "client_port", "server_port"), {"translate": _TRANSLATE}),
+    "cookie_keys": TableShape(("parity",), {"set_key": ("k0", "k1", "epoch")}),
+    "cookie_epoch": TableShape((), {"set_epoch": ("parity",), "no_epoch": ()}),
+    "routes_v4": TableShape(("destination",), {"via": ("port", "next_hop"), "direct": ("port",)}),
+    "neighbours_v4": TableShape(("next_hop",), {"set_destination_mac": ("mac",)}),
+    "ports": TableShape(("port",), {"set_source_mac": ("mac",)}),
+    "local_addresses_v4": TableShape(("port", "address"), {"answer_arp": ("mac",)}),
+}
+"""Every table that the controller writes."""
+
+DIGEST: Final = "session_event_t"

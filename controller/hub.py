@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the state machines meet the switches: events in from the links, effects out to them, and the clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
+
+from controller.config import ControllerConfig
+from controller.dataplane import End, Punt, PuntHeader
+from controller.logic.coordinator import Coordinator
+from controller.logic.keys import Expel, InstallKey, KeyEffect, KeyRing, KeySet
+from controller.logic.model import CheckIdle, Effects, Entry, Key, PacketOut, Put, Remove
+from controller.p4.errors import OK, RESOURCE_EXHAUSTED, Outcome, SwitchError
+from controller.p4.link import SwitchLink
+from controller.p4.program import Program, load_program
+from controller.p4.schema import Row
+from controller.p4.static import epoch_row, key_row, proxy_rows, row_job, service_row
+from controller.p4.sync import Held
+from controller.p4.writer import DELETE, INSERT, MODIFY, Job
+
+log = logging.getLogger(__name__)
+
+_TICK: Final = 0.02
+_GATHER_TIME: Final = (
+    2.0  # how long a new controller waits for all switches before it trusts the first ones alone
+)
+_IDLE_CHUNK: Final = 500
+
+
+class _Session(NamedTuple):
+    """Whose write it was: a session's, of this version."""
+
+    version: int
+    removed: bool
+
+
+class _KeyWrite(NamedTuple):
+    """Whose write it was: the key ring's, of this generation."""
+
+    generation: int
+
+
+def _random_key() -> tuple[int, int]:
+    return secrets.randbits(32), secrets.randbits(32)
+
+
+class ControllerHub:
+    """One controller: its state machines and one link per switch."""
+
+    def __init__(
+        self,
+        config: ControllerConfig,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        new_key: Callable[[], tuple[int, int]] = _random_key,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.wall = wall
+        self.started = clock()
+        self.coordinator = Coordinator(config)
+        self.keys = KeyRing(config.timers.epoch, new_key)
+        self.links = {switch.name: SwitchLink(switch, self) for switch in config.switches}
+        self._loaded: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
+        self._gathered: dict[str, Held] = {}
+        self._gathering_done = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Load the program, then keep all switches in service, until cancelled.
+
+        Raises:
+            ProgramError: the program cannot be had.
+        """
+        program = await asyncio.to_thread(load_program, self.config.program)
+        self._loaded.set_result(program)
+        async with asyncio.TaskGroup() as group:
+            for link in self.links.values():
+                group.create_task(link.run(), name=f"switch {link.name}")
+            group.create_task(self._ticks(), name="ticks")
+
+    async def program(self) -> Program:
+        return await asyncio.shield(self._loaded)
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            try:
+                self._tick()
+            except Exception:  # the clock must go on
+                log.exception("a timer's work failed")
+
+    def _tick(self) -> None:
+        now = self.clock()
+        self._execute(self.coordinator.tick(now, self.wall()))
+        absent = any(link.was_in_service and not link.in_service for link in self.links.values())
+        self._execute_keys(self.keys.tick(now, self.coordinator.live, absent))
+
+    # --- a switch comes and goes ------------------------------------------------------------------
+
+    async def first_seen(self, switch: str, held: Held) -> None:
+        """The first switches are waited for together, so that keys and sessions of all of them count."""
+        if self.keys.ready:
+            self._adopt(switch, held)
+            return
+        self._gathered[switch] = held
+        if len(self._gathered) == len(self.links):
+            self._gathering_done.set()
+        try:
+            await asyncio.wait_for(self._gathering_done.wait(), _GATHER_TIME)
+        except TimeoutError:
+            self._gathering_done.set()
+        if not self.keys.ready:
+            self.keys.begin(self.clock(), [found.keys for found in self._gathered.values()])
+            for name, found in self._gathered.items():
+                self._adopt(name, found)
+            self._gathered.clear()
+
+    def _adopt(self, switch: str, held: Held) -> None:
+        before = len(self.coordinator.sessions)
+        self._execute(self.coordinator.adopt(switch, held.sessions, self.clock(), self.wall()))
+        adopted = len(self.coordinator.sessions) - before
+        if adopted:
+            log.info("switch %s: %d sessions taken over", switch, adopted)
+
+    def joined(self, switch: str) -> None:
+        self.coordinator.switch_joined(switch)
+
+    def went_live(self, switch: str) -> None:
+        self.coordinator.switch_live(switch)
+
+    def lost(self, switch: str) -> None:
+        now = self.clock()
+        self._execute(self.coordinator.switch_lost(switch, now, self.wall()))
+        self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
+
+    def keys_to_hold(self) -> tuple[KeySet, int]:
+        return self.keys.held(), self.keys.generation
+
+    def proxy_rows(self) -> list[Row]:
+        return proxy_rows(self.coordinator.services.values())
+
+    def session_entries(self) -> dict[Key, Entry]:
+        return self.coordinator.sessions.entries()
+
+    def session_difference(
+        self, held: dict[Key, Entry]
+    ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]:
+        difference = self.coordinator.difference(held)
+        return difference.insert, difference.modify, difference.delete
+
+    # --- events of the switches -------------------------------------------------------------------
+
+    def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None:
+        now, wall = self.clock(), self.wall()
+        reason, port = header.reason, header.ingress_port
+        if reason == Punt.PROVEN:
+            self._execute(self.coordinator.punt_proven(switch, header, frame, now, wall))
+        elif reason == Punt.SERVER_SYNACK:
+            self._execute(self.coordinator.punt_synack(switch, port, frame, now, wall))
+        elif reason == Punt.EARLY_RETURN:
+            self._execute(self.coordinator.punt_early_return(switch, port, frame, now, wall))
+
+    def on_end(self, key: Key, event: int) -> None:
+        self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall()))
+
+    def on_idle(self, switch: str, keys: list[Key]) -> None:
+        self._execute(self.coordinator.idle_seen(switch, keys))
+
+    def on_written(self, switch: str, job: Job, outcome: Outcome) -> None:
+        token = job.token
+        now, wall = self.clock(), self.wall()
+        if isinstance(token, _Session):
+            key = job.key
+            if not isinstance(key, tuple):
+                return
+            if outcome.code == OK:
+                effects = self.coordinator.written(switch, key, token.version, token.removed, now, wall)
+                self._execute(effects)
+                return
+            full = outcome.code == RESOURCE_EXHAUSTED
+            if self.coordinator.flows.get(key) is not None:
+                self._execute(self.coordinator.refused(switch, key, token.version, full, now, wall))
+                return
+        elif outcome.code == OK:
+            if isinstance(token, _KeyWrite) and token.generation == self.keys.generation:
+                self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
+            return
+        what = "session" if isinstance(token, _Session) else "key" if token else "entry"
+        self.links[switch].fail(f"a {what} was refused: code {outcome.code} {outcome.message}".rstrip())
+
+    # --- effects ----------------------------------------------------------------------------------
+
+    def _execute(self, effects: Effects) -> None:
+        for effect in effects:
+            if isinstance(effect, PacketOut):
+                self.links[effect.switch].send_packet(effect.mode, effect.port, effect.frame)
+            elif isinstance(effect, Put):
+                kind = INSERT if effect.new else MODIFY
+                token = _Session(effect.entry.version, False)
+                self._put_session(effect.switches, kind, effect.key, effect.entry, token)
+            elif isinstance(effect, Remove):
+                token = _Session(effect.version, True)
+                self._put_session(effect.switches, DELETE, effect.key, None, token)
+            elif isinstance(effect, CheckIdle):
+                self._spawn(self._check_idle(effect))
+            else:
+                log.info(
+                    "service %s: its server supports mss=%d window scale=%s sack=%s timestamps=%s",
+                    effect.service.config.name,
+                    effect.service.mss,
+                    effect.service.window_scale,
+                    effect.service.sack,
+                    effect.service.timestamps,
+                )
+                job = row_job(self._loaded.result().schema, service_row(effect.service))
+                for name in self.coordinator.writable:
+                    self.links[name].put(job)
+
+    def _put_session(
+        self, switches: tuple[str, ...], kind: int, key: Key, entry: Entry | None, token: _Session
+    ) -> None:
+        if not switches:
+            return
+        entity = self._loaded.result().schema.session_entity(key, entry).SerializeToString()
+        for name in switches:
+            self.links[name].put(Job(kind, entity, key, token))
+
+    def _execute_keys(self, effects: list[KeyEffect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Expel):
+                for name in effect.switches:
+                    self.links[name].fail("it did not take the cookie key within an epoch")
+                continue
+            row = key_row(effect.key) if isinstance(effect, InstallKey) else epoch_row(effect.parity)
+            job = row_job(self._loaded.result().schema, row, _KeyWrite(self.keys.generation))
+            for name in effect.switches:
+                self.links[name].put(job)
+
+    async def _check_idle(self, effect: CheckIdle) -> None:
+        for start in range(0, len(effect.keys), _IDLE_CHUNK):
+            keys = effect.keys[start : start + _IDLE_CHUNK]
+            reads = [self.links[name].elapsed(keys) for name in effect.switches]
+            try:
+                answers = await asyncio.gather(*reads)
+            except SwitchError:
+                return  # the switch goes out of service; its sessions come again
+            elapsed = {
+                key: {
+                    name: found.get(key, float("inf"))
+                    for name, found in zip(effect.switches, answers, strict=True)
+                }
+                for key in keys
+            }
+            self._execute(self.coordinator.idle_checked(elapsed, self.clock(), self.wall()))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exception path as one state machine: punts, digests, confirmations and the clock in; effects out.
+
+Store the client's ACK, open to the server, share the session with every live switch, and only then send the stored
+ACK: so no packet of the server can reach a switch that does not know the session.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from controller.config import ControllerConfig
+from controller.dataplane import End, Mode, PuntHeader
+from controller.logic.flows import FlowTable
+from controller.logic.handshake import Answer, Handshake, State
+from controller.logic.model import (
+    CheckIdle,
+    Effects,
+    Entry,
+    Key,
+    PacketOut,
+    Put,
+    Remove,
+    Service,
+    ServiceChanged,
+    Session,
+)
+from controller.logic.returns import EarlyReturns
+from controller.logic.sessions import Difference, SessionTable
+from controller.packets import ACK, RST, MalformedError, Segment, build, parse
+
+_REPLAYS_PER_SECOND = 16  # of one session: a switch that keeps punting what it should translate is no loop
+_REPLAYS_BEFORE_REPAIR = 4
+_DEFAULT_MSS = 536  # RFC 9293 section 3.7.1
+
+
+class Coordinator:
+    """All flows, sessions and services, and which switches take part.
+
+    Every event method returns the effects in the order in which they are to be carried out. `results` counts how
+    handshakes and exceptional packets ended, by name.
+    """
+
+    def __init__(self, config: ControllerConfig) -> None:
+        self._timers = config.timers
+        self._max_sessions = config.limits.sessions
+        self.services = {
+            (int(s.address), s.port): Service.of(s, index) for index, s in enumerate(config.services)
+        }
+        self.flows = FlowTable(config.limits)
+        self.sessions = SessionTable(config.timers)
+        self.returns = EarlyReturns(config.timers.early_return)
+        self.results: Counter[str] = Counter()
+        self.live: tuple[str, ...] = ()
+        self.writable: tuple[str, ...] = ()
+
+    # --- switches ---------------------------------------------------------------------------------
+
+    def switch_joined(self, switch: str) -> None:
+        """The switch is being synchronised: it gets every write from now on, but no barrier waits for it."""
+        if switch not in self.writable:
+            self.writable = (*self.writable, switch)
+
+    def switch_live(self, switch: str) -> None:
+        """The switch holds every session: barriers wait for it from now on."""
+        if switch not in self.live:
+            self.live = (*self.live, switch)
+
+    def switch_lost(self, switch: str, now: float, wall: float) -> Effects:
+        """The switch is out of the live set; barriers go on without it."""
+        out: Effects = []
+        self.live = tuple(name for name in self.live if name != switch)
+        self.writable = tuple(name for name in self.writable if name != switch)
+        for flow in self.flows.values():
+            if flow.ingress == switch and flow.state is not State.SHARING:
+                self.results["ingress_lost"] += 1
+                self.flows.discard(flow)  # the client will try again, wherever it enters then
+            elif switch in flow.waiting:
+                self._confirmed(flow, switch, now, wall, out)
+        return out
+
+    def adopt(self, switch: str, held: Mapping[Key, Entry], now: float, wall: float) -> Effects:
+        """Take over the sessions that a switch holds from before this controller, and share them with the others."""
+
+        def make(key: Key, entry: Entry) -> Session | None:
+            service = self.services.get((key[1], key[3]))
+            if service is None:
+                return None
+            service.sessions += key not in known
+            return Session(key, entry, service.config.name, wall)
+
+        known = set(self.sessions.entries())
+        others = tuple(name for name in self.writable if name != switch)
+        adopted = self.sessions.adopt(held, make, now)
+        return [Put(others, s.key, s.entry, s.key not in known) for s in adopted] if others else []
+
+    def difference(self, held: Mapping[Key, Entry]) -> Difference:
+        return self.sessions.difference(held)
+
+    # --- punts ------------------------------------------------------------------------------------
+
+    def punt_proven(self, switch: str, header: PuntHeader, frame: bytes, now: float, wall: float) -> Effects:
+        """A client's packet with a right cookie and no OPEN session."""
+        out: Effects = []
+        segment = self._parse(frame)
+        if segment is None:
+            return out
+        key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
+        cookie = (segment.ack - 1) & 0xFFFFFFFF
+        flow = self.flows.get(key)
+        if flow is not None:
+            if flow.isn == header.isn and flow.cookie == cookie:
+                self.flows.hold(flow, header.ingress_port, segment)
+                return out
+            if flow.state is State.SHARING:
+                self.results["superseded_while_sharing"] += 1
+                return out  # the client repeats it; by then the older session can be replaced
+            flow.reset_server(out)
+            self.flows.discard(flow)
+            self.results["superseded"] += 1
+        session = self.sessions.get(key)
+        if session is not None and self._is_late(session, header.isn, cookie):
+            if not session.open:  # only a live client repeats its first packet: the RST was forged
+                self.sessions.reopen(session, wall)
+                out.append(Put(self.writable, key, session.entry, False))
+            self._replay(session, switch, header.ingress_port, frame, now, out)
+            return out
+        self._start(key, session, switch, header, segment, now, wall, out)
+        return out
+
+    def punt_synack(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
+        """A SYN/ACK of a protected service, at a switch without a session for it."""
+        out: Effects = []
+        segment = self._parse(frame)
+        if segment is None:
+            return out
+        key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
+        flow = self.flows.get(key)
+        if flow is not None:
+            self._on_server(flow, segment, now, wall, out)
+        elif self.sessions.get(key) is not None:
+            self.results["synack_repeated"] += 1
+        else:
+            # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
+            self.results["synack_unknown"] += 1
+            if segment.flags & ACK:
+                reset = build(segment.l2, *key, seq=segment.ack, flags=RST)
+                out.append(PacketOut(switch, Mode.ROUTE, port, reset))
+        return out
+
+    def punt_early_return(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
+        """Another packet of a protected service, at a switch without a session for it."""
+        out: Effects = []
+        segment = self._parse(frame)
+        if segment is None:
+            return out
+        key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
+        flow = self.flows.get(key)
+        if flow is not None and flow.state is State.SYN_SENT:
+            self._on_server(flow, segment, now, wall, out)
+            return out
+        session = self.sessions.get(key)
+        if flow is None and session is not None and switch in self.live:
+            self._replay(session, switch, port, frame, now, out)
+        else:
+            self.returns.hold(key, switch, port, frame, now)
+        return out
+
+    # --- reports of the switches ------------------------------------------------------------------
+
+    def end_seen(self, key: Key, event: End, now: float, wall: float) -> Effects:
+        """A FIN or RST passed through a session."""
+        session = self.sessions.get(key)
+        if session is None or not self.sessions.on_end(session, event, now, wall):
+            return []
+        return [Put(self.writable, key, session.entry, False)]
+
+    def idle_seen(self, switch: str, keys: Iterable[Key]) -> Effects:
+        """A switch has seen no packet of these sessions for their idle time."""
+        candidates = [
+            key
+            for key in keys
+            if (session := self.sessions.get(key)) is not None
+            and self.sessions.on_idle(session, switch, self.live)
+        ]
+        return [CheckIdle(self.live, candidates)] if candidates and self.live else []
+
+    def idle_checked(self, elapsed: Mapping[Key, Mapping[str, float]], now: float, wall: float) -> Effects:
+        """Seconds since the last packet, per session and live switch, as read after `CheckIdle`."""
+        out: Effects = []
+        for key, by_switch in elapsed.items():
+            session = self.sessions.get(key)
+            if session is None or self.flows.get(key) is not None:
+                continue
+            if self.sessions.truly_idle(session, by_switch):
+                self._forget(session, wall, out)
+                self.results["sessions_ended"] += 1
+            elif not session.open and self.sessions.goes_on(by_switch):
+                self.sessions.reopen(session, wall)
+                self.results["sessions_reopened"] += 1
+                out.append(Put(self.writable, key, session.entry, False))
+        return out
+
+    def written(self, switch: str, key: Key, version: int, removed: bool, now: float, wall: float) -> Effects:
+        """A switch confirmed a `Put` or `Remove`."""
+        out: Effects = []
+        flow = self.flows.get(key)
+        if flow is None:
+            return out
+        if removed:
+            if flow.state is State.CLEARING:
+                self._confirmed(flow, switch, now, wall, out)
+        elif flow.state is State.SHARING and flow.version == version:
+            flow.timeline.confirmed[switch] = wall
+            self._confirmed(flow, switch, now, wall, out)
+        return out
+
+    def refused(self, switch: str, key: Key, version: int, full: bool, now: float, wall: float) -> Effects:
+        """A switch refused a `Put`; `full` = its table has no room."""
+        out: Effects = []
+        flow = self.flows.get(key)
+        if flow is not None and flow.state is State.SHARING and flow.version == version:
+            self._abort(flow, "table_full" if full else "write_refused", wall, out)
+        return out
+
+    def tick(self, now: float, wall: float) -> Effects:
+        """What is due: repeated SYNs, failed barriers, ends of linger times, expired early returns."""
+        out: Effects = []
+        for flow in self.flows.due(now):
+            if flow.state is State.SHARING:
+                self._abort(flow, "barrier_timeout", wall, out)
+            elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
+                self.flows.schedule(flow)
+            else:
+                flow.refuse_client(out)
+                self._end(flow, "server_silent")
+        due = self.sessions.closing_due(now)
+        if due and self.live:
+            out.append(CheckIdle(self.live, due))
+        for key in self.returns.expire(now):
+            self._release_returns(key, out)
+        return out
+
+    # --- the way of a handshake -------------------------------------------------------------------
+
+    def _start(
+        self,
+        key: Key,
+        old: Session | None,
+        switch: str,
+        header: PuntHeader,
+        segment: Segment,
+        now: float,
+        wall: float,
+        out: Effects,
+    ) -> None:
+        service = self.services.get((key[1], key[3]))
+        if service is None or switch not in self.writable:
+            self.results["no_service" if service is None else "no_switch"] += 1
+            return
+        if not self.flows.admits(key[0], len(segment.frame)):
+            return
+        flow = Handshake.start(key, service, switch, header, segment, self._timers, wall)
+        if len(self.sessions) + len(self.flows) >= self._max_sessions:
+            self.flows.shed["sessions"] += 1
+            flow.refuse_client(out)
+            return
+        self.flows.add(flow)
+        self.flows.hold(flow, header.ingress_port, segment)
+        if old is not None:
+            # The tuple is used again. Late segments of the old session must never meet the new one's numbers, and
+            # the server's answer must not meet the old session: it leaves every switch first.
+            self._forget(old, wall, out)
+            flow.await_switches(State.CLEARING, {*self.live, switch}, now)
+        else:
+            flow.send_syn(now, wall, out)
+        self.flows.schedule(flow)
+
+    def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
+        answer = flow.on_server(segment, out)
+        if answer is Answer.ACCEPTED:
+            flow.timeline.synack = wall
+            self._learn(flow, out)
+            self._share(flow, segment.seq, now, wall, out)
+        elif answer is Answer.REFUSED:
+            flow.refuse_client(out)
+            self._end(flow, "server_refused")
+        elif answer is Answer.MISMATCH:
+            self._learn(flow, out)
+            flow.refuse_client(out, acknowledge=False)
+            flow.reset_server(out)
+            self._end(flow, "options_mismatch")
+
+    def _share(self, flow: Handshake, server_isn: int, now: float, wall: float, out: Effects) -> None:
+        version = self.sessions.next_version(flow.key, wall)
+        session = Session(
+            flow.key,
+            flow.make_entry(server_isn, version),
+            flow.service.config.name,
+            wall,
+            flow.isn,
+            flow.cookie,
+            flow.ingress,
+            flow.timeline,
+        )
+        flow.session, flow.version = session, version
+        flow.service.sessions += 1
+        self.sessions.add(session)
+        flow.await_switches(State.SHARING, {*self.live, flow.ingress} & set(self.writable), now)
+        self.flows.schedule(flow)
+        out.append(Put(self.writable, flow.key, session.entry, True))
+
+    def _confirmed(self, flow: Handshake, switch: str, now: float, wall: float, out: Effects) -> None:
+        if not flow.on_confirmed(switch):
+            return
+        if flow.state is State.CLEARING:
+            flow.send_syn(now, wall, out)
+            self.flows.schedule(flow)
+            return
+        flow.timeline.released = wall
+        flow.release(out)
+        self._end(flow, "released")
+        self._release_returns(flow.key, out)
+
+    def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
+        """The session cannot be shared: both sides are reset and no entry is left anywhere."""
+        if flow.session is not None:
+            self._forget(flow.session, wall, out)
+        flow.refuse_client(out, acknowledge=False)
+        flow.reset_server(out)
+        self._end(flow, reason)
+        self.returns.take(flow.key)
+
+    def _end(self, flow: Handshake, result: str) -> None:
+        self.flows.discard(flow)
+        self.results[result] += 1
+
+    def _forget(self, session: Session, wall: float, out: Effects) -> None:
+        if self.sessions.remove(session, wall):
+            service = self.services.get((session.key[1], session.key[3]))
+            if service is not None:
+                service.sessions -= 1
+            out.append(Remove(self.writable, session.key, session.entry.version))
+
+    # --- late and early packets -------------------------------------------------------------------
+
+    @staticmethod
+    def _is_late(session: Session, isn: int, cookie: int) -> bool:
+        """Whether a proven packet belongs to the session that is there (else its tuple is being used again)."""
+        if session.isn is None:  # read back from a switch: the numbers are not known
+            return session.open
+        return session.isn == isn and session.cookie == cookie
+
+    def _replay(
+        self, session: Session, switch: str, port: int, frame: bytes, now: float, out: Effects
+    ) -> None:
+        """The packet was punted just before the switch had the session: send it through its pipeline again."""
+        if session.replay_second != int(now):
+            session.replay_second, session.replays = int(now), 0
+        session.replays += 1
+        if session.replays > _REPLAYS_PER_SECOND:
+            self.results["replays_limited"] += 1
+            return
+        if session.replays == _REPLAYS_BEFORE_REPAIR and switch in self.writable:
+            out.append(Put((switch,), session.key, session.entry, True))
+        out.append(PacketOut(switch, Mode.ARRIVE, port, frame))
+
+    def _release_returns(self, key: Key, out: Effects) -> None:
+        session = self.sessions.get(key)
+        for packet in self.returns.take(key):
+            if session is not None:
+                out.append(PacketOut(packet.switch, Mode.ARRIVE, packet.port, packet.frame))
+            else:
+                self.returns.dropped["early_return_expired"] += 1
+
+    # --- what servers support ---------------------------------------------------------------------
+
+    def _learn(self, flow: Handshake, out: Effects) -> None:
+        """Correct what is known of the service, so that the next client is offered only what its server has."""
+        given, told, service = flow.server_options, flow.options, flow.service
+        if given is None:
+            return
+        before = (service.mss, service.window_scale, service.sack, service.timestamps)
+        service.mss = max(88, min(service.mss, given.mss or _DEFAULT_MSS))
+        if told.window_scale is not None and given.window_scale is None:
+            service.window_scale = None
+        service.sack = service.sack and (given.sack or not told.sack)
+        service.timestamps = service.timestamps and (given.timestamps is not None or told.timestamps is None)
+        if before != (service.mss, service.window_scale, service.sack, service.timestamps):
+            self.results["services_learned"] += 1
+            out.append(ServiceChanged(service))
+
+    def _parse(self, frame: bytes) -> Segment | None:
+        try:
+            segment = parse(frame)
+        except MalformedError:
+            self.results["malformed"] += 1
+            return None
+        if not segment.checksum_ok():
+            self.results["bad_checksum"] += 1
+            return None
+        return segment

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One handshake: from the first proven packet of a client to the release of its packets, or to its refusal.
+
+    CLEARING   an older session of the same tuple is being removed from the switches
+    SYN_SENT   SYN(x) is on its way to the server (retries with identical SYNs)
+    SHARING    the server answered; the session is being written to every switch (the barrier)
+    DONE       released, or refused
+
+x is the client's ISN, k the cookie, r the server's ISN; all sequence numbers are mod 2^32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from controller.config import TimersConfig
+from controller.dataplane import NO_WINDOW_SCALE, SHIFT_RIGHT, Mode, Phase, PuntHeader
+from controller.logic.model import MASK32, Effects, Entry, Key, PacketOut, Service, Session, Timeline
+from controller.packets import (
+    ACK,
+    RST,
+    SYN,
+    Options,
+    Segment,
+    build,
+    build_options,
+    parse_options,
+    timestamps_option,
+)
+
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class State(Enum):
+    CLEARING = auto()
+    SYN_SENT = auto()
+    SHARING = auto()
+    DONE = auto()
+
+
+class Answer(Enum):
+    """What a server's packet means for a handshake."""
+
+    IGNORED = auto()
+    ACCEPTED = auto()  # SYN/ACK as asked: the session can be shared
+    REFUSED = auto()  # RST: the server has no listener
+    MISMATCH = auto()  # SYN/ACK without something that the client was told
+
+
+@dataclass(slots=True)
+class Held:
+    """A client's packet that waits for the session. `offset` is its sequence number relative to x + 1."""
+
+    offset: int
+    length: int
+    flags: int
+    port: int
+    frame: bytes
+
+
+@dataclass(slots=True)
+class Handshake:
+    """The state of one pending flow. `deadline` is when `on_deadline` is due (monotonic seconds)."""
+
+    key: Key
+    service: Service
+    ingress: str
+    port: int
+    l2: bytes
+    isn: int
+    cookie: int
+    options: Options  # what the client offered and the service has; timestamps = (TSval, TSecr) of its ACK
+    syn: bytes
+    timers: TimersConfig
+    timeline: Timeline
+    state: State = State.CLEARING
+    deadline: float = 0.0
+    retries: int = 0
+    held: list[Held] = field(default_factory=list)
+    held_bytes: int = 0
+    waiting: set[str] = field(default_factory=set)
+    session: Session | None = None
+    version: int = 0
+    server_window: int = 0
+    server_options: Options | None = None
+
+    @classmethod
+    def start(
+        cls,
+        key: Key,
+        service: Service,
+        ingress: str,
+        header: PuntHeader,
+        segment: Segment,
+        timers: TimersConfig,
+        wall: float,
+    ) -> Handshake:
+        """The handshake that a PROVEN punt begins; its SYN(x) carries only what the client itself offered."""
+        tsopt = parse_options(segment.options).timestamps
+        scale = header.window_scale if header.window_scale != NO_WINDOW_SCALE else None
+        options = Options(header.mss, scale, bool(header.sack), tsopt)
+        syn = build(
+            segment.l2,
+            key[0],
+            key[1],
+            key[2],
+            key[3],
+            seq=header.isn,
+            flags=SYN,
+            window=min(segment.window << (scale or 0), 0xFFFF),
+            options=build_options(
+                Options(header.mss, scale, bool(header.sack), (tsopt[0], 0) if tsopt else None)
+            ),
+        )
+        return cls(
+            key,
+            service,
+            ingress,
+            header.ingress_port,
+            segment.l2,
+            header.isn,
+            (segment.ack - 1) & MASK32,
+            options,
+            syn,
+            timers,
+            Timeline(wall),
+        )
+
+    @property
+    def told_scale(self) -> int:
+        """The window scale in the SYN/ACK that the client saw. Only a service's configured value is ever told
+        (or none, which the cookie shows), so that it is known here although the switch kept nothing."""
+        return self.service.config.window_scale or 0
+
+    # --- the client's packets ---------------------------------------------------------------------
+
+    def hold(self, port: int, segment: Segment) -> bool:
+        """Queue a client's packet; False for a copy of one that is already there."""
+        offset = (segment.seq - self.isn - 1) & MASK32
+        if offset & 0x80000000:
+            offset -= 1 << 32  # a keep-alive's x itself
+        for other in self.held:
+            if (
+                other.offset == offset
+                and other.length == segment.payload_length
+                and other.flags == segment.flags
+            ):
+                return False
+        self.held.append(Held(offset, segment.payload_length, segment.flags, port, segment.frame))
+        self.held_bytes += len(segment.frame)
+        return True
+
+    # --- towards the server -----------------------------------------------------------------------
+
+    def send_syn(self, now: float, wall: float, out: Effects) -> None:
+        """Send SYN(x), or repeat it byte for byte, and set the deadline for the next repetition."""
+        if self.state is State.CLEARING:
+            self.state = State.SYN_SENT
+            self.timeline.syn_sent = wall
+        out.append(PacketOut(self.ingress, Mode.ROUTE, self.port, self.syn))
+        waits = self.timers.syn_retry
+        # After the last repetition the server has one first wait more to answer.
+        self.deadline = now + (waits[self.retries] if self.retries < len(waits) else waits[0])
+
+    def retry_syn(self, now: float, wall: float, out: Effects) -> bool:
+        """Repeat the SYN; False when the retries are used up (the caller refuses the client)."""
+        if self.retries >= len(self.timers.syn_retry):
+            return False
+        self.retries += 1
+        self.send_syn(now, wall, out)
+        return True
+
+    def on_server(self, segment: Segment, out: Effects) -> Answer:
+        """A packet from the server for this flow (SYN/ACK, RST or something of an old connection)."""
+        if self.state is not State.SYN_SENT:
+            return Answer.IGNORED  # e.g. a SYN/ACK repeated before the barrier is through
+        acceptable = bool(segment.flags & ACK) and segment.ack == (self.isn + 1) & MASK32
+        if segment.flags & RST:
+            return Answer.REFUSED if acceptable else Answer.IGNORED
+        if not acceptable:
+            if segment.flags & ACK:  # RFC 9293 section 3.10.7.3: an old connection at the server; clear it
+                out.append(self._to_server(RST, seq=segment.ack))
+            return Answer.IGNORED
+        if not segment.flags & SYN:
+            return Answer.IGNORED
+        given = self.server_options = parse_options(segment.options)
+        self.server_window = segment.window
+        lacks_timestamps = self.options.timestamps is not None and given.timestamps is None
+        if lacks_timestamps or (self.options.sack and not given.sack):
+            return Answer.MISMATCH
+        return Answer.ACCEPTED
+
+    def make_entry(self, server_isn: int, version: int) -> Entry:
+        """Delta, tau and shifts once the server's SYN/ACK is known."""
+        given = self.server_options or Options()
+        tau = 0
+        if self.options.timestamps is not None and given.timestamps is not None:
+            tau = (self.options.timestamps[1] - given.timestamps[0]) & MASK32
+        to_client = to_server = 0
+        if self.options.window_scale is not None:
+            # The client scales the server's windows by what we told it, and its own by what it offered. A server
+            # that answers without the option scales neither (RFC 7323 section 2.2).
+            to_client = shift(given.window_scale or 0, self.told_scale)
+            to_server = shift(self.options.window_scale, 0) if given.window_scale is None else 0
+        idle_ns = int(self.timers.idle * _NANOSECONDS)
+        delta = (self.cookie - server_isn) & MASK32
+        return Entry(delta, tau, to_client, to_server, Phase.OPEN, version, idle_ns)
+
+    # --- the barrier ------------------------------------------------------------------------------
+
+    def await_switches(self, state: State, switches: set[str], now: float) -> None:
+        """Wait until all of these switches have confirmed a write (CLEARING or SHARING)."""
+        self.state = state
+        self.waiting = switches
+        self.deadline = now + self.timers.barrier
+
+    def on_confirmed(self, switch: str) -> bool:
+        """A switch confirmed, or is out of the live set; True when none is left to wait for."""
+        self.waiting.discard(switch)
+        return not self.waiting
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def release(self, out: Effects) -> None:
+        """The barrier is through: send the held packets through the ingress switch's pipeline, in order."""
+        self.state = State.DONE
+        for packet in sorted(self.held, key=_order):
+            out.append(PacketOut(self.ingress, Mode.ARRIVE, packet.port, packet.frame))
+        if self.service.config.window == 0:
+            out.append(self._window_update())
+
+    def refuse_client(self, out: Effects, *, acknowledge: bool = True) -> None:
+        """RST to the client at exactly what it expects next (k + 1); with ACK(x + 1) unless told otherwise."""
+        self.state = State.DONE
+        flags, ack = (RST | ACK, self.isn + 1) if acknowledge else (RST, 0)
+        out.append(self._to_client(flags, ack=ack))
+
+    def reset_server(self, out: Effects) -> None:
+        """RST(x + 1) to the server."""
+        self.state = State.DONE
+        out.append(self._to_server(RST, seq=self.isn + 1))
+
+    def _window_update(self) -> PacketOut:
+        """For a client that was told window 0: an ACK that opens the server's real window."""
+        assert self.session is not None, "released without a session"
+        scale = self.told_scale if self.options.window_scale is not None else 0
+        options = b""
+        if self.options.timestamps is not None:
+            tsval, tsecr = self.options.timestamps
+            options = timestamps_option(tsecr, tsval)
+        window = min(self.server_window >> scale, 0xFFFF)
+        return self._to_client(ACK, ack=self.isn + 1, window=window, options=options)
+
+    def _to_client(self, flags: int, *, ack: int, window: int = 0, options: bytes = b"") -> PacketOut:
+        client, server, client_port, server_port = self.key
+        frame = build(
+            self.l2,
+            server,
+            client,
+            server_port,
+            client_port,
+            seq=self.cookie + 1,
+            ack=ack,
+            flags=flags,
+            window=window,
+            options=options,
+        )
+        return PacketOut(self.ingress, Mode.ROUTE, self.port, frame)
+
+    def _to_server(self, flags: int, *, seq: int) -> PacketOut:
+        frame = build(self.l2, *self.key, seq=seq, flags=flags)
+        return PacketOut(self.ingress, Mode.ROUTE, self.port, frame)
+
+
+def _order(packet: Held) -> tuple[int, int]:
+    return packet.offset, packet.length
+
+
+def shift(actual: int, told: int) -> int:
+    """The translation of a window field scaled by `actual` for a reader that scales by `told`."""
+    if actual >= told:
+        return actual - told
+    return (told - actual) | SHIFT_RIGHT

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that the state machines exchange: sessions, table entries, services, and the effects they ask for.
+
+Times are seconds: `now` is a monotonic clock, `wall` the Unix time. Sequence numbers are mod 2^32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from controller.config import ServiceConfig
+from controller.dataplane import Mode, Phase
+
+MASK32 = 0xFFFFFFFF
+
+Key: TypeAlias = tuple[int, int, int, int]
+"""A session's identity: client, server (addresses as integers), client port, server port."""
+
+
+class Entry(NamedTuple):
+    """A row of `sessions_v4`: the action's parameters, then the idle timeout in nanoseconds."""
+
+    delta: int
+    tau: int
+    to_client_shift: int
+    to_server_shift: int
+    phase: int
+    version: int
+    idle_ns: int
+
+
+@dataclass(slots=True)
+class Timeline:
+    """When a session's steps happened (Unix time, seconds)."""
+
+    proven: float
+    syn_sent: float = 0.0
+    synack: float = 0.0
+    confirmed: dict[str, float] = field(default_factory=dict)
+    released: float = 0.0
+
+
+@dataclass(slots=True)
+class Session:
+    """A proven, shared connection. `isn` and `cookie` (x, k) are None when it was read back from a switch."""
+
+    key: Key
+    entry: Entry
+    service: str
+    created: float
+    isn: int | None = None
+    cookie: int | None = None
+    ingress: str | None = None
+    timeline: Timeline | None = None
+    fin_client: bool = False
+    fin_server: bool = False
+    idle_at: set[str] | None = None  # switches that reported it idle since they last saw traffic
+    replays: int = 0  # late duplicates sent through the pipeline again within `replay_second`
+    replay_second: int = 0
+
+    @property
+    def open(self) -> bool:
+        return self.entry.phase == Phase.OPEN
+
+
+@dataclass(slots=True)
+class Service:
+    """A configured service with what was learned from its server's SYN/ACKs."""
+
+    config: ServiceConfig
+    service_id: int
+    mss: int
+    window_scale: int | None
+    sack: bool
+    timestamps: bool
+    sessions: int = 0
+    pending: int = 0
+
+    @classmethod
+    def of(cls, config: ServiceConfig, service_id: int) -> Service:
+        return cls(config, service_id, config.mss, config.window_scale, config.sack, config.timestamps)
+
+
+# --- effects --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class PacketOut:
+    """Send a frame through a switch."""
+
+    switch: str
+    mode: Mode
+    port: int
+    frame: bytes
+
+
+@dataclass(slots=True)
+class Put:
+    """Write a session's entry to these switches; each answers with `written(removed=False)` or `refused`."""
+
+    switches: tuple[str, ...]
+    key: Key
+    entry: Entry
+    new: bool  # True: likely an INSERT; False: likely a MODIFY
+
+
+@dataclass(slots=True)
+class Remove:
+    """Delete a session's entry from these switches; each answers with `written(removed=True)`."""
+
+    switches: tuple[str, ...]
+    key: Key
+    version: int
+
+
+@dataclass(slots=True)
+class CheckIdle:
+    """Read the time since the last hit of these sessions on these switches; answer with `idle_checked`."""
+
+    switches: tuple[str, ...]
+    keys: list[Key]
+
+
+@dataclass(slots=True)
+class ServiceChanged:
+    """What a service supports was learned: write its entry to every switch again."""
+
+    service: Service
+
+
+Effect: TypeAlias = PacketOut | Put | Remove | CheckIdle | ServiceChanged
+Effects: TypeAlias = list[Effect]

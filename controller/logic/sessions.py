@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of sessions: versions, phases, ends of connections, idle times, and comparison with what switches hold.
+
+A version is 32 bits: the Unix time in seconds of the change, or one more than the version before on the same tuple,
+whichever is later. So versions of a tuple only grow, over restarts of the controller too; a tuple that was just
+removed is remembered until the clock has passed its version.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from controller.config import TimersConfig
+from controller.dataplane import End, Phase
+from controller.logic.model import MASK32, Entry, Key, Session
+
+TIMELINES = 16_384
+"""How many sessions, the latest ones, keep their timeline."""
+_NANOSECONDS = 1_000_000_000
+_SWEEP = 2.0  # seconds by which a switch may report an idle entry late
+_TOLERANCE = 0.95  # of the idle time: clocks of a switch are coarse
+
+SessionMaker: TypeAlias = Callable[[Key, Entry], Session | None]
+"""Makes a session out of an entry that a switch holds; None when it belongs to no configured service."""
+
+
+@dataclass(slots=True)
+class Difference:
+    """What makes a switch hold exactly the session table."""
+
+    insert: dict[Key, Entry] = field(default_factory=dict)
+    modify: dict[Key, Entry] = field(default_factory=dict)
+    delete: list[Key] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.insert or self.modify or self.delete)
+
+
+def newer(version: int, than: int) -> bool:
+    """Serial comparison of two versions (RFC 1982): true when `version` is later."""
+    return version != than and (version - than) & MASK32 < 0x80000000
+
+
+class SessionTable:
+    def __init__(self, timers: TimersConfig) -> None:
+        self._idle_ns = int(timers.idle * _NANOSECONDS)
+        self._linger = timers.linger
+        self._linger_ns = int(timers.linger * _NANOSECONDS)
+        self._sessions: dict[Key, Session] = {}
+        self._removed: dict[Key, int] = {}
+        self._closing: list[tuple[float, Key, int]] = []
+        self._with_timeline: deque[Session] = deque()
+        self.closing = 0
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def get(self, key: Key) -> Session | None:
+        return self._sessions.get(key)
+
+    def values(self) -> Iterable[Session]:
+        return self._sessions.values()
+
+    def entries(self) -> dict[Key, Entry]:
+        """A copy of all entries as they should be in every switch."""
+        return {key: session.entry for key, session in self._sessions.items()}
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def next_version(self, key: Key, wall: float) -> int:
+        """A version for the next change of a tuple: later than every one before."""
+        session = self._sessions.get(key)
+        last = session.entry.version if session else self._removed.get(key)
+        version = int(wall) & MASK32
+        if last is not None and not newer(version, last):
+            version = (last + 1) & MASK32
+        return version
+
+    def add(self, session: Session) -> None:
+        self._sessions[session.key] = session
+        if not session.open:
+            self.closing += 1
+        if session.timeline is not None:
+            self._with_timeline.append(session)
+            if len(self._with_timeline) > TIMELINES:
+                self._with_timeline.popleft().timeline = None
+
+    def remove(self, session: Session, wall: float) -> bool:
+        """Forget a session; False if it is not the one that is there (a late delete never removes a newer one)."""
+        if self._sessions.get(session.key) is not session:
+            return False
+        del self._sessions[session.key]
+        if not session.open:
+            self.closing -= 1
+        self._removed[session.key] = session.entry.version
+        self._prune_removed(wall)
+        return True
+
+    def _prune_removed(self, wall: float) -> None:
+        while self._removed:
+            key = next(iter(self._removed))
+            if not newer(int(wall) & MASK32, self._removed[key]):
+                break
+            del self._removed[key]
+
+    # --- ends of connections ----------------------------------------------------------------------
+
+    def on_end(self, session: Session, event: End, now: float, wall: float) -> bool:
+        """A FIN or RST was seen; True when the session changes to CLOSING (its new entry must be written)."""
+        if event is End.FIN_FROM_CLIENT:
+            session.fin_client = True
+        elif event is End.FIN_FROM_SERVER:
+            session.fin_server = True
+        reset = event in (End.RST_FROM_CLIENT, End.RST_FROM_SERVER)
+        if not session.open or not (reset or (session.fin_client and session.fin_server)):
+            return False
+        self._change(session, Phase.CLOSING, self._linger_ns, wall)
+        self.closing += 1
+        self.watch_closing(session, now)
+        return True
+
+    def watch_closing(self, session: Session, now: float) -> None:
+        """Have a CLOSING session looked at when its linger time is over, also if no switch reports it idle."""
+        due = now + self._linger + min(_SWEEP, self._linger / 4)
+        heapq.heappush(self._closing, (due, session.key, session.entry.version))
+
+    def closing_due(self, now: float) -> list[Key]:
+        """CLOSING sessions whose linger time is over; each comes again a quarter of it later if it is still there."""
+        keys: list[Key] = []
+        while self._closing and self._closing[0][0] <= now:
+            _, key, version = heapq.heappop(self._closing)
+            session = self._sessions.get(key)
+            if session is not None and session.entry.version == version:
+                keys.append(key)
+                heapq.heappush(self._closing, (now + self._linger / 4, key, version))
+        return keys
+
+    def reopen(self, session: Session, wall: float) -> None:
+        """Traffic goes on in a CLOSING session (the RST was forged): it is OPEN again."""
+        self._change(session, Phase.OPEN, self._idle_ns, wall)
+        session.fin_client = session.fin_server = False
+        self.closing -= 1
+
+    def _change(self, session: Session, phase: Phase, idle_ns: int, wall: float) -> None:
+        version = self.next_version(session.key, wall)
+        session.entry = session.entry._replace(phase=phase, version=version, idle_ns=idle_ns)
+        session.idle_at = None
+
+    # --- idle -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def on_idle(session: Session, switch: str, live: Iterable[str]) -> bool:
+        """A switch reports a session idle; True when every live switch has, so that it is worth a check."""
+        if session.idle_at is None:
+            session.idle_at = set()
+        session.idle_at.add(switch)
+        return session.idle_at.issuperset(live)
+
+    @staticmethod
+    def truly_idle(session: Session, elapsed: Mapping[str, float]) -> bool:
+        """Whether every switch saw no packet for the session's idle time; those that did are no longer idle.
+
+        `elapsed` is seconds since the last packet, by switch.
+        """
+        limit = session.entry.idle_ns / _NANOSECONDS * _TOLERANCE
+        busy = {switch for switch, seconds in elapsed.items() if seconds < limit}
+        if busy and session.idle_at is not None:
+            session.idle_at -= busy
+        return bool(elapsed) and not busy
+
+    def goes_on(self, elapsed: Mapping[str, float]) -> bool:
+        """Whether a CLOSING session still has traffic at the end of its linger time.
+
+        What ends a connection properly is over soon after the FINs or the RST; a packet in the second half of the
+        linger time means that the connection lives.
+        """
+        return bool(elapsed) and min(elapsed.values()) < self._linger / 2
+
+    # --- comparison with a switch -----------------------------------------------------------------
+
+    def adopt(self, held: Mapping[Key, Entry], make: SessionMaker, now: float) -> list[Session]:
+        """Take over what a switch holds and this table lacks, or has in an older version (after a take-over).
+
+        Returns the sessions that are new here, or changed.
+        """
+        adopted: list[Session] = []
+        for key, entry in held.items():
+            mine = self._sessions.get(key)
+            if mine is not None and not newer(entry.version, mine.entry.version):
+                continue
+            session = make(key, entry)
+            if session is None:
+                continue
+            if mine is not None and not mine.open:
+                self.closing -= 1
+            self.add(session)
+            if not session.open:
+                self.watch_closing(session, now)
+            adopted.append(session)
+        return adopted
+
+    def difference(self, held: Mapping[Key, Entry]) -> Difference:
+        """What must be written to a switch that holds `held`."""
+        result = Difference()
+        for key, session in self._sessions.items():
+            entry = held.get(key)
+            if entry is None:
+                result.insert[key] = session.entry
+            elif entry != session.entry:
+                result.modify[key] = session.entry
+        result.delete = [key for key in held if key not in self._sessions]
+        return result

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One P4Runtime connection to one switch: channel, stream, and RPCs, each with a time limit of its own.
+
+finsy's `Switch` and `P4Client` give every RPC ten seconds, take messages of up to 4 MiB and queue 50 packets. A
+cold compilation in the switch, a table read back whole and a burst of punts each need more; so this uses finsy's
+protobufs and its reading of errors directly on a channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+
+import grpc
+
+from controller.logic.arbitration import Arbitration, Standing
+from controller.p4.errors import (
+    OK,
+    NotPrimaryError,
+    Outcome,
+    SwitchError,
+    pipeline_missing,
+    switch_error,
+    write_outcomes,
+)
+from controller.p4.proto import STREAM_END, Stub, p4i, p4r
+
+_CONNECT_TIME: Final = 5.0
+_RPC_TIME: Final = 10.0
+_PIPELINE_TIME: Final = 60.0  # a switch may compile the program
+_READ_TIME: Final = 120.0
+_STREAM_QUEUE: Final = 4096  # packet-outs that wait for the stream
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 1 << 20),  # 8192 + 100 per update of a batch (P4Runtime specification)
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel starts without another one's back-off
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class Connection:
+    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`.
+
+    `on_message` gets every StreamMessageResponse but arbitration updates.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        device_id: int,
+        arbitration: Arbitration,
+        on_message: Callable[[p4r.StreamMessageResponse], None],
+    ) -> None:
+        self._device_id = device_id
+        self._arbitration = arbitration
+        self._on_message = on_message
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._stub = Stub(self._channel)
+        self._stream: Any = None
+        self._outgoing: deque[bytes] = deque()
+        self._wakeup = asyncio.Event()
+        self._write_header = b""
+        self.dropped_out = 0
+
+    # --- the stream -------------------------------------------------------------------------------
+
+    async def open(self) -> Standing:
+        """Connect and bid; PRIMARY or BACKUP.
+
+        Raises:
+            SwitchError: no connection, or the switch refused the stream (wrong device id, id in use).
+        """
+        try:
+            async with asyncio.timeout(_CONNECT_TIME):
+                self._stream = self._stub.stream()
+                await self._bid()
+                while (standing := await self._next_standing()) is Standing.BID:
+                    await self._bid()
+                return standing
+        except TimeoutError:
+            raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
+
+    async def wait_primary(self) -> None:
+        """As a backup: wait until the primary has gone and this controller has taken its place."""
+        while (standing := await self._next_standing()) is not Standing.PRIMARY:
+            if standing is Standing.BID:
+                await self._bid()
+
+    async def _bid(self) -> None:
+        request = p4r.StreamMessageRequest()
+        request.arbitration.device_id = self._device_id
+        self._set_id(request.arbitration.election_id)
+        await self._send(request.SerializeToString())
+
+    async def _next_standing(self) -> Standing:
+        while True:
+            message = await self._receive()
+            if message.HasField("arbitration"):
+                return self._on_arbitration(message.arbitration)
+
+    def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
+        election_id = update.election_id.high << 64 | update.election_id.low
+        try:
+            return self._arbitration.on_update(update.status.code, election_id)
+        except ValueError as err:
+            raise SwitchError(str(err)) from None
+
+    def _set_id(self, target: p4r.Uint128) -> None:
+        election_id = self._arbitration.election_id
+        target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            await self._stream.write(data)
+        except (grpc.RpcError, asyncio.InvalidStateError) as err:
+            raise await self._stream_error(err) from None
+
+    async def _receive(self) -> p4r.StreamMessageResponse:
+        try:
+            message = await self._stream.read()
+        except grpc.RpcError as err:
+            raise switch_error(err, "stream") from None
+        if message is STREAM_END:
+            raise await self._stream_error(None)
+        response: p4r.StreamMessageResponse = message
+        return response
+
+    async def _stream_error(self, error: BaseException | None) -> SwitchError:
+        """The reason of a stream that ended: its status, which a failed write alone does not tell."""
+        if isinstance(error, grpc.RpcError):
+            return switch_error(error, "stream")
+        code, details = await self._stream.code(), await self._stream.details()
+        return SwitchError(f"the switch closed the stream: {code.name} {details or ''}".rstrip())
+
+    async def receive(self) -> None:
+        """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
+        on_message = self._on_message
+        while True:
+            message = await self._receive()
+            if not message.HasField("arbitration"):
+                on_message(message)
+            elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
+                raise NotPrimaryError(self.backup_reason())
+
+    def backup_reason(self) -> str:
+        primary = self._arbitration.primary_id
+        return f"another controller is primary (election id {primary})"
+
+    async def transmit(self) -> None:
+        """Send what `send` queued, in order, until the stream breaks."""
+        while True:
+            while self._outgoing:
+                await self._send(self._outgoing.popleft())
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
+    def send(self, data: bytes) -> None:
+        """Queue a serialised StreamMessageRequest; when too many wait, it is dropped and counted."""
+        if len(self._outgoing) >= _STREAM_QUEUE:
+            self.dropped_out += 1
+            return
+        self._outgoing.append(data)
+        self._wakeup.set()
+
+    # --- RPCs -------------------------------------------------------------------------------------
+
+    async def probe(self, time_limit: float) -> None:
+        """An RPC that only shows that the switch answers."""
+        try:
+            await self._stub.capabilities(p4r.CapabilitiesRequest(), timeout=time_limit)
+        except grpc.RpcError as err:
+            if err.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise switch_error(err, "Capabilities") from None
+
+    async def get_cookie(self) -> int | None:
+        """The cookie of the program that the switch runs; None when it runs none."""
+        request = p4r.GetForwardingPipelineConfigRequest(
+            device_id=self._device_id,
+            response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY,
+        )
+        try:
+            reply = await self._stub.get_pipeline(request, timeout=_RPC_TIME)
+        except grpc.RpcError as err:
+            if pipeline_missing(err):
+                return None
+            raise switch_error(err, "GetForwardingPipelineConfig") from None
+        cookie: int = reply.config.cookie.cookie
+        return cookie if reply.config.HasField("cookie") else None
+
+    async def set_pipeline(self, info: p4i.P4Info, device_config: bytes, cookie: int) -> None:
+        """Load a program; the switch's tables are empty afterwards."""
+        request = p4r.SetForwardingPipelineConfigRequest(
+            device_id=self._device_id,
+            action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+        )
+        self._set_id(request.election_id)
+        request.config.p4info.CopyFrom(info)
+        request.config.p4_device_config = device_config
+        request.config.cookie.cookie = cookie
+        try:
+            await self._stub.set_pipeline(request, timeout=_PIPELINE_TIME)
+        except grpc.RpcError as err:
+            raise switch_error(err, "the switch refused the program") from None
+
+    async def write(self, updates: Sequence[bytes]) -> list[Outcome] | None:
+        """Write updates (`proto.update`); None when all succeeded, else each one's outcome."""
+        if not self._write_header:
+            request = p4r.WriteRequest(device_id=self._device_id)
+            self._set_id(request.election_id)
+            self._write_header = request.SerializeToString()
+        try:
+            await self._stub.write(self._write_header + b"".join(updates), timeout=_RPC_TIME)
+        except grpc.RpcError as err:
+            return write_outcomes(err, len(updates))
+        return None
+
+    async def write_all(self, updates: Sequence[bytes], batch: int = 256) -> None:
+        """Write updates in batches.
+
+        Raises:
+            SwitchError: one of them failed.
+        """
+        for start in range(0, len(updates), batch):
+            outcomes = await self.write(updates[start : start + batch])
+            for outcome in outcomes or ():
+                if outcome.code != OK:
+                    raise SwitchError(f"Write: code {outcome.code} {outcome.message}")
+
+    async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
+        """Read entities (wildcards allowed)."""
+        request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
+        try:
+            async for reply in self._stub.read(request, timeout=_READ_TIME):
+                for entity in reply.entities:
+                    yield entity
+        except grpc.RpcError as err:
+            raise switch_error(err, "Read") from None
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            self._stream.cancel()
+        await self._channel.close(None)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a switch is of no use, in one line; and the outcomes of the updates of one Write."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from finsy.grpcutil import GRPCStatusCode
+from finsy.p4client import P4RpcStatus
+
+OK: Final = 0
+NOT_FOUND: Final = 5
+ALREADY_EXISTS: Final = 6
+RESOURCE_EXHAUSTED: Final = 8
+
+_LAST_ERROR = re.compile(r"last error: (?:\w+: )?(.*?);?$")
+_ID_IN_USE = re.compile(r"election id .*\b(?:used|exists)\b", re.IGNORECASE)
+_NO_PIPELINE = re.compile(r"no .*\bforwarding pipeline config", re.IGNORECASE)
+
+
+class SwitchError(Exception):
+    """The connection to a switch ended or is of no use; the text is one line for an operator."""
+
+
+class NotPrimaryError(SwitchError):
+    """Another controller has become primary."""
+
+
+class IdInUseError(SwitchError):
+    """Another live stream uses our election id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one update of a Write ended: a google.rpc code and the switch's text."""
+
+    code: int
+    message: str = ""
+
+
+def switch_error(error: grpc.RpcError, operation: str) -> SwitchError:
+    """A failed RPC as one line."""
+    status = P4RpcStatus.from_rpc_error(error)
+    text = " ".join(status.message.split())
+    if status.code == GRPCStatusCode.UNAVAILABLE:
+        found = _LAST_ERROR.search(text)
+        return SwitchError(found.group(1) if found else text or "connection lost")
+    if status.code == GRPCStatusCode.INVALID_ARGUMENT and _ID_IN_USE.search(text):
+        return IdInUseError("another controller uses the same election id")
+    if status.code == GRPCStatusCode.DEADLINE_EXCEEDED:
+        return SwitchError(f"{operation}: no answer in time")
+    if status.code == GRPCStatusCode.PERMISSION_DENIED:
+        return NotPrimaryError(f"{operation} refused: {text or 'not primary'}")
+    return SwitchError(f"{operation}: {status.code.name} {text}".rstrip())
+
+
+def pipeline_missing(error: grpc.RpcError) -> bool:
+    """Whether an RPC failed because the switch runs no program yet."""
+    status = P4RpcStatus.from_rpc_error(error)
+    return status.code == GRPCStatusCode.FAILED_PRECONDITION and bool(_NO_PIPELINE.search(status.message))
+
+
+def write_outcomes(error: grpc.RpcError, count: int) -> list[Outcome]:
+    """The outcome of each update of a Write that failed.
+
+    Raises:
+        SwitchError: the Write failed as a whole (connection, not primary, ...).
+    """
+    status = P4RpcStatus.from_rpc_error(error)
+    if status.code != GRPCStatusCode.UNKNOWN or not status.details:
+        raise switch_error(error, "Write")
+    outcomes = [Outcome(OK)] * count
+    for index, detail in status.details.items():
+        if index < count:
+            outcomes[index] = Outcome(int(detail.canonical_code), detail.message)
+    return outcomes

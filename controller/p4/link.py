@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The link to one switch: connect, become primary, synchronise, serve; when it breaks, wait and begin again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, Protocol
+
+from controller.config import ControllerConfig, SwitchConfig
+from controller.dataplane import End, PuntHeader
+from controller.logic.arbitration import Arbitration, Standing
+from controller.logic.keys import KeySet
+from controller.logic.liveness import Liveness, SwitchState
+from controller.logic.model import Entry, Key
+from controller.p4.connection import Connection
+from controller.p4.errors import OK, IdInUseError, NotPrimaryError, Outcome, SwitchError
+from controller.p4.program import Program
+from controller.p4.proto import p4r, packet_out
+from controller.p4.schema import Row, Schema
+from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, forwarding_rows, meter_cells
+from controller.p4.sync import (
+    Held,
+    enable_digests,
+    ensure_program,
+    mismatches,
+    read_held,
+    read_sessions,
+    session_jobs,
+    settle_keys,
+    settle_meters,
+    settle_rows,
+)
+from controller.p4.writer import DELETE, INSERT, Job, Writer
+
+log = logging.getLogger(__name__)
+
+_PROBE_EVERY: Final = 2.0
+_PROBE_TIME: Final = 5.0
+_SYNC_ROUNDS: Final = 5
+_ENDS: Final = frozenset(int(end) for end in End)
+
+
+class Hub(Protocol):
+    """What a link needs of the controller."""
+
+    config: ControllerConfig
+
+    async def program(self) -> Program: ...
+    async def first_seen(self, switch: str, held: Held) -> None: ...
+    def joined(self, switch: str) -> None: ...
+    def went_live(self, switch: str) -> None: ...
+    def lost(self, switch: str) -> None: ...
+    def keys_to_hold(self) -> tuple[KeySet, int]: ...
+    def proxy_rows(self) -> list[Row]: ...
+    def session_entries(self) -> dict[Key, Entry]: ...
+    def session_difference(
+        self, held: dict[Key, Entry]
+    ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]: ...
+    def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
+    def on_end(self, key: Key, event: int) -> None: ...
+    def on_idle(self, switch: str, keys: list[Key]) -> None: ...
+    def on_written(self, switch: str, job: Job, outcome: Outcome) -> None: ...
+
+
+class SwitchLink:
+    """One configured switch. `sessions` is how many session entries it holds, as far as is known."""
+
+    def __init__(self, config: SwitchConfig, hub: Hub) -> None:
+        self.config = config
+        self.name = config.name
+        self.life = Liveness(hub.config.timers)
+        self.sessions = 0
+        self.was_in_service = False
+        self.connection: Connection | None = None
+        self._hub = hub
+        self._arbitration = Arbitration()
+        self._schema: Schema | None = None
+        self._writer: Writer | None = None
+        self._seen = False
+        self._failure: asyncio.Future[None] | None = None
+
+    # --- used by the hub --------------------------------------------------------------------------
+
+    def send_packet(self, mode: int, port: int, frame: bytes) -> None:
+        """Send a frame through the switch; without a connection it is lost like any packet."""
+        if self.connection is not None and self._schema is not None:
+            self.connection.send(packet_out(self._schema.packet_out_metadata(mode, port), frame))
+
+    def put(self, job: Job) -> None:
+        if self._writer is not None:
+            self._writer.put(job)
+
+    def fail(self, reason: str) -> None:
+        """End the connection: the switch is out of service until it is synchronised again."""
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(SwitchError(reason))
+
+    async def elapsed(self, keys: Sequence[Key]) -> dict[Key, float]:
+        """Seconds since the last packet of each session that the switch holds.
+
+        Raises:
+            SwitchError: it cannot be read.
+        """
+        if self.connection is None or self._schema is None:
+            raise SwitchError("not connected")
+        request: list[p4r.Entity] = []
+        for key in keys:
+            entity = self._schema.session_entity(key)
+            entity.table_entry.time_since_last_hit.SetInParent()
+            request.append(entity)
+        found: dict[Key, float] = {}
+        async for entity in self.connection.read(request):
+            row = entity.table_entry
+            found[self._schema.session_key(row)] = row.time_since_last_hit.elapsed_ns / 1e9
+        return found
+
+    async def counters(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Packets by index of the counters `drops` and `events`."""
+        if self.connection is None or self._schema is None:
+            raise SwitchError("not connected")
+        request: list[p4r.Entity] = []
+        for counter_id in (self._schema.drops, self._schema.events):
+            entity = p4r.Entity()
+            entity.counter_entry.counter_id = counter_id
+            request.append(entity)
+        drops, events = self._schema.drops, self._schema.events
+        found: dict[int, dict[int, int]] = {drops: {}, events: {}}
+        async for entity in self.connection.read(request):
+            cell = entity.counter_entry
+            found[cell.counter_id][cell.index.index] = cell.data.packet_count
+        return found[drops], found[events]
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the switch in service, until cancelled."""
+        program = await self._hub.program()
+        self._schema = program.schema
+        while True:
+            try:
+                await self._connect_and_serve(program)
+            except SwitchError as err:
+                self._arbitration.on_stream_end(id_in_use=isinstance(err, IdInUseError))
+                wait, news = self.life.lost(str(err))
+                if news:
+                    log.warning("switch %s is down: %s", self.name, err)
+                if isinstance(err, NotPrimaryError | IdInUseError):
+                    wait = 0.0 if self.was_in_service else wait
+                await asyncio.sleep(wait)
+
+    async def _connect_and_serve(self, program: Program) -> None:
+        address, device_id = self.config.address, self.config.device_id
+        connection = Connection(address, device_id, self._arbitration, self._on_message)
+        try:
+            if await connection.open() is Standing.BACKUP:
+                reason = connection.backup_reason()
+                if self.life.waiting(reason):
+                    log.warning("switch %s is down: %s", self.name, reason)
+                await connection.wait_primary()
+            self.life.connected()
+            self.connection = connection
+            self._writer = Writer(connection, self._on_written)
+            self._failure = asyncio.get_running_loop().create_future()
+            await _first_failure(
+                connection.receive(),
+                connection.transmit(),
+                self._writer.run(),
+                self._keep(connection, self._writer, program),
+                _wait(self._failure),
+            )
+        finally:
+            self.connection = None
+            self._writer = None
+            self._failure = None
+            self._hub.lost(self.name)
+            await connection.close()
+
+    async def _keep(self, connection: Connection, writer: Writer, program: Program) -> None:
+        await self._synchronise(connection, writer, program)
+        self.life.in_service()
+        self.was_in_service = True
+        log.info("switch %s is in service: %d sessions", self.name, self.sessions)
+        while True:
+            await asyncio.sleep(_PROBE_EVERY)
+            await connection.probe(_PROBE_TIME)
+
+    async def _synchronise(self, connection: Connection, writer: Writer, program: Program) -> None:
+        hub, schema = self._hub, program.schema
+        loaded = await ensure_program(connection, program)
+        log.info("switch %s: connected, program %s", self.name, "loaded" if loaded else "is there already")
+        held = await read_held(connection, schema)
+        if not self._seen:
+            self._seen = True
+            await hub.first_seen(self.name, held)
+        rows = hub.proxy_rows()
+        await settle_rows(connection, schema, PROXY_TABLES, rows)
+        await settle_meters(connection, meter_cells(schema, hub.config.services), fresh=loaded)
+        await enable_digests(connection, schema)
+        keys, generation = hub.keys_to_hold()
+        await settle_keys(connection, schema, keys, held.keys)
+        hub.joined(self.name)
+        await self._settle_sessions(connection, writer, schema)
+        while generation != hub.keys_to_hold()[1] or rows != hub.proxy_rows():
+            before = keys
+            keys, generation = hub.keys_to_hold()
+            await settle_keys(connection, schema, keys, before)
+            rows = hub.proxy_rows()
+            await settle_rows(connection, schema, PROXY_TABLES, rows)
+        # Barriers wait for it before any traffic can flow through it.
+        hub.went_live(self.name)
+        await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
+
+    async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
+        for _ in range(_SYNC_ROUNDS):
+            await writer.flush()
+            before = self._hub.session_entries()
+            held = await read_sessions(connection, schema)
+            self.sessions = len(held)
+            if mismatches(before, held, self._hub.session_entries()) == 0:
+                return
+            for job in session_jobs(schema, *self._hub.session_difference(held)):
+                writer.put(job)
+        raise SwitchError(f"the switch holds {len(held)} sessions, not the {len(before)} that were written")
+
+    # --- what the switch says ---------------------------------------------------------------------
+
+    def _on_written(self, job: Job, outcome: Outcome) -> None:
+        if outcome.code == OK and job.kind == INSERT:
+            self.sessions += 1
+        elif outcome.code == OK and job.kind == DELETE:
+            self.sessions = max(0, self.sessions - 1)
+        self._hub.on_written(self.name, job, outcome)
+
+    def _on_message(self, message: p4r.StreamMessageResponse) -> None:
+        try:
+            self._dispatch(message)
+        except Exception:  # one message that cannot be processed must not end the connection
+            log.exception("switch %s: a message could not be processed", self.name)
+
+    def _dispatch(self, message: p4r.StreamMessageResponse) -> None:
+        if self._schema is None or self.connection is None:
+            return
+        kind = message.WhichOneof("update")
+        if kind == "packet":
+            header = self._schema.punt_header(message.packet.metadata)
+            self._hub.on_punt(self.name, header, message.packet.payload)
+        elif kind == "digest":
+            self._on_digest(message.digest)
+        elif kind == "idle_timeout_notification":
+            entries = message.idle_timeout_notification.table_entry
+            keys = [self._schema.session_key(e) for e in entries if e.table_id == self._schema.sessions_id]
+            self._hub.on_idle(self.name, keys)
+        elif kind == "error":
+            log.warning("switch %s: stream error: %s", self.name, message.error.message)
+
+    def _on_digest(self, digest: p4r.DigestList) -> None:
+        if self.connection is None or self._schema is None or digest.digest_id != self._schema.digest:
+            return
+        ack = p4r.StreamMessageRequest()
+        ack.digest_ack.digest_id, ack.digest_ack.list_id = digest.digest_id, digest.list_id
+        self.connection.send(ack.SerializeToString())
+        for data in digest.data:
+            client, server, client_port, server_port, event = (
+                int.from_bytes(member.bitstring, "big") for member in data.struct.members
+            )
+            if event in _ENDS:
+                self._hub.on_end((client, server, client_port, server_port), event)
+
+    @property
+    def in_service(self) -> bool:
+        return self.life.state is SwitchState.IN_SERVICE
+
+
+async def _wait(future: asyncio.Future[None]) -> None:
+    await future
+
+
+async def _first_failure(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run them together; when the first one ends, end the others and raise what ended it."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        await task

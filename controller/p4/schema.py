@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program's ids, taken from its P4Info by name, and table entries between values and protobuf messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.dataplane import DIGEST, TABLES, PuntHeader
+from controller.logic.model import Entry, Key
+from controller.p4.proto import encode_uint, field, p4i, p4r
+
+_PACKET_METADATA = 2  # PacketOut.metadata
+
+
+class SchemaError(Exception):
+    """A program that lacks something the controller needs: one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's ids. `fields` are (id, match type) by name, in the order of `dataplane.TABLES`; `actions` are (id, parameter ids) by name."""
+
+    name: str
+    table_id: int
+    fields: dict[str, tuple[int, int]]
+    actions: dict[str, tuple[int, dict[str, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A table entry as plain values: match (LPM as (value, prefix length)), action name, parameters in order."""
+
+    table: str
+    match: tuple[int | tuple[int, int], ...]
+    action: str
+    params: tuple[int, ...]
+
+
+class Schema:
+    """Names to ids of one program.
+
+    Raises:
+        SchemaError: a table, action, header, counter or digest of `controller.dataplane` is not in the program.
+    """
+
+    def __init__(self, info: p4i.P4Info) -> None:
+        self.info = info
+        actions = {action.preamble.id: action for action in info.actions}
+        self.tables = {name: _table(info, actions, name) for name in TABLES}
+        self._by_id = {table.table_id: table for table in self.tables.values()}
+        self.drops = _by_alias(info.counters, "counter", "drops").preamble.id
+        self.events = _by_alias(info.counters, "counter", "events").preamble.id
+        self.syn_meter = _by_alias(info.meters, "meter", "syn_meter").preamble.id
+        self.punt_meter = _by_alias(info.meters, "meter", "punt_meter").preamble.id
+        self.digest = _by_alias(info.digests, "digest", DIGEST).preamble.id
+        self._in_order = self._metadata("packet_in", PuntHeader._fields)
+        self._out_ids = self._metadata("packet_out", ("mode", "port"))
+        self._out_cache: dict[tuple[int, int], bytes] = {}
+        sessions = self.tables["sessions_v4"]
+        self.sessions_id = sessions.table_id
+        self._session_match = [field_id for field_id, _ in sessions.fields.values()]
+        self._session_action, params = sessions.actions["translate"]
+        self._session_params = list(params.values())
+
+    def _metadata(self, header: str, names: Sequence[str]) -> list[int]:
+        for metadata in self.info.controller_packet_metadata:
+            if metadata.preamble.name == header:
+                ids = {item.name: item.id for item in metadata.metadata}
+                missing = [name for name in names if name not in ids]
+                if missing:
+                    raise SchemaError(f"the program's header {header} has no field {missing[0]}")
+                return [ids[name] for name in names]
+        raise SchemaError(f"the program has no controller header {header}")
+
+    # --- packets ----------------------------------------------------------------------------------
+
+    def punt_header(self, metadata: Any) -> PuntHeader:
+        """The `packet_in` header out of PacketIn.metadata."""
+        values = {item.metadata_id: int.from_bytes(item.value, "big") for item in metadata}
+        return PuntHeader(*(values.get(field_id, 0) for field_id in self._in_order))
+
+    def packet_out_metadata(self, mode: int, port: int) -> bytes:
+        """The serialised metadata fields of a PacketOut."""
+        cached = self._out_cache.get((mode, port))
+        if cached is None:
+            cached = b"".join(
+                field(
+                    _PACKET_METADATA,
+                    p4r.PacketMetadata(metadata_id=field_id, value=encode_uint(value)).SerializeToString(),
+                )
+                for field_id, value in zip(self._out_ids, (mode, port), strict=True)
+            )
+            self._out_cache[(mode, port)] = cached
+        return cached
+
+    # --- sessions ---------------------------------------------------------------------------------
+
+    def session_entity(self, key: Key, entry: Entry | None = None) -> p4r.Entity:
+        """A session's table entry; without `entry` only its key (to delete or to read it)."""
+        entity = p4r.Entity()
+        row = entity.table_entry
+        row.table_id = self.sessions_id
+        for field_id, value in zip(self._session_match, key, strict=True):
+            match = row.match.add()
+            match.field_id = field_id
+            match.exact.value = encode_uint(value)
+        if entry is not None:
+            action = row.action.action
+            action.action_id = self._session_action
+            for param_id, value in zip(self._session_params, entry, strict=False):
+                param = action.params.add()
+                param.param_id = param_id
+                param.value = encode_uint(value)
+            row.idle_timeout_ns = entry.idle_ns
+        return entity
+
+    def session_key(self, row: p4r.TableEntry) -> Key:
+        values = {match.field_id: int.from_bytes(match.exact.value, "big") for match in row.match}
+        client, server, client_port, server_port = (values[field_id] for field_id in self._session_match)
+        return client, server, client_port, server_port
+
+    def session_entry(self, row: p4r.TableEntry) -> Entry:
+        params = {p.param_id: int.from_bytes(p.value, "big") for p in row.action.action.params}
+        delta, tau, to_client, to_server, phase, version = (params[i] for i in self._session_params)
+        return Entry(delta, tau, to_client, to_server, phase, version, row.idle_timeout_ns)
+
+    # --- other tables -----------------------------------------------------------------------------
+
+    def row_entity(self, row: Row) -> p4r.Entity:
+        """A row as an entity; a table without key fields gets its default action set."""
+        table = self.tables[row.table]
+        entity = p4r.Entity()
+        target = entity.table_entry
+        target.table_id = table.table_id
+        target.is_default_action = not table.fields
+        for (field_id, kind), value in zip(table.fields.values(), row.match, strict=True):
+            if isinstance(value, tuple):
+                if value[1] == 0:
+                    continue  # a match of everything is left out (P4Runtime specification, "Don't care")
+                match = target.match.add()
+                match.field_id = field_id
+                match.lpm.value, match.lpm.prefix_len = encode_uint(value[0]), value[1]
+            else:
+                match = target.match.add()
+                match.field_id = field_id
+                if kind != p4i.MatchField.EXACT:
+                    raise SchemaError(f"table {row.table}: match type {kind} is not expected")
+                match.exact.value = encode_uint(value)
+        action_id, params = table.actions[row.action]
+        action = target.action.action
+        action.action_id = action_id
+        for param_id, value in zip(params.values(), row.params, strict=True):
+            param = action.params.add()
+            param.param_id = param_id
+            param.value = encode_uint(value)
+        return entity
+
+    def row(self, entry: p4r.TableEntry) -> Row | None:
+        """A table entry as a row; None when it is of no table or action of ours."""
+        table = self._by_id.get(entry.table_id)
+        if table is None:
+            return None
+        values = {match.field_id: match for match in entry.match}
+        keys: list[int | tuple[int, int]] = []
+        for field_id, kind in table.fields.values():
+            match = values.get(field_id)
+            if kind == p4i.MatchField.LPM:
+                value = int.from_bytes(match.lpm.value, "big") if match else 0
+                keys.append((value, match.lpm.prefix_len if match else 0))
+            elif match is not None:
+                keys.append(int.from_bytes(match.exact.value, "big"))
+        action = entry.action.action
+        for name, (action_id, params) in table.actions.items():
+            if action_id == action.action_id:
+                given = {p.param_id: int.from_bytes(p.value, "big") for p in action.params}
+                return Row(table.name, tuple(keys), name, tuple(given.get(i, 0) for i in params.values()))
+        return None
+
+
+def _by_alias(objects: Any, kind: str, name: str) -> Any:
+    for item in objects:
+        if name in (item.preamble.alias, item.preamble.name.rpartition(".")[2]):
+            return item
+    raise SchemaError(f"the program has no {kind} {name}")
+
+
+def _table(info: p4i.P4Info, actions: dict[int, p4i.Action], name: str) -> Table:
+    table = _by_alias(info.tables, "table", name)
+    available = {
+        actions[ref.id].preamble.name.rpartition(".")[2]: actions[ref.id] for ref in table.action_refs
+    }
+    found: dict[str, tuple[int, dict[str, int]]] = {}
+    for action_name, param_names in TABLES[name].actions.items():
+        action = available.get(action_name)
+        if action is None:
+            raise SchemaError(f"the program's table {name} has no action {action_name}")
+        params = {param.name: param.id for param in action.params}
+        missing = [param for param in param_names if param not in params]
+        if missing or len(params) != len(param_names):
+            raise SchemaError(f"action {action_name} of table {name} has parameters {', '.join(params)}")
+        found[action_name] = (action.preamble.id, {param: params[param] for param in param_names})
+    given = {f.name: (f.id, f.match_type) for f in table.match_fields}
+    if set(given) != set(TABLES[name].keys):
+        raise SchemaError(f"the program's table {name} has keys {', '.join(given)}")
+    fields = {key: given[key] for key in TABLES[name].keys}
+    return Table(name, table.preamble.id, fields, found)

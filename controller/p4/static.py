@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the configuration puts into a switch's tables: services on one side, forwarding on the other.
+
+The two are apart because of their order: a switch forwards nothing before it holds every session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from controller.config import ServiceConfig, SwitchConfig
+from controller.dataplane import NO_WINDOW_SCALE, PUNT_METER_STRIDE, Punt
+from controller.logic.keys import CookieKey, KeySet
+from controller.logic.model import Service
+from controller.p4.proto import p4r
+from controller.p4.schema import Row, Schema
+from controller.p4.writer import DELETE, INSERT, MODIFY, Job
+
+PROXY_TABLES: Final = ("services_v4", "service_sources_v4", "protected_v4", "protected_sources_v4")
+FORWARDING_TABLES: Final = ("ports", "neighbours_v4", "routes_v4", "local_addresses_v4")
+
+_BURST: Final = 4  # a meter passes a quarter of a second's packets at once
+_SMALLEST_BURST: Final = 16
+
+
+def service_row(service: Service) -> Row:
+    """What a switch tells the clients of a service: what its server is known to support."""
+    config = service.config
+    scale = NO_WINDOW_SCALE if service.window_scale is None else service.window_scale
+    params = (
+        service.service_id,
+        service.mss,
+        scale,
+        int(service.sack),
+        int(service.timestamps),
+        config.window,
+        int(config.unknown == "reset"),
+    )
+    return Row("services_v4", (int(config.address), config.port), "protect", params)
+
+
+def proxy_rows(services: Iterable[Service]) -> list[Row]:
+    rows: dict[tuple[str, object], Row] = {}
+    for service in services:
+        address, port = int(service.config.address), service.config.port
+        for row in (
+            service_row(service),
+            Row("service_sources_v4", (address, port), "served", (service.service_id,)),
+            Row("protected_v4", (address,), "protected", ()),
+            Row("protected_sources_v4", (address,), "protected_source", ()),
+        ):
+            rows[row.table, row.match] = row
+    return list(rows.values())
+
+
+def forwarding_rows(switch: SwitchConfig) -> list[Row]:
+    rows: list[Row] = []
+    for port in switch.ports:
+        mac = mac_number(port.mac)
+        rows.append(Row("ports", (port.port,), "set_source_mac", (mac,)))
+        rows += [
+            Row("local_addresses_v4", (port.port, int(address.ip)), "answer_arp", (mac,))
+            for address in port.addresses
+        ]
+    for neighbour in switch.neighbours:
+        mac = mac_number(neighbour.mac)
+        rows.append(Row("neighbours_v4", (int(neighbour.address),), "set_destination_mac", (mac,)))
+    for route in switch.connected_routes():
+        prefix = (int(route.prefix.network_address), route.prefix.prefixlen)
+        if route.via is None:
+            rows.append(Row("routes_v4", (prefix,), "direct", (route.port,)))
+        else:
+            rows.append(Row("routes_v4", (prefix,), "via", (route.port, int(route.via))))
+    return rows
+
+
+def key_row(key: CookieKey) -> Row:
+    return Row("cookie_keys", (key.parity,), "set_key", (key.k0, key.k1, key.epoch))
+
+
+def epoch_row(parity: int) -> Row:
+    return Row("cookie_epoch", (), "set_epoch", (parity,))
+
+
+def key_set(rows: Iterable[Row]) -> KeySet:
+    """The keys that a switch holds, out of its rows of `cookie_keys` and `cookie_epoch`."""
+    keys: dict[int, CookieKey] = {}
+    parity: int | None = None
+    for row in rows:
+        if row.action == "set_key":
+            key = CookieKey(*row.params)
+            keys[key.parity] = key
+        elif row.action == "set_epoch":
+            parity = row.params[0]
+    return KeySet(keys, parity)
+
+
+def row_job(schema: Schema, row: Row, token: object = None) -> Job:
+    """A job that makes a row be there, whatever was there before."""
+    kind = INSERT if row.match else MODIFY
+    return Job(kind, schema.row_entity(row).SerializeToString(), (row.table, row.match), token)
+
+
+def changes(schema: Schema, held: Iterable[Row], wanted: Iterable[Row]) -> list[Job]:
+    """Jobs that turn what is held into what is wanted: deletions first."""
+    have = {(row.table, row.match): row for row in held}
+    want = {(row.table, row.match): row for row in wanted}
+    jobs = [
+        Job(DELETE, schema.row_entity(row).SerializeToString(), key)
+        for key, row in have.items()
+        if key not in want
+    ]
+    for key, row in want.items():
+        if have.get(key) != row:
+            kind = MODIFY if key in have else INSERT
+            jobs.append(Job(kind, schema.row_entity(row).SerializeToString(), key))
+    return jobs
+
+
+def digest_job(schema: Schema) -> Job:
+    """Ends of connections, in lists of up to 64, at most 20 ms late."""
+    entity = p4r.Entity()
+    entity.digest_entry.digest_id = schema.digest
+    entity.digest_entry.config.max_timeout_ns = 20_000_000
+    entity.digest_entry.config.max_list_size = 64
+    entity.digest_entry.config.ack_timeout_ns = 1_000_000_000
+    return Job(INSERT, entity.SerializeToString(), ("digest", schema.digest))
+
+
+def meter_cells(schema: Schema, services: Sequence[ServiceConfig]) -> dict[tuple[int, int], int | None]:
+    """Rates (packets/s, None = unmetered) by (meter id, index) of all services."""
+    cells: dict[tuple[int, int], int | None] = {}
+    for index, service in enumerate(services):
+        cells[schema.syn_meter, index] = service.syn_rate
+        for reason in Punt:
+            cells[schema.punt_meter, index * PUNT_METER_STRIDE + reason] = service.punt_rate
+    return cells
+
+
+def meter_entity(meter_id: int, index: int, rate: int | None = None) -> p4r.Entity:
+    """A meter cell: above `rate` packets/s it is red (RFC 2698 with both rates the same)."""
+    entity = p4r.Entity()
+    cell = entity.meter_entry
+    cell.meter_id = meter_id
+    cell.index.index = index
+    if rate is not None:
+        burst = max(rate // _BURST, _SMALLEST_BURST)
+        cell.config.cir = cell.config.pir = rate
+        cell.config.cburst = cell.config.pburst = burst
+    return entity
+
+
+def mac_number(mac: str) -> int:
+    return int(mac.replace(":", ""), 16)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Session writes to one switch: in order, as few RPCs as the switch's own speed asks for.
+
+While one Write is under way the next updates gather; they leave together when it returns. Updates of one batch may be
+carried out in any order, so a batch never has two of the same session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from controller.p4.connection import Connection
+from controller.p4.errors import ALREADY_EXISTS, NOT_FOUND, OK, Outcome
+from controller.p4.proto import p4r, update
+
+INSERT: Final = int(p4r.Update.INSERT)
+MODIFY: Final = int(p4r.Update.MODIFY)
+DELETE: Final = int(p4r.Update.DELETE)
+_BATCH: Final = 256
+
+
+@dataclass(slots=True)
+class Job:
+    """One update; `key` orders it (None: no other update concerns the same entry). `token` is the caller's."""
+
+    kind: int
+    entity: bytes
+    key: Hashable | None
+    token: object = None
+    retried: bool = False
+
+
+class Writer:
+    """`on_done(job, outcome)` is called for every job, in order per key, once the switch has answered.
+
+    An INSERT of what is there becomes a MODIFY, a MODIFY of what is not there an INSERT, a DELETE of nothing is fine:
+    what counts is the state that was asked for.
+    """
+
+    def __init__(self, connection: Connection, on_done: Callable[[Job, Outcome], None]) -> None:
+        self._connection = connection
+        self._on_done = on_done
+        self._jobs: deque[Job] = deque()
+        self._wakeup = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, job: Job) -> None:
+        self._jobs.append(job)
+        self._idle.clear()
+        self._wakeup.set()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    async def flush(self) -> None:
+        """Wait until the switch has answered everything that was put so far (and since)."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled.
+
+        Raises:
+            SwitchError: the connection is of no use any more.
+        """
+        while True:
+            if not self._jobs:
+                self._idle.set()
+                self._wakeup.clear()
+                await self._wakeup.wait()
+            batch = self._take()
+            outcomes = await self._connection.write([update(job.kind, job.entity) for job in batch])
+            if outcomes is None:
+                for job in batch:
+                    self._on_done(job, _DONE)
+                continue
+            again: list[Job] = []
+            for job, outcome in zip(batch, outcomes, strict=True):
+                other = _alternative(job, outcome.code)
+                if other is not None:
+                    again.append(other)
+                elif job.kind == DELETE and outcome.code == NOT_FOUND:
+                    self._on_done(job, _DONE)
+                else:
+                    self._on_done(job, outcome)
+            self._jobs.extendleft(reversed(again))
+
+    def _take(self) -> list[Job]:
+        batch: list[Job] = []
+        keys: set[Hashable] = set()
+        while self._jobs and len(batch) < _BATCH:
+            key = self._jobs[0].key
+            if key is not None:
+                if key in keys:
+                    break
+                keys.add(key)
+            batch.append(self._jobs.popleft())
+        return batch
+
+
+_DONE: Final = Outcome(OK)
+
+
+def _alternative(job: Job, code: int) -> Job | None:
+    if job.retried:
+        return None
+    if job.kind == INSERT and code == ALREADY_EXISTS:
+        return Job(MODIFY, job.entity, job.key, job.token, True)
+    if job.kind == MODIFY and code == NOT_FOUND:
+        return Job(INSERT, job.entity, job.key, job.token, True)
+    return None
