@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,6 +18,7 @@ from controller.config_errors import ConfigError
 from controller.demo import flood, paths, takeover, transfers
 from controller.demo.context import Demo
 from controller.demo.report import Report
+from controller.demo.signals import end_in_order_on_signals, ignore_signals
 from controller.demo.web import WebServer, missing_tools
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab
@@ -45,7 +44,7 @@ def demo(
     console = Console(highlight=False)
     report = Report(console)
     start = time.monotonic()
-    _end_in_order_on_signals()
+    end_in_order_on_signals()
     try:
         _show(report, folder.absolute(), target, syns, acks, rate)
     except (LabError, ConfigError, FloodError, RuntimeError, OSError) as error:
@@ -80,24 +79,8 @@ def _show(report: Report, folder: Path, target: Target, syns: int, acks: int, ra
             flood.run(run, quiet)
             takeover.run(run)
     finally:
-        _ignore_signals()
+        ignore_signals()
         lab.down()
-
-
-def _end_in_order_on_signals() -> None:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does: by an exception, so that everything is taken down."""
-
-    def interrupted(number: int, _: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupted)
-
-
-def _ignore_signals() -> None:
-    """A second Ctrl-C must not stop the taking down, which takes a second."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
