@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: ControllerConfig) -> int:
-    """Run a controller until SIGTERM or SIGINT: exit code 0; 1 when it cannot start (the reason is on stderr)."""
+    """Run a controller until SIGTERM or SIGINT; exit code 0, or 1 when it cannot start (stderr says why)."""
     return asyncio.run(_serve(config))
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller's configuration: one YAML file, checked as a whole.
 
-Models are frozen and reject unknown keys and wrong types. `load_config` reports all problems at once, each on
-one line ``FILE: key.path[0].name: what is wrong; what would be right``; a YAML syntax error as
-``FILE:LINE:COLUMN: …``. Relative paths count from the YAML file's folder. Durations are seconds, sizes bytes.
+Models are frozen and reject unknown keys and wrong types. `load_config` reports all problems at once,
+each on one line ``FILE: key.path[0].name: what is wrong; what would be right``; a YAML syntax error as
+``FILE:LINE:COLUMN: …``. Relative paths count from the YAML file's folder. Durations are seconds, sizes
+bytes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the state machines meet the switches: events in from the links, effects out to them, and the clocks."""
+"""Where the state machines meet the switches: events from the links, effects to them, the clocks."""
 
 from __future__ import annotations
 

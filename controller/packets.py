@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ethernet/IPv4/TCP frames as the exception path needs them: read and built with `struct`, nothing else.
 
-Addresses are 32-bit integers, sequence numbers mod 2^32. Checksums are RFC 1071's: as 65536 = 1 (mod 65535), a
-whole buffer's ones'-complement sum is one big integer mod 65535.
+Addresses are 32-bit integers, sequence numbers mod 2^32. Checksums are RFC 1071's: as 65536 = 1 (mod
+65535), a whole buffer's ones'-complement sum is one big integer mod 65535.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the controller tells about itself: the JSON of /api/status and /api/sessions. Keys are never part of it."""
+"""What the controller tells about itself: /api/status and /api/sessions. Keys are never part of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Counts = dict[str, dict[str, int]]
 
 
 class Counters:
-    """The switches' counters by switch and name, read at most once a second. A switch that is away keeps its last."""
+    """Counters by switch and name, read at most once a second. A switch that is away keeps its last."""
 
     def __init__(self, hub: ControllerHub) -> None:
         self._hub = hub

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The controller's rules as pure state machines: events and a clock in, effects out; no sockets, no asyncio."""
+"""The controller's rules as pure state machines: events and a clock in, effects out."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which controller is a switch's primary (P4Runtime specification, "Client arbitration"), seen from one controller.
+"""Which controller is a switch's primary, as one controller sees it (P4Runtime, "Client arbitration").
 
-A controller bids with election id 10, as is usual; while another one uses that id it bids one less and waits as a
-backup. When there is no primary any more it bids with the highest id that the switch has seen.
+A controller bids with election id 10, as is usual; while another one uses that id it bids one less and
+waits as a backup. When there is no primary any more it bids with the highest id that the switch has seen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Standing(Enum):
 
 
 class Arbitration:
-    """The bids on one switch. `primary_id` is the election id of who was primary last, None when not known."""
+    """The bids on one switch. `primary_id`: the election id of the primary, None when not known."""
 
     def __init__(self) -> None:
         self.election_id = FIRST_ELECTION_ID

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exception path as one state machine: punts, digests, confirmations and the clock in; effects out.
 
-Store the client's ACK, open to the server, share the session with every live switch, and only then send the stored
-ACK: so no packet of the server can reach a switch that does not know the session.
+Store the client's ACK, open to the server, share the session with every live switch, and only then send
+the stored ACK: so no packet of the server can reach a switch that does not know the session.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _DEFAULT_MSS = 536  # RFC 9293 section 3.7.1
 class Coordinator:
     """All flows, sessions and services, and which switches take part.
 
-    Every event method returns the effects in the order in which they are to be carried out. `results` counts how
-    handshakes and exceptional packets ended, by name.
+    Every event method returns the effects in the order in which they are to be carried out. `results`
+    counts how handshakes and exceptional packets ended, by name.
     """
 
     def __init__(self, config: ControllerConfig) -> None:
@@ -81,7 +81,7 @@ class Coordinator:
         return out
 
     def adopt(self, switch: str, held: Mapping[Key, Entry], now: float, wall: float) -> Effects:
-        """Take over the sessions that a switch holds from before this controller, and share them with the others."""
+        """Take over the sessions that a switch holds from before this controller; the others get them."""
 
         def make(key: Key, entry: Entry) -> Session | None:
             service = self.services.get((key[1], key[3]))
@@ -269,8 +269,9 @@ class Coordinator:
         self.flows.add(flow)
         self.flows.hold(flow, header.ingress_port, segment)
         if old is not None:
-            # The tuple is used again. Late segments of the old session must never meet the new one's numbers, and
-            # the server's answer must not meet the old session: it leaves every switch first.
+            # The tuple is used again. Late segments of the old session must never meet the new one's
+            # numbers, and the server's answer must not meet the old session: it leaves every switch
+            # first.
             self._forget(old, wall, out)
             flow.await_switches(State.CLEARING, {*self.live, switch}, now)
         else:
@@ -347,7 +348,7 @@ class Coordinator:
 
     @staticmethod
     def _is_late(session: Session, isn: int, cookie: int) -> bool:
-        """Whether a proven packet belongs to the session that is there (else its tuple is being used again)."""
+        """Whether a proven packet belongs to the session that is there; else its tuple is used again."""
         if session.isn is None:  # read back from a switch: the numbers are not known
             return session.open
         return session.isn == isn and session.cookie == cookie
@@ -355,7 +356,7 @@ class Coordinator:
     def _replay(
         self, session: Session, switch: str, port: int, frame: bytes, now: float, out: Effects
     ) -> None:
-        """The packet was punted just before the switch had the session: send it through its pipeline again."""
+        """The packet was punted just before the switch had the session: back into its pipeline."""
         if session.replay_second != int(now):
             session.replay_second, session.replays = int(now), 0
         session.replays += 1
@@ -377,7 +378,7 @@ class Coordinator:
     # --- what servers support ---------------------------------------------------------------------
 
     def _learn(self, flow: Handshake, out: Effects) -> None:
-        """Correct what is known of the service, so that the next client is offered only what its server has."""
+        """Correct what is known of the service: the next client is offered only what its server has."""
         given, told, service = flow.server_options, flow.options, flow.service
         if given is None:
             return

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of pending handshakes and its limits.
 
-Bots can complete a handshake, so everything held is bounded: flows in total and per source, packets and bytes per
-flow, bytes in total. When it is full, new flows are shed first: a new flow needs an eighth of the bytes free, the
-packets of flows under way may use the rest. What is shed is counted by reason.
+Bots can complete a handshake, so everything held is bounded: flows in total and per source, packets and
+bytes per flow, bytes in total. When it is full, new flows are shed first: a new flow needs an eighth of
+the bytes free, the packets of flows under way may use the rest. What is shed is counted by reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from controller.packets import Segment
 
 
 class FlowTable:
-    """Pending handshakes by key. `shed` counts refused packets by reason; `held_bytes` is what all flows hold."""
+    """Pending handshakes by key. `shed` counts refusals by reason; `held_bytes`: all packets held."""
 
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
@@ -40,7 +40,7 @@ class FlowTable:
         return list(self._flows.values())
 
     def admits(self, source: int, length: int) -> bool:
-        """Whether a new flow of `source` with a first packet of `length` bytes may begin; if not, it is counted."""
+        """Whether a new flow of `source` may begin with a packet of `length` bytes; a refusal is counted."""
         limits = self._limits
         if len(self._flows) >= limits.flows:
             reason = "flows"

@@ -200,8 +200,8 @@ class Handshake:
             tau = (self.options.timestamps[1] - given.timestamps[0]) & MASK32
         to_client = to_server = 0
         if self.options.window_scale is not None:
-            # The client scales the server's windows by what we told it, and its own by what it offered. A server
-            # that answers without the option scales neither (RFC 7323 section 2.2).
+            # The client scales the server's windows by what we told it, and its own by what it offered. A
+            # server that answers without the option scales neither (RFC 7323 section 2.2).
             to_client = shift(given.window_scale or 0, self.told_scale)
             to_server = shift(self.options.window_scale, 0) if given.window_scale is None else 0
         idle_ns = int(self.timers.idle * _NANOSECONDS)
@@ -232,7 +232,7 @@ class Handshake:
             out.append(self._window_update())
 
     def refuse_client(self, out: Effects, *, acknowledge: bool = True) -> None:
-        """RST to the client at exactly what it expects next (k + 1); with ACK(x + 1) unless told otherwise."""
+        """RST to the client at what it expects next (k + 1); with ACK(x + 1) unless told otherwise."""
         self.state = State.DONE
         flags, ack = (RST | ACK, self.isn + 1) if acknowledge else (RST, 0)
         out.append(self._to_client(flags, ack=ack))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cookie keys and their rotation in two phases: install the next key on every switch, only then use it anywhere.
+"""Cookie keys and their rotation in two phases: install the next key everywhere, only then use it anywhere.
 
-Two keys are live: the current epoch's and the one before. The next epoch's key takes the place of the oldest (the slots
-are the epochs' parities), so a cookie lives one to two epochs.
+Two keys are live: the current epoch's and the one before. The next epoch's key takes the place of the
+oldest (the slots are the epochs' parities), so a cookie lives one to two epochs.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class _Step(Enum):
 class KeyRing:
     """The keys, their epochs, and the rotation under way.
 
-    `new_key` gives two random 32-bit words. `generation` grows with every change of what switches must hold: one that
-    was synchronised with an older generation is not up to date.
+    `new_key` gives two random 32-bit words. `generation` grows with every change of what switches must
+    hold: one that was synchronised with an older generation is not up to date.
     """
 
     def __init__(self, epoch_time: float, new_key: Callable[[], tuple[int, int]]) -> None:

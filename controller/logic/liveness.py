@@ -18,8 +18,8 @@ class SwitchState(StrEnum):
 class Liveness:
     """connecting → syncing → in-service; from anywhere → down with a reason, then connecting again.
 
-    The wait before a new attempt doubles from `reconnect_min` to `reconnect_max`; a switch that was in service, or
-    whose reason changed, starts at the minimum again.
+    The wait before a new attempt doubles from `reconnect_min` to `reconnect_max`; a switch that was in
+    service, or whose reason changed, starts at the minimum again.
     """
 
     def __init__(self, timers: TimersConfig) -> None:

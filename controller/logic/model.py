@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that the state machines exchange: sessions, table entries, services, and the effects they ask for.
+"""The values that the state machines exchange: sessions, table entries, services, effects.
 
 Times are seconds: `now` is a monotonic clock, `wall` the Unix time. Sequence numbers are mod 2^32.
 """

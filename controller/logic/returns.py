@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Early returns: a server's packets that reached a switch before their session did.
 
-They are held for a short time (200 ms by default) and sent through that same switch again if the session has
-appeared, else dropped. Bounded in packets and bytes.
+They are held for a short time (200 ms by default) and sent through that same switch again if the session
+has appeared, else dropped. Bounded in packets and bytes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of sessions: versions, phases, ends of connections, idle times, and comparison with what switches hold.
+"""The table of sessions: versions, phases, ends, idle times, comparison with what switches hold.
 
-A version is 32 bits: the Unix time in seconds of the change, or one more than the version before on the same tuple,
-whichever is later. So versions of a tuple only grow, over restarts of the controller too; a tuple that was just
-removed is remembered until the clock has passed its version.
+A version is 32 bits: the Unix time in seconds of the change, or one more than the version before on the
+same tuple, whichever is later. So versions of a tuple only grow, over restarts of the controller too; a
+tuple that was just removed is remembered until the clock has passed its version.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class SessionTable:
                 self._with_timeline.popleft().timeline = None
 
     def remove(self, session: Session, wall: float) -> bool:
-        """Forget a session; False if it is not the one that is there (a late delete never removes a newer one)."""
+        """Forget a session; False if it is not the one that is there: a late delete removes no newer one."""
         if self._sessions.get(session.key) is not session:
             return False
         del self._sessions[session.key]
@@ -124,12 +124,12 @@ class SessionTable:
         return True
 
     def watch_closing(self, session: Session, now: float) -> None:
-        """Have a CLOSING session looked at when its linger time is over, also if no switch reports it idle."""
+        """Have a CLOSING session looked at when its linger time is over, also if no switch reports it."""
         due = now + self._linger + min(_SWEEP, self._linger / 4)
         heapq.heappush(self._closing, (due, session.key, session.entry.version))
 
     def closing_due(self, now: float) -> list[Key]:
-        """CLOSING sessions whose linger time is over; each comes again a quarter of it later if it is still there."""
+        """CLOSING sessions whose linger time is over; what stays comes again a quarter of it later."""
         keys: list[Key] = []
         while self._closing and self._closing[0][0] <= now:
             _, key, version = heapq.heappop(self._closing)
@@ -175,8 +175,8 @@ class SessionTable:
     def goes_on(self, elapsed: Mapping[str, float]) -> bool:
         """Whether a CLOSING session still has traffic at the end of its linger time.
 
-        What ends a connection properly is over soon after the FINs or the RST; a packet in the second half of the
-        linger time means that the connection lives.
+        What ends a connection properly is over soon after the FINs or the RST; a packet in the second
+        half of the linger time means that the connection lives.
         """
         return bool(elapsed) and min(elapsed.values()) < self._linger / 2
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One P4Runtime connection to one switch: channel, stream, and RPCs, each with a time limit of its own.
 
-finsy's `Switch` and `P4Client` give every RPC ten seconds, take messages of up to 4 MiB and queue 50 packets. A
-cold compilation in the switch, a table read back whole and a burst of punts each need more; so this uses finsy's
-protobufs and its reading of errors directly on a channel.
+finsy's `Switch` and `P4Client` give every RPC ten seconds, take messages of up to 4 MiB and queue 50
+packets. A cold compilation in the switch, a table read back whole and a burst of punts each need more; so
+this uses finsy's protobufs and its reading of errors directly on a channel.
 """
 
 from __future__ import annotations

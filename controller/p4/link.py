@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The link to one switch: connect, become primary, synchronise, serve; when it breaks, wait and begin again."""
+"""The link to one switch: connect, become primary, synchronise, serve; when it breaks, begin again."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ProgramError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What SetForwardingPipelineConfig carries. `cookie` is finsy's digest of both parts, to compare with a switch's."""
+    """What SetForwardingPipelineConfig carries; `cookie` is the digest of it that finsy uses too."""
 
     info: p4i.P4Info
     device_config: bytes
@@ -54,6 +54,7 @@ def load_program(config: ProgramConfig) -> Program:
 
 def _compile_softswitch(source: Path) -> tuple[p4i.P4Info, bytes]:
     from softswitch.compiler import compile_file
+
     from softswitch.p4.errors import P4Error
 
     try:

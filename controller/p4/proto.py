@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The protobuf modules that finsy brings, and the two messages that are built by hand on the hot path.
 
-finsy's generated modules come with stubs for messages, not for the gRPC service: `Stub` keeps that in one place.
-Serialised messages may be concatenated field by field (protobuf encoding, "repeated fields"), so an update is encoded once and sent to any number of switches.
+finsy's generated modules come with stubs for messages, not for the gRPC service: `Stub` keeps that in one
+place. Serialised messages may be concatenated field by field (protobuf encoding, "repeated fields"), so
+an update is encoded once and sent to any number of switches.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def encode_uint(value: int) -> bytes:
 
 
 class Stub:
-    """The RPCs of P4Runtime on a channel. `write` and the stream take requests that are serialised already."""
+    """The RPCs of P4Runtime on a channel. `write` and the stream take serialised requests."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         def identity(data: bytes) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program's ids, taken from its P4Info by name, and table entries between values and protobuf messages."""
+"""The program's ids, by name out of its P4Info; table entries as values and as protobuf messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class SchemaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table's ids. `fields` are (id, match type) by name, in the order of `dataplane.TABLES`; `actions` are (id, parameter ids) by name."""
+    """A table's ids. `fields`: (id, match type) by name, in the order of `dataplane.TABLES`; `actions`:
+    (id, parameter ids) by name."""
 
     name: str
     table_id: int
@@ -30,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A table entry as plain values: match (LPM as (value, prefix length)), action name, parameters in order."""
+    """A table entry as plain values: match (LPM: (value, prefix length)), action, parameters in order."""
 
     table: str
     match: tuple[int | tuple[int, int], ...]
@@ -42,7 +43,7 @@ class Schema:
     """Names to ids of one program.
 
     Raises:
-        SchemaError: a table, action, header, counter or digest of `controller.dataplane` is not in the program.
+        SchemaError: something of `controller.dataplane` is not in the program.
     """
 
     def __init__(self, info: p4i.P4Info) -> None:

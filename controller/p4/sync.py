@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bringing a switch to what it must hold, and proving it: read, write the difference, read again, compare.
 
-Nothing is deleted that should be there, and a program that runs already is not loaded again: so traffic goes on while
-a new controller takes over.
+Nothing is deleted that should be there, and a program that runs already is not loaded again: so traffic
+goes on while a new controller takes over.
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ def _same_rate(held: p4r.MeterEntry, wanted: p4r.MeterEntry) -> bool:
 def mismatches(before: Mapping[Key, Entry], held: Mapping[Key, Entry], after: Mapping[Key, Entry]) -> int:
     """How many sessions a switch holds otherwise than it should.
 
-    `before` and `after` are the session table around the reading of `held`: what changed meanwhile does not count.
+    `before` and `after` are the session table around the reading of `held`: what changed meanwhile does
+    not count.
     """
     wrong = sum(1 for key, entry in before.items() if held.get(key) != entry and after.get(key) == entry)
     return wrong + sum(1 for key in held if key not in before and key not in after)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Session writes to one switch: in order, as few RPCs as the switch's own speed asks for.
 
-While one Write is under way the next updates gather; they leave together when it returns. Updates of one batch may be
-carried out in any order, so a batch never has two of the same session.
+While one Write is under way the next updates gather; they leave together when it returns. Updates of one
+batch may be carried out in any order, so a batch never has two of the same session.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BATCH: Final = 256
 
 @dataclass(slots=True)
 class Job:
-    """One update; `key` orders it (None: no other update concerns the same entry). `token` is the caller's."""
+    """One update; `key` orders it (None: no other one concerns the same entry). `token` is the caller's."""
 
     kind: int
     entity: bytes
@@ -37,8 +37,8 @@ class Job:
 class Writer:
     """`on_done(job, outcome)` is called for every job, in order per key, once the switch has answered.
 
-    An INSERT of what is there becomes a MODIFY, a MODIFY of what is not there an INSERT, a DELETE of nothing is fine:
-    what counts is the state that was asked for.
+    An INSERT of what is there becomes a MODIFY, a MODIFY of what is not there an INSERT, a DELETE of
+    nothing is fine: what counts is the state that was asked for.
     """
 
     def __init__(self, connection: Connection, on_done: Callable[[Job, Outcome], None]) -> None:
