@@ -67,18 +67,19 @@ class State(Node):
 
 @dataclass(frozen=True)
 class Param(Node):
-    """A parameter; `type_name` as in Field."""
+    """A parameter; `type_name` as in Field; `source_name` as the program and the control plane know it."""
 
     name: str
     type: Type
     direction: Direction
     annotations: tuple[Annotation, ...] = ()
     type_name: str | None = None
+    source_name: str = ""
 
 
 @dataclass(frozen=True)
 class Parser(Node):
-    """One parser instance. `variables` (no `init`) are zeroed at every apply, then `setup` and "start" run."""
+    """One parser instance. `variables` (no `init`) are zeroed at each apply, then `setup` and "start" run."""
 
     name: str
     cp_name: str
@@ -171,7 +172,10 @@ class Entry(Node):
 
 @dataclass(frozen=True)
 class Table(Node):
-    """A table. LPM entries are KeyMask with a prefix mask; default size 1024.
+    """A table; default size 1024.
+
+    Key sets of entries by match kind: exact KeyValue; optional KeyValue or KeyAny; lpm KeyMask (a prefix) or
+    KeyAny; ternary KeyMask or KeyAny; range KeyRange or KeyAny.
 
     `const_entries`: the control plane may not write.
     `counter`, `meter`, `implementation`: names of extern instances.
@@ -280,6 +284,7 @@ class Register(Extern):
     element: Type
     size: int
     index_type_name: str | None = None
+    element_type_name: str | None = None
 
 
 @dataclass(frozen=True)

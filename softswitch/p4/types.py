@@ -19,6 +19,8 @@ class Annotation:
     values: tuple[int | str | bool, ...] = ()
     pairs: tuple[tuple[str, int | str | bool], ...] = ()
     text: str = ""
+    structured: bool = False
+    """Written with brackets."""
 
 
 def find_annotation(annotations: tuple[Annotation, ...], name: str) -> Annotation | None:
@@ -183,6 +185,25 @@ class TupleType(Type):
         return f"tuple<{', '.join(map(str, self.elements))}>"
 
 
+@dataclass(frozen=True)
+class InfInt(Type):
+    """`int` of unlimited size: literals without width. Only the checker meets it, not the IR."""
+
+    def __str__(self) -> str:
+        return "int"
+
+
+@dataclass(frozen=True)
+class TypeVar(Type):
+    """A type parameter not yet bound. Only the checker meets it, not the IR."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+INF_INT = InfInt()
 BOOL = BoolType()
 ERROR = ErrorType()
 STRING = StringType()

@@ -1,0 +1,497 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls: functions, actions, externs, methods of headers, stacks, packets, tables, controls and parsers."""
+
+from __future__ import annotations
+
+from softswitch.p4 import ast, fold, ir
+from softswitch.p4.aliases import nodes, variables_of
+from softswitch.p4.arguments import ArgumentBinder
+from softswitch.p4.convert import describe
+from softswitch.p4.errors import Failure
+from softswitch.p4.ir_expr import BoolConst, Const, Expr, IsValid, Loc, StringConst, UnaryOp
+from softswitch.p4.ir_stmt import (
+    Advance,
+    ApplyTable,
+    Arg,
+    CallAction,
+    CallControl,
+    CallExtern,
+    CallFunction,
+    CallMethod,
+    CallParser,
+    Direction,
+    Emit,
+    Extract,
+    Lookahead,
+    SendDigest,
+    SetValid,
+    ShiftStack,
+    Verify,
+)
+from softswitch.p4.scopes import (
+    ActionSymbol,
+    BlockSymbol,
+    DeclSymbol,
+    ExternSymbol,
+    PacketSymbol,
+    ParamInfo,
+    Symbol,
+    TableSymbol,
+    TypeSymbol,
+    Val,
+)
+from softswitch.p4.types import (
+    BOOL,
+    VOID,
+    BitType,
+    FieldsType,
+    HeaderType,
+    InfInt,
+    StackType,
+    StructType,
+    Type,
+    TypeVar,
+    UnionType,
+    VarbitType,
+    width_of,
+)
+
+EXTERN_FUNCTIONS = frozenset(
+    (
+        "assert",
+        "assume",
+        "clone",
+        "clone3",
+        "clone_preserving_field_list",
+        "digest",
+        "hash",
+        "log_msg",
+        "mark_to_drop",
+        "random",
+        "recirculate",
+        "recirculate_preserving_field_list",
+        "resubmit",
+        "resubmit_preserving_field_list",
+        "static_assert",
+        "truncate",
+        "update_checksum",
+        "update_checksum_with_payload",
+        "verify",
+        "verify_checksum",
+        "verify_checksum_with_payload",
+    )
+)
+"""Extern functions of core and v1model."""
+
+
+class CallTranslator(ArgumentBinder):
+    """Every kind of call; effects go to the statement list."""
+
+    # --- to be provided above ---
+
+    def direct_block(self, declaration: ast.Declaration, loc: Loc) -> BlockSymbol:
+        """The instance behind `Type.apply(…)`."""
+        raise NotImplementedError
+
+    def top_action(self, declaration: ast.ActionDecl) -> ActionSymbol:
+        """A top-level action."""
+        raise NotImplementedError
+
+    def monomorph(self, declaration: ast.FunctionDecl, bound: dict[str, TypeSymbol], loc: Loc) -> ir.Function:
+        """A function for given type arguments."""
+        raise NotImplementedError
+
+    # --- entry points ---
+
+    def call_value(self, call: ast.CallExpr, expected: Type | None) -> Val:
+        """The value of a call in an expression. Failure when it has none."""
+        result = self.call(call, expected)
+        if result is None:
+            raise Failure(call.loc, "this call has no value")
+        return result
+
+    def call(self, call: ast.CallExpr, expected: Type | None = None) -> Val | None:
+        """Translates a call; None when it returns nothing."""
+        function = call.function
+        if isinstance(function, ast.MemberExpr):
+            return self._method(call, function)
+        entity = self.entity(function)
+        if isinstance(entity, ActionSymbol):
+            self._action(call, entity)
+            return None
+        if isinstance(entity, DeclSymbol):
+            return self._declared(call, entity, expected)
+        raise Failure(call.loc, "this cannot be called")
+
+    def _declared(self, call: ast.CallExpr, symbol: DeclSymbol, expected: Type | None) -> Val | None:
+        first = symbol.decls[0]
+        if isinstance(first, ast.ActionDecl):
+            self._action(call, self.top_action(first))
+            return None
+        if isinstance(first, ast.FunctionDecl):
+            return self._function(call, self._overload(call, symbol, first.name), expected)
+        if isinstance(first, ast.MethodDecl):
+            return self._extern_function(call, self._overload(call, symbol, first.name))
+        if isinstance(first, ast.ExternDecl | ast.ControlDecl | ast.ParserDecl | ast.PackageDecl):
+            raise Failure(call.loc, f"`{first.name}` makes an instance: declare it with a name")
+        raise Failure(call.loc, f"`{first.name}` cannot be called")
+
+    @staticmethod
+    def _overload(call: ast.CallExpr, symbol: DeclSymbol, name: str) -> ast.CallableDecl:
+        candidates = [d for d in symbol.decls if isinstance(d, ast.CallableDecl)]
+        for d in candidates:
+            required = sum(1 for p in d.params if p.default is None)
+            names = {p.name for p in d.params}
+            if required <= len(call.args) <= len(d.params) and all(
+                a.name is None or a.name in names for a in call.args
+            ):
+                return d
+        if len(candidates) == 1:
+            return candidates[0]
+        raise Failure(call.loc, f"no overload of `{name}` takes {len(call.args)} arguments")
+
+    # --- functions and actions ---
+
+    def _type_arguments(self, call: ast.CallExpr, type_params: list[str], what: str) -> dict[str, TypeSymbol]:
+        bound = {name: TypeSymbol(TypeVar(name)) for name in type_params}
+        if not call.types:
+            return bound
+        if len(call.types) != len(type_params):
+            raise Failure(call.loc, f"{what} takes {len(type_params)} type arguments")
+        for name, ref in zip(type_params, call.types, strict=True):
+            if not (isinstance(ref, ast.NamedTypeRef) and ref.name == "_"):
+                bound[name] = TypeSymbol(*self.resolve(ref))
+        return bound
+
+    def _function(self, call: ast.CallExpr, decl: ast.CallableDecl, expected: Type | None) -> Val | None:
+        assert isinstance(decl, ast.FunctionDecl)
+        what = f"function `{decl.name}`"
+        bound = self._type_arguments(call, decl.type_params, what)
+        if isinstance(decl.result, ast.NamedTypeRef) and decl.result.name in bound and expected is not None:
+            symbol = bound[decl.result.name]
+            if isinstance(symbol.type, TypeVar) and not isinstance(expected, InfInt):
+                bound[decl.result.name] = TypeSymbol(expected)
+        args = self.bind(self.param_infos(decl.params, bound), call.args, bound, call.loc, what)
+        function = self.monomorph(decl, bound, call.loc)
+        args, after = self.copies(args, frozenset(), by_reference=True)
+        result: Val | None = None
+        if function.result == VOID:
+            self.out.append(CallFunction(function.name, tuple(args), None, loc=call.loc))
+        else:
+            new_type = self._result_new_type(decl, bound)
+            var = self.temporary(function.result, call.loc)
+            result = Val(var, new_type)
+            self.out.append(CallFunction(function.name, tuple(args), var, loc=call.loc))
+        self.out.extend(after)
+        return result
+
+    def _result_new_type(self, decl: ast.FunctionDecl, bound: dict[str, TypeSymbol]) -> str | None:
+        with self.global_scope(), self.inner_scope() as scope:
+            scope.names.update(bound)
+            return self.resolve(decl.result)[1]
+
+    def _action(self, call: ast.CallExpr, symbol: ActionSymbol) -> None:
+        if self.unit.kind not in ("control", "deparser"):
+            raise Failure(call.loc, "actions are called only in controls")
+        args = self.bind(symbol.params, call.args, {}, call.loc, "the action")
+        touched = variables_of(symbol.action.body) | self.reached_by_callees(symbol.action)
+        args, after = self.copies(args, touched, by_reference=True)
+        directed = [a for a in args if a.direction is not Direction.NONE]
+        plain = [a for a in args if a.direction is Direction.NONE]
+        self.out.append(CallAction(symbol.action.name, tuple(directed + plain), loc=call.loc))
+        self.out.extend(after)
+
+    def reached_by_callees(self, action: ir.Action) -> frozenset[str]:
+        """Variables that the actions called by an action mention."""
+        known = {a.name: a for a in self.unit.actions}
+        reached: frozenset[str] = frozenset()
+        pending, seen = [action.body], {action.name}
+        while pending:
+            for node in nodes(pending.pop()):
+                if isinstance(node, CallAction) and node.action not in seen:
+                    seen.add(node.action)
+                    callee = known.get(node.action)
+                    if callee is not None:
+                        reached |= variables_of(callee.body)
+                        pending.append(callee.body)
+        return reached
+
+    # --- extern functions ---
+
+    def _extern_function(self, call: ast.CallExpr, decl: ast.CallableDecl) -> Val | None:
+        name = decl.name
+        if name not in EXTERN_FUNCTIONS:
+            raise Failure(call.loc, f"extern function `{name}` is not part of v1model: not supported")
+        what = f"`{name}`"
+        bound = self._type_arguments(call, decl.type_params, what)
+        params = self.param_infos(decl.params, bound)
+        if name == "verify":
+            self._verify(call, params)
+            return None
+        args = self.bind(params, call.args, bound, call.loc, what)
+        if name == "static_assert":
+            return self._static_assert(call, args)
+        for p, arg in zip(params, args, strict=True):
+            if p.direction is Direction.NONE and not self.is_constant(arg.value):
+                raise Failure(arg.value.loc, f"{what}: `{p.name}` must be a compile-time constant")
+        if self.unit.kind == "parser" and name not in ("log_msg", "assert", "assume"):
+            raise Failure(call.loc, f"{what} cannot be called in a parser")
+        if name == "digest":
+            self._digest(call, args[1].value)
+            return None
+        args, after = self.copies(args, frozenset(), by_reference=False)
+        self.out.append(CallExtern(name, tuple(args), None, loc=call.loc))
+        self.out.extend(after)
+        return None
+
+    def _verify(self, call: ast.CallExpr, params: list[ParamInfo]) -> None:
+        if self.unit.kind != "parser":
+            raise Failure(call.loc, "verify can be called only in parsers")
+        condition, error = self.bind(params, call.args, {}, call.loc, "`verify`")
+        self.out.append(Verify(condition.value, error.value, loc=call.loc))
+
+    def _static_assert(self, call: ast.CallExpr, args: list[Arg]) -> Val:
+        check = args[0].value
+        if not isinstance(check, BoolConst):
+            raise Failure(call.loc, "static_assert needs a compile-time condition")
+        if not check.value:
+            text = args[1].value if len(args) > 1 else None
+            message = f": {text.value}" if isinstance(text, StringConst) else ""
+            raise Failure(call.loc, f"static_assert failed{message}")
+        return Val(BoolConst(BOOL, True, loc=call.loc))
+
+    def _digest(self, call: ast.CallExpr, value: Expr) -> None:
+        t = value.type
+        if not isinstance(t, StructType):
+            raise Failure(call.loc, "digest needs a struct: digest<name_t>(receiver, {…})")
+        known = {d.type: d for d in self.context.digests}
+        if t not in known:
+            name = self.context.names.take(f"digest_{t.name}")
+            known[t] = ir.DigestDecl(name, t.name, t, loc=call.loc)
+            self.context.digests.append(known[t])
+        self.out.append(SendDigest(known[t].name, value, loc=call.loc))
+
+    # --- methods ---
+
+    def _method(self, call: ast.CallExpr, member: ast.MemberExpr) -> Val | None:
+        entity = self.entity(member.base)
+        if isinstance(entity, PacketSymbol):
+            return self._packet(call, member.name, entity.kind)
+        if isinstance(entity, TableSymbol) and member.name == "apply":
+            self.apply_table(call, entity)
+            return None
+        if isinstance(entity, BlockSymbol) and member.name == "apply":
+            self._apply_block(call, entity)
+            return None
+        if isinstance(entity, ExternSymbol):
+            return self._extern_method(call, member.name, entity)
+        if isinstance(entity, DeclSymbol) and member.name == "apply":
+            self._apply_block(call, self.direct_block(entity.decls[0], call.loc))
+            return None
+        if isinstance(entity, Type):
+            return self._size_method(call, member.name, entity)
+        if isinstance(entity, Symbol):
+            raise Failure(call.loc, f"there is no method `{member.name}` here")
+        base = self.translate(member.base)
+        if isinstance(base.type, HeaderType | UnionType) and member.name in (
+            "isValid",
+            "setValid",
+            "setInvalid",
+        ):
+            return self._header_method(call, member, base)
+        if isinstance(base.type, StackType) and member.name in ("push_front", "pop_front"):
+            self._shift_stack(call, member, base)
+            return None
+        if member.name in ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes"):
+            return self._size_method(call, member.name, base.type)
+        raise Failure(call.loc, f"{describe(base)} has no method `{member.name}`")
+
+    def _header_method(self, call: ast.CallExpr, member: ast.MemberExpr, base: Val) -> Val | None:
+        if call.args:
+            raise Failure(call.loc, f"`{member.name}` takes no arguments")
+        if member.name == "isValid":
+            return Val(self._validity(base.expr, call.loc))
+        if isinstance(base.type, UnionType):
+            raise Failure(call.loc, f"a header union has no `{member.name}`: call it on a member")
+        if not base.writable:
+            raise Failure(call.loc, "this header is read-only here")
+        self.out.append(SetValid(base.expr, member.name == "setValid", loc=call.loc))
+        return None
+
+    @staticmethod
+    def _validity(header: Expr, loc: Loc) -> Expr:
+        return IsValid(BOOL, header, loc=loc)
+
+    def _shift_stack(self, call: ast.CallExpr, member: ast.MemberExpr, base: Val) -> None:
+        if not base.writable:
+            raise Failure(call.loc, "this header stack is read-only here")
+        if len(call.args) != 1 or call.args[0].value is None:
+            raise Failure(call.loc, f"`{member.name}` takes one argument")
+        count = self.constant_int(call.args[0].value, f"the argument of {member.name}")
+        if count < 0:
+            raise Failure(call.args[0].loc, f"`{member.name}` cannot take {count}")
+        assert isinstance(base.type, StackType)
+        shift = min(count, base.type.size)
+        self.out.append(ShiftStack(base.expr, member.name == "push_front", shift, loc=call.loc))
+
+    def _size_method(self, call: ast.CallExpr, name: str, t: Type) -> Val:
+        if call.args or name not in ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes"):
+            raise Failure(call.loc, f"{t} has no method `{name}`")
+        bits = size_in_bits(t, largest=name.startswith("max"))
+        if bits is None:
+            raise Failure(call.loc, f"{t} has no size")
+        value = bits if name.endswith("Bits") else (bits + 7) // 8
+        return Val(Const(InfInt(), value, loc=call.loc))
+
+    # --- packets ---
+
+    def _packet(self, call: ast.CallExpr, name: str, kind: str) -> Val | None:
+        methods = {
+            ("packet_in", "extract"): self._extract,
+            ("packet_in", "lookahead"): self._lookahead,
+            ("packet_in", "advance"): self._advance,
+            ("packet_out", "emit"): self._emit,
+        }
+        method = methods.get((kind, name))
+        if method is None:
+            raise Failure(call.loc, f"`{kind}.{name}` is not supported")
+        return method(call)
+
+    def _extract(self, call: ast.CallExpr) -> None:
+        if not 1 <= len(call.args) <= 2:
+            raise Failure(call.loc, "extract takes a header, and perhaps the size of its varbit field")
+        first = call.args[0].value
+        if first is None:
+            if not call.types:
+                raise Failure(call.loc, "extract(_) needs the header's type: extract<T>(_)")
+            target = Val(self.temporary(self.resolve(call.types[0])[0], call.loc, name="skipped"))
+        else:
+            target = self.target(first)
+        t = target.type
+        if not isinstance(t, HeaderType):
+            raise Failure(call.args[0].loc, f"extract needs a header, not {describe(target)}")
+        varbits = sum(isinstance(f.type, VarbitType) for f in t.fields)
+        if varbits > 1:
+            raise Failure(call.loc, f"{t} has more than one varbit field: it cannot be extracted")
+        if varbits != len(call.args) - 1:
+            needs = (
+                "has a varbit field: give its size" if varbits else "has no varbit field to give a size for"
+            )
+            raise Failure(call.loc, f"{t} {needs}")
+        size: Expr | None = None
+        if len(call.args) == 2:
+            if call.args[1].value is None:
+                raise Failure(call.args[1].loc, "`_` is no value")
+            size = self.value(call.args[1].value, BitType(32))
+        self.out.append(Extract(target.expr, size, loc=call.loc))
+
+    def _lookahead(self, call: ast.CallExpr) -> Val:
+        if len(call.types) != 1 or call.args:
+            raise Failure(call.loc, "lookahead needs a type and no argument: lookahead<T>()")
+        t, new_type = self.data_type(call.types[0])
+        if width_of(t) is None or size_in_bits(t, largest=False) != size_in_bits(t, largest=True):
+            raise Failure(call.loc, f"lookahead cannot read {t}: no fixed size")
+        var = self.temporary(t, call.loc, name="ahead")
+        self.out.append(Lookahead(var, loc=call.loc))
+        return Val(var, new_type)
+
+    def _advance(self, call: ast.CallExpr) -> None:
+        if len(call.args) != 1 or call.args[0].value is None:
+            raise Failure(call.loc, "advance takes one argument")
+        self.out.append(Advance(self.value(call.args[0].value, BitType(32)), loc=call.loc))
+
+    def _emit(self, call: ast.CallExpr) -> None:
+        if len(call.args) != 1 or call.args[0].value is None:
+            raise Failure(call.loc, "emit takes one argument")
+        value = self.translate(call.args[0].value)
+        if not self._emittable(value.type):
+            raise Failure(
+                call.loc, f"emit cannot take {describe(value)}: only headers and what is made of them"
+            )
+        self.out.append(Emit(value.expr, loc=call.loc))
+
+    def _emittable(self, t: Type) -> bool:
+        if isinstance(t, StructType):
+            return all(self._emittable(f.type) for f in t.fields)
+        return isinstance(t, HeaderType | UnionType | StackType)
+
+    # --- tables, blocks, extern instances ---
+
+    def apply_table(self, call: ast.CallExpr, table: TableSymbol, hit: Expr | None = None) -> None:
+        """Adds `table.apply()`, its hit to go to `hit`."""
+        if call.args:
+            raise Failure(call.loc, "a table's apply takes no arguments")
+        if self.unit.in_action or self.unit.kind not in ("control", "deparser"):
+            raise Failure(call.loc, "tables are applied only in a control's apply block")
+        self.out.append(ApplyTable(table.name, hit, loc=call.loc))
+
+    def table_of(self, call: ast.CallExpr) -> TableSymbol | None:
+        """The table when the call is `table.apply()`."""
+        if isinstance(call.function, ast.MemberExpr) and call.function.name == "apply":
+            entity = self.entity(call.function.base)
+            if isinstance(entity, TableSymbol):
+                return entity
+        return None
+
+    def table_result(self, call: ast.CallExpr, what: str, loc: Loc) -> Val:
+        """`table.apply().hit` or `.miss` as a variable."""
+        table = self.table_of(call)
+        if table is None:
+            raise Failure(loc, f"`.{what}` belongs to a table's apply()")
+        if what == "action_run":
+            raise Failure(loc, "`action_run` can only be the expression of a switch")
+        hit = self.temporary(BOOL, loc, name="hit")
+        self.apply_table(call, table, hit)
+        return Val(hit if what == "hit" else fold.unary(UnaryOp.NOT, hit, loc))
+
+    def _apply_block(self, call: ast.CallExpr, symbol: BlockSymbol) -> None:
+        is_parser = isinstance(symbol.decl, ast.ParserDecl)
+        if is_parser != (self.unit.kind == "parser") or self.unit.in_action:
+            where = "a parser's states" if is_parser else "a control's apply block"
+            raise Failure(call.loc, f"`{symbol.decl.name}` can be applied only in {where}")
+        what = f"`{symbol.decl.name}`.apply"
+        args = self.bind(symbol.params, call.args, {}, call.loc, what)
+        args, after = self.copies(args, frozenset(), by_reference=True)
+        statement = CallParser if is_parser else CallControl
+        self.out.append(statement(symbol.block.name, tuple(args), loc=call.loc))
+        self.out.extend(after)
+
+    def _extern_method(self, call: ast.CallExpr, name: str, symbol: ExternSymbol) -> Val | None:
+        methods = [m for m in symbol.decl.methods if m.name == name and m.result is not None]
+        if not methods:
+            raise Failure(call.loc, f"{symbol.decl.name} has no method `{name}`")
+        decl = self._overload(call, DeclSymbol(tuple(methods)), name)
+        assert isinstance(decl, ast.MethodDecl)
+        assert decl.result is not None
+        what = f"`{symbol.decl.name}.{name}`"
+        bound = symbol.types | self._type_arguments(call, decl.type_params, what)
+        args = self.bind(self.param_infos(decl.params, bound), call.args, bound, call.loc, what)
+        args, after = self.copies(args, frozenset(), by_reference=False)
+        with self.global_scope(), self.inner_scope() as scope:
+            scope.names.update(bound)
+            result_type, new_type = self.resolve(decl.result)
+        result = None if result_type == VOID else self.temporary(result_type, call.loc)
+        self.out.append(CallMethod(symbol.name, name, tuple(args), result, loc=call.loc))
+        self.out.extend(after)
+        return None if result is None else Val(result, new_type)
+
+
+def size_in_bits(t: Type, *, largest: bool) -> int | None:
+    """minSizeInBits or maxSizeInBits of a type, None when it has none (P4_16 section 9)."""
+    if isinstance(t, VarbitType):
+        return t.width if largest else 0
+    if isinstance(t, UnionType):
+        sizes = [size_in_bits(f.type, largest=largest) or 0 for f in t.fields]
+        return (max if largest else min)(sizes, default=0)
+    if isinstance(t, StackType):
+        inner = size_in_bits(t.element, largest=largest)
+        return None if inner is None else inner * t.size
+    if isinstance(t, FieldsType):
+        total = 0
+        for f in t.fields:
+            size = size_in_bits(f.type, largest=largest)
+            if size is None:
+                return None
+            total += size
+        return total
+    return width_of(t)
