@@ -112,9 +112,7 @@ class Topology(Model):
     )
     description: str = Field(default="", description="one line for the reader")
     hosts: dict[NodeName, Host] = Field(min_length=1, description="a mapping of host names to hosts")
-    switches: dict[NodeName, Switch] = Field(
-        min_length=1, description="a mapping of switch names to switches"
-    )
+    switches: dict[NodeName, Switch] = Field(description="a mapping of switch names to switches, or {}")
     links: list[Link] = Field(min_length=1, description="a list of links")
     services: list[TopologyService] = Field(default=[], max_length=1024, description="a list of services")
     controller: ControllerSettings = Field(

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import errno
 import fcntl
 import itertools
+import os
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pyroute2 import IPRoute, netns  # type: ignore[import-untyped]  # pyroute2 has no type information
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
+from controller.lab.errors import LabError
 from controller.lab.plan import Interface, Link, Node, Plan
 from controller.lab.processes import NETNS_DIR
 
-T = TypeVar("T")
+_LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
 
 SIOCETHTOOL = 0x8946
 # linux/ethtool.h. Each would let a frame on the veth carry an unfinished checksum or be larger than the MTU:
@@ -33,7 +36,7 @@ OFFLOADS = (ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_STXCSUM, ETHTOOL_S
 IFF_NOARP = 0x80
 
 
-class NetworkError(Exception):
+class NetworkError(LabError):
     """The kernel refused a part of the network: one line that says which part, and why."""
 
 
@@ -48,15 +51,12 @@ def build(plan: Plan) -> None:
     Raises NetworkError; what was made until then stays (see `remove`).
     """
     for node in plan.nodes.values():
-        _checked(f"namespace {node.netns}", netns.create, node.netns)
+        _checked(f"namespace {node.netns}", _create_namespace, node.netns)
         _inside(node.netns, partial(_set_sysctls, node))
-    with ExitStack() as stack:
-        handles = {name: stack.enter_context(IPRoute(netns=node.netns)) for name, node in plan.nodes.items()}
-        for link in plan.links:
-            _make_link(plan, link, handles)
-        for node in plan.nodes.values():
-            _inside(node.netns, partial(_no_offloads, node))
-            _configure(node, handles[node.name])
+    for link in plan.links:
+        _inside(plan.nodes[link.ends[0].node].netns, partial(_make_link, plan, link))
+    for node in plan.nodes.values():
+        _inside(node.netns, partial(_configure, node))
 
 
 def remove(namespaces: Iterable[str]) -> None:
@@ -66,39 +66,47 @@ def remove(namespaces: Iterable[str]) -> None:
             _checked(f"namespace {name}", netns.remove, name)
 
 
-def _make_link(plan: Plan, link: Link, handles: dict[str, Any]) -> None:
+def _create_namespace(name: str) -> None:
+    def create() -> None:
+        if _LIBC.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        netns.attach(name, "thread-self")
+
+    _in_thread(create)
+
+
+def _make_link(plan: Plan, link: Link) -> None:
     first, second = link.ends
     where = [plan.nodes[end.node].netns for end in link.ends]
-    _checked(
-        f"link from {first.name} in {where[0]} to {second.name} in {where[1]}",
-        handles[first.node].link,
-        "add",
-        ifname=first.name,
-        kind="veth",
-        address=first.mac,
-        mtu=first.mtu,
-        peer={
-            "ifname": second.name,
-            "address": second.mac,
-            "mtu": second.mtu,
-            "net_ns_fd": where[1],
-        },
-    )
+    peer = {"ifname": second.name, "address": second.mac, "mtu": second.mtu, "net_ns_fd": where[1]}
+    with IPRoute() as handle:
+        _checked(
+            f"link from {first.name} in {where[0]} to {second.name} in {where[1]}",
+            handle.link,
+            "add",
+            ifname=first.name,
+            kind="veth",
+            address=first.mac,
+            mtu=first.mtu,
+            peer=peer,
+        )
 
 
-def _configure(node: Node, handle: Any) -> None:
-    loopback = handle.link_lookup(ifname="lo")[0]
-    handle.link("set", index=loopback, state="up")
-    for address in node.loopback:
-        _add_address(node, handle, loopback, "lo", address)
-    for interface in node.interfaces:
-        _configure_interface(node, interface, handle)
-    for route in node.routes:
-        request: dict[str, Any] = {"dst": str(route.destination), "gateway": str(route.via)}
-        request["oif"] = handle.link_lookup(ifname=route.interface)[0]
-        if route.source is not None:
-            request["prefsrc"] = str(route.source)
-        _checked(f"route to {route.destination} in {node.netns}", handle.route, "add", **request)
+def _configure(node: Node) -> None:
+    _no_offloads(node)
+    with IPRoute() as handle:
+        loopback = handle.link_lookup(ifname="lo")[0]
+        handle.link("set", index=loopback, state="up")
+        for address in node.loopback:
+            _add_address(node, handle, loopback, "lo", address)
+        for interface in node.interfaces:
+            _configure_interface(node, interface, handle)
+        for route in node.routes:
+            request: dict[str, Any] = {"dst": str(route.destination), "gateway": str(route.via)}
+            request["oif"] = handle.link_lookup(ifname=route.interface)[0]
+            if route.source is not None:
+                request["prefsrc"] = str(route.source)
+            _checked(f"route to {route.destination} in {node.netns}", handle.route, "add", **request)
 
 
 def _configure_interface(node: Node, interface: Interface, handle: Any) -> None:
@@ -149,24 +157,35 @@ def _no_offloads(node: Node) -> None:
                     ) from None
 
 
-def _inside(namespace: str, work: Callable[[], T]) -> T:
-    """Runs `work` within a namespace, in a thread of its own: the namespace is a property of the thread."""
-    result: list[T] = []
-    failure: list[Exception] = []
+def _inside(namespace: str, work: Callable[[], None]) -> None:
+    """Runs `work` within a namespace."""
 
     def enter() -> None:
+        netns.setns(namespace, flags=0)
+        work()
+
+    _in_thread(enter)
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Runs `work` in a thread of its own, which may change its namespace: that is a property of the thread.
+
+    Never in a forked child, as pyroute2 would by itself: a child inherits the signal handlers and `except`
+    clauses of a caller that takes its lab down when it is interrupted, and would do so.
+    """
+    failure: list[BaseException] = []
+
+    def run() -> None:
         try:
-            netns.setns(namespace, flags=0)
-            result.append(work())
-        except Exception as error:
+            work()
+        except BaseException as error:
             failure.append(error)
 
-    thread = threading.Thread(target=enter)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     if failure:
         raise failure[0]
-    return result[0]
 
 
 def _checked(what: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

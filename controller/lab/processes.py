@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.lab.errors import LabError
+
 NETNS_DIR = Path("/run/netns")
 KILL_AFTER = 3.0
 """Seconds between the polite signal and SIGKILL."""
@@ -54,19 +56,20 @@ class ProcessId:
             os.close(descriptor)
 
 
-def end_processes(processes: Iterable[ProcessId], *, patience: float = KILL_AFTER) -> None:
-    """SIGTERM to all, then SIGKILL to those left after `patience` seconds; returns when all have ended.
+def end_processes(
+    processes: Iterable[ProcessId], *, first: int = signal.SIGTERM, patience: float = KILL_AFTER
+) -> None:
+    """Sends the signal `first` to all, SIGKILL to those left after `patience` seconds; waits for their end.
 
-    Raises TimeoutError when one outlives SIGKILL (it hangs in the kernel).
+    Raises LabError when one outlives SIGKILL (it hangs in the kernel).
     """
-    left = [process for process in processes if process.alive()]
-    for process in left:
-        process.signal(signal.SIGTERM)
-    left = wait_for_end(left, patience)
-    for process in left:
-        process.signal(signal.SIGKILL)
-    if left := wait_for_end(left, 10.0):
-        raise TimeoutError(f"process {left[0].pid} does not end, not even by SIGKILL")
+    left = list(processes)
+    for number, seconds in ((first, patience), (signal.SIGKILL, 10.0)):
+        for process in left:
+            process.signal(number)
+        left = wait_for_end(left, seconds)
+    if left:
+        raise LabError(f"process {left[0].pid} does not end, not even by SIGKILL")
 
 
 def wait_for_end(processes: Iterable[ProcessId], timeout: float) -> list[ProcessId]:

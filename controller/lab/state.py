@@ -63,7 +63,7 @@ class LabFiles:
 
     @property
     def topology(self) -> Path:
-        """A copy of the topology as it was brought up: later edits of the original change nothing here."""
+        """The topology as it was brought up; later edits of its file change nothing here."""
         return self.root / "topology.yaml"
 
     @property
@@ -103,7 +103,7 @@ class LabState:
 
     name: str
     topology: str
-    """The absolute path of the topology file."""
+    """Where it comes from: the absolute path of the topology file, or a name."""
     target: str
     pcap: bool
     namespaces: list[str]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import yaml
 from pydantic import ValidationError
 
 from controller.config_errors import ConfigError, Problem, describe, read_yaml
@@ -37,13 +38,23 @@ def load_topology(given: str | Path) -> Topology:
         ConfigError: one line per problem, all problems at once.
     """
     path = find_topology(given)
-    try:
-        topology = Topology.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(path, describe(error, Topology)) from None
+    topology = read_topology(path)
     if problems := check(topology):
         raise ConfigError(path, problems)
     return topology
+
+
+def read_topology(path: Path) -> Topology:
+    """Reads a topology file, each key checked on its own. Raises ConfigError."""
+    try:
+        return Topology.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(path, describe(error, Topology)) from None
+
+
+def topology_text(topology: Topology) -> str:
+    """A topology as YAML that `read_topology` takes."""
+    return yaml.safe_dump(topology.model_dump(mode="json"), sort_keys=False)
 
 
 def schema_text() -> str:

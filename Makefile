@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# GNU make. `make` alone lists the targets.
+
+TOPO ?= two-pop
+TARGET ?= softswitch
+SWITCH ?= a
+PYTHON ?= python3
+ARGS ?=
+
+export PYTHON
+
+VENV := .venv/.complete
+SHELL_VENV := .venv-shell/.complete
+SYNCLINE := .venv/bin/syncline
+PY := .venv/bin/python
+P4 := p4src/v1model/syncline.p4
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint run shell bench clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  TOPO=two-pop        the topology of run: single, two-pop, three-pop or a YAML file"
+	@echo "  TARGET=softswitch   the switches of run: softswitch or bmv2"
+	@echo "  SWITCH=a            the switch of shell"
+	@echo "  ARGS=…              further arguments of demo, test and bench"
+
+build: $(VENV) ## set up, and compile the P4 program into build/p4
+	@$(SYNCLINE) compile $(P4) -o build/p4
+
+demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (needs root)
+	@$(PY) -m controller.demo $(ARGS)
+
+test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped without it
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV) ## check style, types and generated files
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@$(SYNCLINE) lab schema --check
+
+run: $(VENV) ## bring up a lab with a prompt: host commands, sessions, status, exit (needs root)
+	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET)
+
+shell: $(SHELL_VENV) ## p4runtime-shell on a switch of the running lab, as a reader beside the controller
+	@$(SYNCLINE) lab shell $(SWITCH)
+
+bench: $(VENV) ## rates of absorbed SYNs beside the kernel's own (needs root)
+	@$(PY) -m controller.bench $(ARGS)
+
+clean: ## take labs down, remove what was built; the environments stay
+	@if [ -x $(SYNCLINE) ] && [ -d build/lab ] && [ "$$(id -u)" -eq 0 ]; then $(SYNCLINE) lab down; fi
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find controller softswitch tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the environments
+	rm -rf .venv .venv-shell
+
+# A stamp inside each environment, so that one that was made half is made again.
+$(VENV): requirements.lock pyproject.toml
+	@scripts/setup .venv requirements.lock --editable
+
+$(SHELL_VENV): requirements-shell.lock
+	@scripts/setup .venv-shell requirements-shell.lock

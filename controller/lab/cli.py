@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`syncline lab …`: bringing labs up and down, and running commands in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from controller.config_errors import ConfigError
+from controller.lab import prompt
+from controller.lab.errors import LabError
+from controller.lab.lab import Lab, need_root
+from controller.lab.plan import make_plan
+from controller.lab.state import LabFiles, known_labs
+from controller.lab.supervisor import in_namespace, take_down
+from controller.lab.topology import SCHEMA, find_topology, load_topology, schema_text
+
+COMMAND_NOT_FOUND = 127
+
+app = typer.Typer(
+    help="Labs: whole networks of hosts and P4 switches in network namespaces of this machine.",
+    no_args_is_help=True,
+)
+
+
+class TargetName(StrEnum):
+    softswitch = "softswitch"
+    bmv2 = "bmv2"
+
+
+TopologyArgument = Annotated[
+    str,
+    typer.Argument(help="A YAML file, or the bare name of one in topologies/: single, two-pop, three-pop."),
+]
+TargetOption = Annotated[TargetName, typer.Option(help="The switch program.")]
+PcapOption = Annotated[bool, typer.Option("--pcap", help="Capture every switch port.")]
+NameOption = Annotated[
+    str | None,
+    typer.Option(help="The lab's name and prefix of its namespaces (default: the topology's name)."),
+]
+LabOption = Annotated[
+    str | None, typer.Option("--lab", "-l", help="The lab's name (needed when more than one is up).")
+]
+
+
+@app.command()
+def up(
+    topology: TopologyArgument,
+    target: TargetOption = TargetName.softswitch,
+    pcap: PcapOption = False,
+    name: NameOption = None,
+) -> None:
+    """Bring a topology up; returns when traffic can flow.
+
+    Hosts and switches become the network namespaces NAME-HOST and NAME-SWITCH. Logs and captures are in
+    build/lab/NAME/logs and build/lab/NAME/pcap.
+    """
+    with _errors():
+        lab = Lab.up(topology, name=name, target=target.value, pcap=pcap, progress=_progress)
+        host = next(iter(lab.plan.hosts))
+        typer.echo(f"lab {lab.name} is up. Try: syncline lab exec {host} -- ip route")
+
+
+@app.command()
+def down(
+    topology: Annotated[
+        str | None, typer.Argument(help="The lab's name or its topology (default: every lab of this folder).")
+    ] = None,
+    name: NameOption = None,
+) -> None:
+    """Take labs down, also those that a crash has left. Safe to repeat; logs and captures stay."""
+    with _errors():
+        need_root("taking a lab down")
+        if name is None and topology is None:
+            removed = [line for files in known_labs() for line in _down(files, [])]
+        else:
+            removed = _down(*_lab_to_take_down(topology, name))
+        for line in removed:
+            typer.echo(f"removed {line}")
+        if not removed:
+            typer.echo("nothing to take down")
+
+
+@app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def exec_(
+    host: Annotated[str, typer.Argument(help="A host or switch of the lab.")],
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
+    lab: LabOption = None,
+) -> None:
+    """Run a command on a host of a lab: syncline lab exec client -- curl http://203.0.113.10/
+
+    Input, output and exit code are the command's own.
+    """
+    command = command[1:] if command[0] == "--" else command
+    with _errors():
+        if not command:
+            raise LabError(f"give the command to run: syncline lab exec {host} -- ip route")
+        namespace = _the_lab(lab).netns(host)
+        need_root("running a command in a lab")
+        if shutil.which(command[0]) is None:
+            typer.echo(f"{command[0]}: command not found", err=True)
+            raise typer.Exit(COMMAND_NOT_FOUND)
+        sys.stdout.flush()
+        argv = in_namespace(namespace, command)
+        os.execvp(argv[0], argv)
+
+
+@app.command()
+def status(
+    lab: Annotated[
+        str | None, typer.Argument(help="The lab's name (needed when more than one is up).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a lab: its hosts, switches and services, and whether traffic can flow."""
+    with _errors():
+        document = _the_lab(lab).status()
+        if as_json:
+            typer.echo(json.dumps(document, indent=2))
+        else:
+            _print_status(document)
+
+
+@app.command()
+def run(
+    topology: TopologyArgument,
+    target: TargetOption = TargetName.softswitch,
+    pcap: PcapOption = False,
+    name: NameOption = None,
+) -> None:
+    """Bring a topology up, give commands at a prompt, take it down at the end."""
+    with _errors():
+        lab = Lab.up(topology, name=name, target=target.value, pcap=pcap, progress=_progress)
+        try:
+            failed = prompt.run(lab)
+        finally:
+            lab.down()
+        if failed:
+            raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the file is current.")] = False,
+) -> None:
+    """Write topologies/schema.json, the JSON schema of topology files, anew from the models."""
+    with _errors():
+        if not check:
+            SCHEMA.write_text(schema_text())
+        elif not SCHEMA.exists() or SCHEMA.read_text() != schema_text():
+            raise LabError(f"{SCHEMA}: not current; run: syncline lab schema")
+
+
+def _the_lab(name: str | None) -> Lab:
+    """The named lab, or the only one that is up."""
+    if name is not None:
+        return Lab.attach(name)
+    names = [files.name for files in known_labs()]
+    if not names:
+        raise LabError("no lab is up; bring one up with: syncline lab up two-pop")
+    if len(names) > 1:
+        raise LabError(f"more than one lab is up: {', '.join(names)}; say which with --lab NAME")
+    return Lab.attach(names[0])
+
+
+def _lab_to_take_down(topology: str | None, name: str | None) -> tuple[LabFiles, list[str]]:
+    """The files and the namespaces of a lab named by its name or its topology, whatever is left of it."""
+    wanted = name or topology
+    if wanted is not None and wanted in [files.name for files in known_labs()]:
+        return LabFiles.of(wanted), []
+    if topology is None:
+        raise LabError(
+            f"no lab {name} is known here; name its topology too: syncline lab down TOPOLOGY --name {name}"
+        )
+    plan = make_plan(load_topology(find_topology(topology)), name)
+    return LabFiles.of(plan.name), plan.namespaces
+
+
+def _down(files: LabFiles, namespaces: list[str]) -> list[str]:
+    with files.locked():
+        return take_down(files, namespaces)
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _print_status(document: dict[str, Any]) -> None:
+    ready = "traffic can flow" if document["ready"] else "not ready"
+    typer.echo(f"lab {document['name']} ({document['target']}): {ready}. Logs: {document['logs']}")
+    _print_table(
+        ["host", "namespace", "addresses"],
+        [[name, host["netns"], ", ".join(host["addresses"])] for name, host in document["hosts"].items()],
+    )
+    _print_table(
+        ["switch", "namespace", "process", "ports", "P4Runtime"],
+        [
+            [
+                name,
+                switch["netns"],
+                "running" if switch["running"] else "stopped",
+                ", ".join(f"{port}: {interface}" for port, interface in switch["ports"].items()),
+                switch["grpc"],
+            ]
+            for name, switch in document["switches"].items()
+        ],
+    )
+    _print_table(
+        ["service", "host", "address", "port"],
+        [[name, s["host"], s["address"], str(s["port"])] for name, s in document["services"].items()],
+    )
+
+
+def _print_table(head: list[str], rows: list[list[str]]) -> None:
+    """Columns as wide as their content: paths stay whole, whatever the terminal's width."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    typer.echo()
+    for row in [head, *rows]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turns expected errors into lines on stderr and exit code 1; SIGTERM and SIGHUP end as Ctrl-C does."""
+
+    def interrupted(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGHUP, interrupted)
+    try:
+        yield
+    except (LabError, ConfigError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    except PermissionError as error:
+        typer.echo(f"{error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None

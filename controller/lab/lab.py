@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab: a topology brought to life in network namespaces, with its switches and its controller.
+
+Whatever a lab makes is written down before it is made, so that `down` finds it after a crash at any point.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from controller.api.client import ApiUnreachableError, get_json
+from controller.config import ApiConfig, ControllerConfig, ProgramConfig
+from controller.lab import network
+from controller.lab.errors import LabError
+from controller.lab.model import Topology
+from controller.lab.plan import Plan, make_plan, service_configs, switch_configs
+from controller.lab.state import LabFiles, LabState, known_labs
+from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, take_down
+from controller.lab.targets import Target, own_command, prepare, switch_command
+from controller.lab.topology import find_topology, load_topology, read_topology, topology_text
+
+READY_TIMEOUT = 60.0
+"""Seconds that switches and controller may take until traffic can flow."""
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+class Lab:
+    """A lab that is up, made here (`up`) or by another process (`attach`)."""
+
+    def __init__(self, plan: Plan, files: LabFiles, state: LabState) -> None:
+        self.plan = plan
+        self.files = files
+        self.state = state
+        self.processes = Supervisor(files, state)
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def up(
+        cls,
+        topology: str | Path | Topology,
+        *,
+        name: str | None = None,
+        target: Target = "softswitch",
+        pcap: bool = False,
+        controller: bool = True,
+        timeout: float = READY_TIMEOUT,
+        progress: Progress = _silent,
+    ) -> Lab:
+        """Brings a topology up; returns when traffic can flow.
+
+        Without a controller: when the switches answer on their sockets. On any failure, an interruption
+        included, everything is taken down again and the logs stay.
+
+        Args:
+            topology: path of a YAML file, the bare name of one in topologies/, or a topology as it is.
+            name: the lab's name and prefix of its namespaces, instead of the topology's name.
+            timeout: seconds that the switches and the controller may take.
+            progress: is told in a line what happens next.
+
+        Raises:
+            ConfigError: the topology is not right.
+            LabError: the lab cannot be made, or does not get ready in time.
+        """
+        need_root("a lab")
+        origin, model = _topology_of(topology)
+        plan = make_plan(model, name)
+        files = LabFiles.of(plan.name)
+        with files.locked():
+            _refuse_second(plan, files)
+            _fresh_folders(files)
+            files.topology.write_text(topology_text(model))
+            lab = cls(plan, files, LabState(plan.name, origin, target, pcap, plan.namespaces))
+            lab.state.save(files)
+            try:
+                lab._start(controller, timeout, progress)
+            except BaseException:
+                lab._down()
+                raise
+        return lab
+
+    @classmethod
+    def attach(cls, name: str) -> Lab:
+        """A lab that another process has brought up. Raises LabError when there is none of this name."""
+        files = LabFiles.of(name)
+        state = LabState.load(files)
+        if state is None:
+            labs = ", ".join(lab.name for lab in known_labs()) or "none"
+            raise LabError(f"no lab {name} is up in {files.root.parent}; labs that are up: {labs}")
+        return cls(make_plan(read_topology(files.topology), name), files, state)
+
+    def down(self) -> None:
+        """Ends the lab's processes, removes its namespaces and its state; logs and captures stay."""
+        with self.files.locked():
+            self._down()
+
+    def _down(self) -> None:
+        take_down(self.files, self.state.namespaces)
+        self.processes.reap()
+
+    def _start(self, controller: bool, timeout: float, progress: Progress) -> None:
+        target = self._target
+        progress(f"compiling the P4 program for {target}")
+        self._write_config(prepare(target, self.files.run))
+        progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
+        network.build(self.plan)
+        for switch in self.plan.switches:
+            progress(f"starting switch {switch}")
+            self._spawn_switch(switch)
+        for service in self.topology.services:
+            if service.run is not None:
+                progress(f"starting service {service.name} on {service.host}")
+                self.processes.start(
+                    f"service-{service.name}", shlex.split(service.run), self.netns(service.host)
+                )
+        if controller:
+            progress("starting the controller")
+            self._spawn_controller()
+            progress("waiting for the controller to bring every switch into service")
+            self.wait_ready(timeout)
+        else:
+            self._wait_for_sockets(timeout)
+
+    @property
+    def _target(self) -> Target:
+        return "bmv2" if self.state.target == "bmv2" else "softswitch"
+
+    # --- what it consists of -------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def topology(self) -> Topology:
+        return self.plan.topology
+
+    @property
+    def pcap_dir(self) -> Path:
+        """Captures of every switch port, a pair of files each: IFACE_in.pcap and IFACE_out.pcap."""
+        return self.files.pcap
+
+    def netns(self, node: str) -> str:
+        """The namespace of a host or switch. Raises LabError when there is no such node."""
+        if node not in self.plan.nodes:
+            raise LabError(f"lab {self.name} has no host {node}; it has {', '.join(self.plan.nodes)}")
+        return self.plan.nodes[node].netns
+
+    def grpc_address(self, switch: str) -> str:
+        """The P4Runtime address of a switch: unix:PATH."""
+        return f"unix:{self.files.socket(switch)}"
+
+    def status(self) -> dict[str, Any]:
+        """The lab as `syncline lab status --json` prints it."""
+        nodes = self.plan.nodes
+        return {
+            "name": self.name,
+            "topology": self.state.topology,
+            "target": self.state.target,
+            "pcap": str(self.pcap_dir) if self.state.pcap else None,
+            "logs": str(self.files.logs),
+            "ready": self._ready(),
+            "hosts": {
+                name: {"netns": host.netns, "addresses": host.addresses}
+                for name, host in self.plan.hosts.items()
+            },
+            "switches": {
+                name: {
+                    "netns": nodes[name].netns,
+                    "grpc": self.grpc_address(name),
+                    "device_id": self.plan.device_id(name),
+                    "ports": {str(i.port): i.name for i in nodes[name].interfaces},
+                    "running": self.processes.running(name),
+                }
+                for name in self.plan.switches
+            },
+            "services": {
+                service.name: {"host": service.host, "address": str(service.address), "port": service.port}
+                for service in self.topology.services
+            },
+            "controller": {"api": self.api_address, "running": self.processes.running(CONTROLLER)},
+        }
+
+    # --- commands on hosts ---------------------------------------------------------------------------------
+
+    def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Starts a command within a host's (or switch's) namespace; `options` as subprocess.Popen's."""
+        return subprocess.Popen(in_namespace(self.netns(host), argv), **options)
+
+    def run(
+        self, host: str, argv: Sequence[str], timeout: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command within a host's namespace and returns its exit code and output as text."""
+        command = in_namespace(self.netns(host), argv)
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+    # --- controller and switches ---------------------------------------------------------------------------
+
+    def api(self, path: str) -> Any:
+        """The controller's JSON answer to GET `path`, such as "/api/sessions?limit=10".
+
+        Raises ApiUnreachableError when it does not answer, or with an error.
+        """
+        return get_json(self.api_address, path)
+
+    @property
+    def api_address(self) -> str:
+        """Where the controller's API listens: unix:PATH."""
+        return f"unix:{self.files.socket(CONTROLLER)}"
+
+    def kill_controller(self, number: int = signal.SIGKILL) -> None:
+        """Sends a signal to the controller and waits for its end."""
+        self.processes.stop(CONTROLLER, number)
+
+    def start_controller(self) -> None:
+        """Starts the controller, with the configuration of before; does not wait until it is ready."""
+        self._spawn_controller()
+
+    def stop_switch(self, switch: str, number: int = signal.SIGTERM) -> None:
+        """Sends a signal to a switch process and waits for its end. Namespace and interfaces stay."""
+        self.netns(switch)
+        self.processes.stop(switch, number)
+
+    def start_switch(self, switch: str) -> None:
+        """Starts a switch process again; does not wait until the controller has it in service."""
+        self.netns(switch)
+        self._spawn_switch(switch)
+
+    def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
+        """Waits until the controller has every switch in service.
+
+        Raises LabError, with the end of the logs, when that takes more than `timeout` seconds or a process of
+        the lab ends meanwhile.
+        """
+        self._wait(self._ready, timeout)
+
+    def _ready(self) -> bool:
+        try:
+            return bool(self.api("/api/status")["ready"])
+        except ApiUnreachableError:
+            return False
+
+    def _wait_for_sockets(self, timeout: float) -> None:
+        self._wait(lambda: all(_accepts(self.files.socket(switch)) for switch in self.plan.switches), timeout)
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            if ended := self.processes.crashed():
+                raise LabError(f"{ended[0]} ended before the lab was ready\n{self.processes.tail(ended[0])}")
+            if condition():
+                return
+            if time.monotonic() > deadline:
+                tails = "\n".join(self.processes.tail(name) for name in self.state.processes)
+                raise LabError(f"lab {self.name} is not ready after {timeout:g} s{self._reasons()}\n{tails}")
+            time.sleep(0.05)
+
+    def _reasons(self) -> str:
+        """Why it is not ready, in the controller's words; empty when the controller does not answer."""
+        try:
+            switches = self.api("/api/status")["switches"]
+        except ApiUnreachableError:
+            return ": the controller does not answer" if CONTROLLER in self.state.processes else ""
+        late = [s for s in switches if s["state"] != "in-service"]
+        return "".join(f"; switch {s['name']}: {s['state']} {s['reason']}".rstrip() for s in late)
+
+    # --- processes -----------------------------------------------------------------------------------------
+
+    def _write_config(self, program: ProgramConfig) -> None:
+        addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
+        settings = self.topology.controller
+        config = ControllerConfig(
+            name=self.name,
+            api=ApiConfig(listen=self.api_address),
+            program=program,
+            switches=switch_configs(self.plan, addresses),
+            services=service_configs(self.plan),
+            timers=settings.timers,
+            limits=settings.limits,
+        )
+        document = config.model_dump(mode="json")
+        self.files.controller_config.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def _spawn_controller(self) -> None:
+        self.processes.start(
+            CONTROLLER, own_command("controller", "--config", str(self.files.controller_config)), None
+        )
+
+    def _spawn_switch(self, switch: str) -> None:
+        node = self.plan.nodes[switch]
+        pcap = self.pcap_dir if self.state.pcap else None
+        socket_path = self.files.socket(switch)
+        command = switch_command(self._target, node, self.plan.device_id(switch), socket_path, pcap)
+        self.processes.start(switch, command, node.netns)
+
+
+def need_root(what: str) -> None:
+    """Raises LabError unless the process may make namespaces."""
+    if os.geteuid() != 0:
+        raise LabError(
+            f"{what} needs root (it makes network namespaces): run the command as root, e.g. with sudo"
+        )
+
+
+def _topology_of(given: str | Path | Topology) -> tuple[str, Topology]:
+    """A topology, and where it comes from."""
+    if isinstance(given, Topology):
+        return given.name, given
+    path = find_topology(given)
+    return str(path), load_topology(path)
+
+
+def _refuse_second(plan: Plan, files: LabFiles) -> None:
+    state = LabState.load(files)
+    alive = [name for name, process in state.processes.items() if process.alive()] if state else []
+    there = network.existing_namespaces(plan.namespaces)
+    if alive or there:
+        what = f"lab {plan.name} is up already" if state else f"namespace {there[0]} exists already"
+        raise LabError(f"{what}; take it down with: syncline lab down {plan.name}")
+
+
+def _fresh_folders(files: LabFiles) -> None:
+    for folder in (files.run, files.logs, files.pcap):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
