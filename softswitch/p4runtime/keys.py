@@ -208,6 +208,7 @@ class Parameter:
     name: str
     bits: int
     size: int
+    highest_first_byte: int
 
 
 class ActionCodec:
@@ -222,7 +223,13 @@ class ActionCodec:
                     f"action {self.name}: parameter {parameter.name} has a type without a bit width"
                 )
         self.params = tuple(
-            Parameter(parameter.id, parameter.name, parameter.bitwidth, byte_width(parameter.bitwidth))
+            Parameter(
+                parameter.id,
+                parameter.name,
+                parameter.bitwidth,
+                byte_width(parameter.bitwidth),
+                _highest_first_byte(parameter.bitwidth),
+            )
             for parameter in action.params
         )
         self.size = sum(parameter.size for parameter in self.params)
@@ -236,7 +243,13 @@ class ActionCodec:
         for argument, parameter in zip(given, self.params, strict=True):
             if argument.param_id != parameter.id:
                 return self._encode_unordered(action)
-            parts.append(decode_unsigned(argument.value, parameter.bits, parameter.name))
+            value = argument.value
+            if 0 < len(value) < parameter.size:
+                parts.append(value.rjust(parameter.size, b"\0"))
+            elif len(value) == parameter.size and value[0] <= parameter.highest_first_byte:
+                parts.append(value)
+            else:
+                parts.append(decode_unsigned(value, parameter.bits, parameter.name))
         return b"".join(parts)
 
     def decode(self, params: bytes, action: p4r.Action) -> None:
@@ -280,8 +293,11 @@ def _match_field(table: p4i.Table, field: p4i.MatchField) -> MatchField:
         raise unimplemented(f"table {table.preamble.name}: field {field.name}: match type {shown}") from None
     if field.bitwidth <= 0:
         raise unimplemented(f"table {table.preamble.name}: field {field.name} has a type without a bit width")
-    spare = field.bitwidth & 7
-    highest = (1 << spare) - 1 if spare else 0xFF
     size = byte_width(field.bitwidth)
+    highest = _highest_first_byte(field.bitwidth)
     ones = ((1 << field.bitwidth) - 1).to_bytes(size, "big")
     return MatchField(field.id, field.name, field.bitwidth, kind, size, highest, ones)
+
+
+def _highest_first_byte(bits: int) -> int:
+    return (1 << (bits & 7)) - 1 if bits & 7 else 0xFF

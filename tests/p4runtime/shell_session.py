@@ -29,7 +29,8 @@ def main(address, p4info, config):
     entry.action["delta"] = "259"
     entry.modify()
     found["sessions"] = [
-        [e.match["client"].exact.value.hex(), e.action["delta"].value.hex()] for e in sh.TableEntry("sessions").read()
+        [e.match["client"].exact.value.hex(), e.action["delta"].value.hex()]
+        for e in sh.TableEntry("sessions").read()
     ]
 
     route = sh.TableEntry("routes")(action="forward")
@@ -58,7 +59,9 @@ def main(address, p4info, config):
     group = sh.MulticastGroupEntry(7)
     group.add(1, 1).add(2, 1)
     group.insert()
-    found["group"] = [[r.egress_port, r.instance] for g in sh.MulticastGroupEntry().read() for r in g.replicas]
+    found["group"] = [
+        [r.egress_port, r.instance] for g in sh.MulticastGroupEntry().read() for r in g.replicas
+    ]
 
     clone = sh.CloneSessionEntry(5)
     clone.add(3, 1)

@@ -34,10 +34,20 @@ def test_an_operators_session(rig: Rig, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert (
-        found.pop("duplicate").split()
-        == ["Error(s)", "during", "Write:", "*", "At", "index", "0:", "ALREADY_EXISTS,", "'sessions:", "entry", "already", "exists'"]
-    )
+    assert found.pop("duplicate").split() == [
+        "Error(s)",
+        "during",
+        "Write:",
+        "*",
+        "At",
+        "index",
+        "0:",
+        "ALREADY_EXISTS,",
+        "'sessions:",
+        "entry",
+        "already",
+        "exists'",
+    ]
     assert found == {
         "api": "1.5.0",
         "sessions": [["0a000001", "0103"]],
