@@ -52,7 +52,7 @@ def _survive(demo: Demo, curl: Curl) -> int:
         received_when_killed=at_kill,
         received=curl.received,
         seconds=round(result.seconds, 2),
-        sha256=result.sha256,
+        sha256=result.sha256[:16],
         **({"error": result.error} if result.error else {}),
     )
     return held
