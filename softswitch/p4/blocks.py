@@ -9,6 +9,7 @@ from softswitch.p4 import ast, ir
 from softswitch.p4.arguments import DIRECTIONS
 from softswitch.p4.errors import Failure
 from softswitch.p4.externs import ExternTranslator
+from softswitch.p4.field_ids import field_ids
 from softswitch.p4.ir_expr import Loc, Storage, Var
 from softswitch.p4.ir_stmt import Assign, Direction, Stmt, VarDecl
 from softswitch.p4.scopes import (
@@ -194,7 +195,8 @@ class BlockTranslator(StateTranslator, ExternTranslator):
         if isinstance(t, StructType):
             members = [(f.name, f.type, f.annotations, f.type_name) for f in t.fields]
         keys = []
-        for name, member, marks, type_name in members:
+        numbers = field_ids(m[2] if m[0] else () for m in members)
+        for (name, member, marks, type_name), number in zip(members, numbers, strict=True):
             width = width_of(member)
             if not isinstance(member, BitType | IntType | SerEnumType) or width is None:
                 raise Failure(declaration.loc, f"a value set of {member} is not supported")
@@ -202,8 +204,9 @@ class BlockTranslator(StateTranslator, ExternTranslator):
             kind = str(given.text) if given is not None and name else "exact"
             if kind not in {m.value for m in ir.MatchKind}:
                 raise Failure(declaration.loc, f"match kind `{kind}` is not supported")
+            shown = marks if name else ()
             place = Var(member, name or declaration.name, Storage.UNIT, loc=declaration.loc)
-            keys.append(ir.Key(place, ir.MatchKind(kind), name, width, marks if name else (), type_name))
+            keys.append(ir.Key(place, ir.MatchKind(kind), name, width, number, shown, type_name))
         made = ir.ValueSet(
             self._global_name(cp_name), cp_name, size, tuple(keys), annotations, loc=declaration.loc
         )

@@ -52,6 +52,7 @@ class Context:
     types: dict[str, Type] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     match_kinds: list[str] = field(default_factory=list)
+    new_types: dict[str, ir.NewType] = field(default_factory=dict)
     functions: list[ir.Function] = field(default_factory=list)
     actions: list[ir.Action] = field(default_factory=list)
     externs: list[ir.Extern] = field(default_factory=list)

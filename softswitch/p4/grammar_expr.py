@@ -13,6 +13,8 @@ MAX_CHAIN = 250
 """Most operators in a row, members of a path, and links of an else-if chain."""
 
 BASE_TYPES = frozenset(("bool", "error", "string", "void", "match_kind"))
+_PAIR_ANNOTATIONS = ("pkginfo", "platform_property")
+"""Annotations in parentheses whose body is a list of key = value."""
 _PRECEDENCE = {
     "||": 1,
     "&&": 2,
@@ -55,7 +57,7 @@ class ExpressionGrammar(TokenStream):
                 self._annotation_body(annotation)
             elif self.accept("["):
                 annotation.structured = True
-                self._structured_body(annotation)
+                self._structured_body(annotation, "]")
                 self.expect("]")
             found.append(annotation)
         return found
@@ -81,11 +83,15 @@ class ExpressionGrammar(TokenStream):
                     self.expect(",")
         except Failure:
             annotation.expressions.clear()
+        if annotation.name in _PAIR_ANNOTATIONS:
+            self.reset(start)
+            annotation.expressions.clear()
+            self._structured_body(annotation, ")")
         self.reset(end)
         self.expect(")")
 
-    def _structured_body(self, annotation: ast.AnnotationSyntax) -> None:
-        while not self.at("]"):
+    def _structured_body(self, annotation: ast.AnnotationSyntax, closing: str) -> None:
+        while not self.at(closing):
             if self.at_name() and self.peek().text == "=" and self.peek().kind is Kind.PUNCT:
                 key = self.next().text
                 self.next()

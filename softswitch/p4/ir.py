@@ -115,12 +115,13 @@ class MatchKind(Enum):
 
 @dataclass(frozen=True)
 class Key(Node):
-    """A match field: `name` is the control-plane name (`hdr.ipv4.dst_addr`), `width` in bits."""
+    """A match field: `name` is the control-plane name (`hdr.ipv4.dst_addr`), `width` in bits, `id` P4Info's."""
 
     expr: Expr
     match: MatchKind
     name: str
     width: int
+    id: int
     annotations: tuple[Annotation, ...] = ()
     type_name: str | None = None
 
@@ -319,6 +320,15 @@ class DigestDecl(Node):
     type: Type
 
 
+@dataclass(frozen=True)
+class NewType(Node):
+    """`type underlying name`: erased in types, but the control plane knows it (`type_name` of fields, keys, …)."""
+
+    name: str
+    type: Type
+    annotations: tuple[Annotation, ...] = ()
+
+
 # --- the program ----------------------------------------------------------------------------------
 
 
@@ -349,6 +359,7 @@ class Program(Node):
     headers_type: StructType
     metadata_type: StructType
     standard_metadata_type: StructType
+    new_types: tuple[NewType, ...] = ()
     annotations: tuple[Annotation, ...] = ()
     """Annotations of the `main` instance (@pkginfo)."""
 

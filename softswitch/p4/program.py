@@ -68,7 +68,9 @@ class ProgramTranslator(BlockTranslator):
                 self.context.diagnostics.failed(failure)
 
     def _top_level(self, declaration: ast.Declaration) -> None:
-        if (isinstance(declaration, ast.FieldsDecl) and not declaration.type_params) or isinstance(declaration, ast.EnumDecl | ast.TypedefDecl):
+        if (isinstance(declaration, ast.FieldsDecl) and not declaration.type_params) or isinstance(
+            declaration, ast.EnumDecl | ast.TypedefDecl
+        ):
             self.resolve(ast.NamedTypeRef(declaration.loc, declaration.name))
         elif isinstance(declaration, ast.ConstDecl):
             self.translate(ast.NameExpr(declaration.loc, declaration.name))
@@ -188,6 +190,7 @@ class ProgramTranslator(BlockTranslator):
             headers,
             metadata,
             standard,
+            tuple(context.new_types.values()),
             self.annotations(main.annotations),
             loc=main.loc,
         )

@@ -8,6 +8,7 @@ from softswitch.p4.arguments import DIRECTIONS
 from softswitch.p4.convert import describe
 from softswitch.p4.entries import EntryTranslator, TableShape
 from softswitch.p4.errors import Failure
+from softswitch.p4.field_ids import field_ids
 from softswitch.p4.ir import ActionCallConst, ActionRef, Key, MatchKind
 from softswitch.p4.ir_expr import BoolConst, Expr, Loc, Storage, Var
 from softswitch.p4.ir_stmt import Arg, Direction
@@ -133,7 +134,8 @@ class TableTranslator(EntryTranslator):
     def _keys(self, elements: list[ast.KeyElement]) -> tuple[list[Key], list[Expr]]:
         keys: list[Key] = []
         selector: list[Expr] = []
-        for element in elements:
+        marks = [self.annotations(e.annotations) for e in elements]
+        for element, own, number in zip(elements, marks, field_ids(marks), strict=True):
             with self.collecting() as extra:
                 value = self.translate(element.expression)
             if extra:
@@ -150,10 +152,10 @@ class TableTranslator(EntryTranslator):
             width = width_of(value.type)
             if width is None:
                 raise Failure(element.loc, f"a key of type {describe(value)} has no width: not supported")
-            annotations = self.annotations(element.annotations)
-            name = self._key_name(element, annotations)
+            name = self._key_name(element, own)
             match = MatchKind(element.match)
-            keys.append(Key(value.expr, match, name, width, annotations, value.new_type, loc=element.loc))
+            made = Key(value.expr, match, name, width, number, own, value.new_type, loc=element.loc)
+            keys.append(made)
         if sum(k.match is MatchKind.LPM for k in keys) > 1:
             raise Failure(elements[0].loc, "a table can have one lpm key")
         return keys, selector

@@ -234,8 +234,15 @@ class Translator:
         if isinstance(declaration, ast.TypedefDecl):
             with self._opened(declaration), self.global_scope():
                 t, new_type = self.resolve(declaration.type)
-            return (t, declaration.name) if declaration.new else (t, new_type)
+            return (t, self._new_type(declaration, t)) if declaration.new else (t, new_type)
         raise Failure(ref.loc, f"`{ref.name}` is no type of data")
+
+    def _new_type(self, declaration: ast.TypedefDecl, t: Type) -> str:
+        if declaration.name not in self.context.new_types:
+            annotations = self.annotations(declaration.annotations)
+            made = ir.NewType(declaration.name, t, annotations, loc=declaration.loc)
+            self.context.new_types[declaration.name] = made
+        return declaration.name
 
     @contextmanager
     def _opened(self, declaration: ast.Declaration) -> Iterator[None]:
