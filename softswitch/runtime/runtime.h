@@ -3,6 +3,7 @@
 // The generated file defines `ss_the_program`; the runtime calls its functions and offers those declared below.
 #ifndef SYNCLINE_RUNTIME_H
 #define SYNCLINE_RUNTIME_H
+#include "arith.h"
 #include "packet.h"
 #include "switch.h"
 #include "wide.h"
@@ -19,17 +20,6 @@ enum {
   SS_RECIRCULATED = 4,
   SS_REPLICATION = 5,
   SS_RESUBMITTED = 6
-};
-
-// Errors of core.p4, in its order; a program's own follow.
-enum {
-  SS_NO_ERROR = 0,
-  SS_PACKET_TOO_SHORT,
-  SS_NO_MATCH,
-  SS_STACK_OUT_OF_BOUNDS,
-  SS_HEADER_TOO_SHORT,
-  SS_PARSER_TIMEOUT,
-  SS_PARSER_INVALID_ARGUMENT
 };
 
 // v1model's standard_metadata_t. Every bit<W> lies in the smallest unsigned type that holds it.

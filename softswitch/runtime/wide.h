@@ -109,6 +109,34 @@ static inline int ss_wide_compare(const uint64_t *a, const uint64_t *b, unsigned
 
 static inline bool ss_wide_bit(const uint64_t *a, unsigned bit) { return a[bit / 64] >> (bit % 64) & 1; }
 
+// `width` (1 … 64) bits from bit `low` on.
+static inline uint64_t ss_wide_slice(const uint64_t *a, unsigned limbs, unsigned low, unsigned width) {
+  unsigned limb = low / 64, bits = low % 64;
+  uint64_t v = a[limb] >> bits;
+  if (bits != 0 && limb + 1 < limbs) v |= a[limb + 1] << (64 - bits);
+  return width == 64 ? v : v & ((UINT64_C(1) << width) - 1);
+}
+
+// Replaces `width` bits from bit `low` on by those of v.
+static inline void ss_wide_insert(uint64_t *a, unsigned low, unsigned width, const uint64_t *v) {
+  for (unsigned done = 0; done < width;) {
+    unsigned at = low + done, room = 64 - at % 64;
+    unsigned take = width - done < room ? width - done : room;
+    if (take > 64 - done % 64) take = 64 - done % 64;
+    uint64_t mask = (take == 64 ? UINT64_MAX : (UINT64_C(1) << take) - 1) << (at % 64);
+    a[at / 64] = (a[at / 64] & ~mask) | (v[done / 64] >> (done % 64) << (at % 64) & mask);
+    done += take;
+  }
+}
+
+// Arithmetic shift right of a number of `width` bits in two's complement.
+static inline void ss_wide_sar(uint64_t *dst, const uint64_t *a, unsigned limbs, unsigned width, uint64_t by) {
+  bool negative = ss_wide_bit(a, width - 1);
+  if (by > width) by = width;
+  ss_wide_shr(dst, a, limbs, by);
+  for (unsigned bit = width - (unsigned)by; negative && bit < width; bit++) dst[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
 // `width` bits that begin `bit` bits after p, most significant first.
 static inline void ss_wide_load(uint64_t *dst, unsigned limbs, const uint8_t *p, unsigned bit, unsigned width) {
   for (unsigned i = 0; i < limbs; i++) {

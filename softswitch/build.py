@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building shared objects: the runtime once per machine, then each generated C file linked with it.
+
+Results lie in a cache folder under the hash of all that went into them, so that an entry never changes once it is
+there; files and folders are made aside and renamed, so that processes may build the same at the same time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+RUNTIME_DIR = Path(__file__).resolve().parent / "runtime"
+COMMON_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-g1", "-fPIC", "-fno-strict-aliasing", "-fvisibility=default")
+WARNINGS = ("-Wall", "-Wextra")
+GENERATED_FLAGS = ("-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-parameter", "-Wno-type-limits")
+LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-pthread")
+CC_TIMEOUT_S = 120
+CC_MEMORY_KIB = 4 << 20
+"""Address space that the C compiler may take: hostile programs must not eat the machine."""
+
+
+class BuildError(Exception):
+    """The C compiler is missing, failed, or took too long; the text says so in its first line."""
+
+
+def cache_dir() -> Path:
+    """`$SYNCLINE_CACHE`, or `~/.cache/syncline`; made if it is not there."""
+    given = os.environ.get("SYNCLINE_CACHE")
+    folder = Path(given) if given else Path.home() / ".cache" / "syncline"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"cache folder {folder}: {error.strerror}; set SYNCLINE_CACHE") from error
+    return folder
+
+
+@functools.cache
+def compiler() -> str:
+    """Path of the C compiler."""
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
+        raise BuildError("no C compiler (cc) found: install gcc or clang")
+    return found
+
+
+@functools.cache
+def compiler_version() -> str:
+    """First lines of `cc --version`."""
+    result = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False)
+    return result.stdout
+
+
+def digest(*parts: str | bytes) -> str:
+    """Hash of some texts, as a name for files."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        sha.update(len(data).to_bytes(8, "big") + data)
+    return sha.hexdigest()[:32]
+
+
+@functools.cache
+def runtime_digest() -> str:
+    """Hash of the runtime's sources, the flags and the compiler's version."""
+    files = sorted([*RUNTIME_DIR.glob("*.c"), *RUNTIME_DIR.glob("*.h")])
+    flags = " ".join((*COMMON_FLAGS, *WARNINGS, *GENERATED_FLAGS, *LINK_FLAGS))
+    return digest(compiler_version(), flags, *(part for f in files for part in (f.name, f.read_bytes())))
+
+
+def run_cc(arguments: list[str], what: str) -> None:
+    """Runs the C compiler with limits of time and memory. BuildError when it fails."""
+    command = ["/bin/sh", "-c", f'ulimit -v {CC_MEMORY_KIB}; exec "$@"', "cc", compiler(), *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+    ) as process:
+        try:
+            _, stderr = process.communicate(timeout=CC_TIMEOUT_S)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise BuildError(f"{what}: the C compiler took more than {CC_TIMEOUT_S} s") from error
+            raise
+    if process.returncode != 0:
+        raise BuildError(f"{what}: the C compiler failed:\n{stderr.strip()[-4000:]}")
+
+
+def runtime_archive(flags: tuple[str, ...] = ()) -> Path:
+    """The runtime as a static library; `flags` come on top of the usual ones."""
+    target = cache_dir() / f"runtime-{digest(runtime_digest(), *flags)}.a"
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="build-") as folder:
+        sources = sorted(RUNTIME_DIR.glob("*.c"))
+        for source in sources:
+            output = Path(folder) / f"{source.stem}.o"
+            run_cc([*COMMON_FLAGS, *WARNINGS, *flags, "-c", str(source), "-o", str(output)], source.name)
+        archive = Path(folder) / "runtime.a"
+        objects = [str(Path(folder) / f"{source.stem}.o") for source in sources]
+        subprocess.run(["ar", "rcs", str(archive), *objects], check=True, capture_output=True)
+        archive.replace(target)
+    return target
+
+
+def build_library(c_source: Path, output: Path, flags: tuple[str, ...] = ()) -> None:
+    """Compiles a generated file and links it with the runtime into a shared object."""
+    archive = runtime_archive(flags)
+    arguments = [*COMMON_FLAGS, *WARNINGS, *GENERATED_FLAGS, *flags, f"-I{RUNTIME_DIR}", str(c_source)]
+    whole = ["-Wl,--whole-archive", str(archive), "-Wl,--no-whole-archive"]
+    run_cc([*arguments, *LINK_FLAGS, *whole, "-o", str(output)], c_source.name)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of fields as bytes: the data of hashes and checksums, keys, digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from softswitch.codegen import bits
+from softswitch.codegen.bits import Bits
+from softswitch.codegen.errors import Unsupported
+from softswitch.codegen.expressions import Expressions, member
+from softswitch.codegen.layout import flat_fields, is_scalar, num_bytes, scalar_width
+from softswitch.codegen.writer import Writer
+from softswitch.p4 import ir_expr as e
+from softswitch.p4.types import BoolType, HeaderType, StructType, VarbitType
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One field. `guard`: C condition under which it is there, "" = always (BMv2 leaves out fields of invalid headers)."""
+
+    text: str
+    width: int
+    guard: str
+    is_varbit: bool = False
+    is_bool: bool = False
+
+
+def valid_guard(expr: e.Expr, expressions: Expressions) -> str:
+    """The validity of the header that the expression is a field of; "" when it is none."""
+    while isinstance(expr, e.FieldRef):
+        if isinstance(expr.base.type, HeaderType):
+            return member(expressions.l_value(expr.base), "ss_valid")
+        expr = expr.base
+    return ""
+
+
+def pieces(expr: e.Expr, expressions: Expressions) -> Iterator[Piece]:
+    """The fields of a tuple, struct, header or number, in order."""
+    if isinstance(expr, e.TupleExpr | e.FieldsExpr):
+        for value in expr.values:
+            yield from pieces(value, expressions)
+        return
+    if is_scalar(expr.type):
+        text, width = expressions.value(expr), scalar_width(expr.type)
+        yield Piece(text, width, valid_guard(expr, expressions), False, isinstance(expr.type, BoolType))
+        return
+    base = expressions.value(expr)
+    if isinstance(expr.type, VarbitType):
+        yield Piece(base, expr.type.width, valid_guard(expr, expressions), True)
+        return
+    if not isinstance(expr.type, StructType | HeaderType):
+        raise Unsupported(expr, f"a value of type {expr.type} cannot be hashed or sent")
+    guard = member(base, "ss_valid") if isinstance(expr.type, HeaderType) else ""
+    for path, t in flat_fields(expr.type):
+        if is_scalar(t):
+            yield Piece(member(base, path), scalar_width(t), guard, False, isinstance(t, BoolType))
+        elif isinstance(t, VarbitType):
+            yield Piece(member(base, path), t.width, guard, True)
+        else:
+            raise Unsupported(expr, f"{expr.type}.{path}: a value of type {t} cannot be hashed or sent")
+
+
+def pack(out: Writer, expr: e.Expr, expressions: Expressions) -> None:
+    """Declares `uint8_t data[]` with the fields bit after bit, zeros behind the last, and `n`, its length in bytes."""
+    found = list(pieces(expr, expressions))
+    size = num_bytes(sum(p.width for p in found))
+    if size > 4096:
+        raise Unsupported(expr, "more than 4096 bytes of data to hash are not supported")
+    runs = [(guard, list(run)) for guard, run in groupby(found, key=lambda p: p.guard)]
+    aligned = all(sum(p.width for p in run) % 8 == 0 for _, run in runs[:-1])
+    varbits = any(p.is_varbit for p in found)
+    if aligned and not varbits:
+        _pack_runs(out, runs, size)
+    else:
+        _pack_bits(out, found, size)
+
+
+def _pack_runs(out: Writer, runs: list[tuple[str, list[Piece]]], size: int) -> None:
+    out.line(f"uint8_t ss_data[{max(size, 1)}];")
+    out.line("uint32_t ss_n = 0;")
+    for guard, run in runs:
+        if guard:
+            out.line(f"if ({guard}) {{")
+        bits.store(out, "ss_data + ss_n", [Bits(p.text, p.width, p.is_bool) for p in run])
+        out.line(f"ss_n += {num_bytes(sum(p.width for p in run))};")
+        if guard:
+            out.line("}")
+
+
+def _pack_bits(out: Writer, found: list[Piece], size: int) -> None:
+    out.line(f"uint8_t ss_data[{size + 1}] = {{0}};")
+    out.line("uint32_t ss_n = 0;")
+    for p in found:
+        if p.guard:
+            out.line(f"if ({p.guard}) {{")
+        if p.is_varbit:
+            out.line(f"for (uint32_t ss_i = 0; ss_i < {p.text}.bits / 8; ss_i++, ss_n += 8) {{")
+            out.line(f"ss_put_bits(ss_data, ss_n, 8, {p.text}.data[ss_i]);")
+            out.line("}")
+        elif p.width > 128:
+            out.line(f"ss_wide_store(ss_data, ss_n, {p.width}, {p.text}.w);")
+        elif p.width > 64:
+            out.line(f"ss_put_bits(ss_data, ss_n, {p.width - 64}, (uint64_t)({p.text} >> 64));")
+            out.line(f"ss_put_bits(ss_data, ss_n + {p.width - 64}, 64, (uint64_t){p.text});")
+        else:
+            out.line(f"ss_put_bits(ss_data, ss_n, {p.width}, {p.text});")
+        if not p.is_varbit:
+            out.line(f"ss_n += {p.width};")
+        if p.guard:
+            out.line("}")
+    out.line("ss_n = (ss_n + 7) / 8;")
+
+
+def pack_bytewise(out: Writer, where: str, found: list[Piece]) -> int:
+    """Stores every field in whole bytes of its own, one behind the other, from `where` on; returns how many bytes."""
+    at = 0
+    for p in found:
+        size = num_bytes(p.width)
+        spare = size * 8 - p.width
+        row = [Bits("0", spare), Bits(p.text, p.width)] if spare and p.width > 64 else [Bits(p.text, size * 8)]
+        if p.is_varbit:
+            raise Unsupported(e.NOWHERE, "a varbit cannot be part of a digest or a key")
+        bits.store(out, f"{where} + {at}" if at else where, row)
+        at += size
+    return at
