@@ -7,6 +7,7 @@ import typer
 
 from controller import commands
 from controller.lab import cli as lab
+from controller.scenario import cli as scenario
 from softswitch import cli as softswitch
 
 main = typer.Typer(
@@ -22,3 +23,4 @@ main = typer.Typer(
 softswitch.register(main)
 commands.register(main)
 main.add_typer(lab.app, name="lab")
+scenario.register(main)

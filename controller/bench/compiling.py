@@ -13,9 +13,10 @@ from controller.lab.targets import P4_SOURCE
 
 _TIMED = """
 import json, sys, time
+from pathlib import Path
 from softswitch.compiler import compile_file
 start = time.perf_counter()
-compile_file(sys.argv[1])
+compile_file(Path(sys.argv[1]))
 print(json.dumps(time.perf_counter() - start))
 """
 
