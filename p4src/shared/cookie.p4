@@ -2,8 +2,13 @@
 // The cookie: HalfSipHash-2-4 with 32-bit output (Aumasson and Bernstein, "SipHash: a fast short-input PRF", and its
 // reference implementation's halfsiphash.c), over six 32-bit words that say what the client claimed.
 //
-// The state travels in a struct and every step is a function of its own, so that a target which cannot do eighteen
-// rounds in one pass can stop after any step, carry the state in a header, and go on in the next pass.
+// The state travels in a struct and every step is a control of its own, so that a target which cannot do eighteen rounds in
+// one pass can stop after any step, carry the state in a header, and go on in the next pass.
+//
+// p4c propagates copies into expressions, and would make one of all eighteen rounds, growing without bound, but for this:
+// every assignment to the state reads what it writes; the state is opaque where the first round begins, that is written by a
+// table's action or under an `if` that has ended; and a step is called with the same arguments every time (else p4c copies
+// the state in and out), hence `word`.
 #ifndef SYNCLINE_COOKIE_P4
 #define SYNCLINE_COOKIE_P4
 
@@ -12,12 +17,11 @@ struct sip_state_t {
     bit<32> v1;
     bit<32> v2;
     bit<32> v3;
+    bit<32> word;  // of the message, to be absorbed next
 }
 
 // What a cookie vouches for. k = parity(1) | mss_index(3) | window_scale(4) | sack(1) | mac(23).
 struct cookie_t {
-    bit<32> k0;
-    bit<32> k1;
     bit<32> epoch;
     bit<32> client;
     bit<32> server;
@@ -30,45 +34,56 @@ struct cookie_t {
     bit<1>  sack;
 }
 
-void sip_round(inout sip_state_t s) {
-    s.v0 = s.v0 + s.v1;
-    s.v1 = (s.v1 << 5) | (s.v1 >> 27);
-    s.v1 = s.v1 ^ s.v0;
-    s.v0 = (s.v0 << 16) | (s.v0 >> 16);
-    s.v2 = s.v2 + s.v3;
-    s.v3 = (s.v3 << 8) | (s.v3 >> 24);
-    s.v3 = s.v3 ^ s.v2;
-    s.v0 = s.v0 + s.v3;
-    s.v3 = (s.v3 << 7) | (s.v3 >> 25);
-    s.v3 = s.v3 ^ s.v0;
-    s.v2 = s.v2 + s.v1;
-    s.v1 = (s.v1 << 13) | (s.v1 >> 19);
-    s.v1 = s.v1 ^ s.v2;
-    s.v2 = (s.v2 << 16) | (s.v2 >> 16);
-}
-
 void sip_start(out sip_state_t s, in bit<32> k0, in bit<32> k1) {
     s.v0 = k0;
     s.v1 = k1;
     s.v2 = k0 ^ 0x6c796765;
     s.v3 = k1 ^ 0x74656462;
+    s.word = 0;
 }
 
-void sip_absorb(inout sip_state_t s, in bit<32> word) {
-    s.v3 = s.v3 ^ word;
-    sip_round(s);
-    sip_round(s);
-    s.v0 = s.v0 ^ word;
+control SipRound(inout sip_state_t s) {
+    apply {
+        s.v0 = s.v0 + s.v1;
+        s.v1 = (s.v1 << 5) | (s.v1 >> 27);
+        s.v1 = s.v1 ^ s.v0;
+        s.v0 = (s.v0 << 16) | (s.v0 >> 16);
+        s.v2 = s.v2 + s.v3;
+        s.v3 = (s.v3 << 8) | (s.v3 >> 24);
+        s.v3 = s.v3 ^ s.v2;
+        s.v0 = s.v0 + s.v3;
+        s.v3 = (s.v3 << 7) | (s.v3 >> 25);
+        s.v3 = s.v3 ^ s.v0;
+        s.v2 = s.v2 + s.v1;
+        s.v1 = (s.v1 << 13) | (s.v1 >> 19);
+        s.v1 = s.v1 ^ s.v2;
+        s.v2 = (s.v2 << 16) | (s.v2 >> 16);
+    }
 }
 
-// After the last block, which is the message's length in bytes << 24 (for whole words).
-void sip_finish(inout sip_state_t s, out bit<32> mac) {
-    s.v2 = s.v2 ^ 0xff;
-    sip_round(s);
-    sip_round(s);
-    sip_round(s);
-    sip_round(s);
-    mac = s.v1 ^ s.v3;
+// One word of the message. The last is the message's length in bytes << 24 (for a message of whole words).
+control SipAbsorb(inout sip_state_t s) {
+    SipRound() sip_round;
+
+    apply {
+        s.v3 = s.v3 ^ s.word;
+        sip_round.apply(s);
+        sip_round.apply(s);
+        s.v0 = s.v0 ^ s.word;
+    }
+}
+
+control SipFinish(inout sip_state_t s, out bit<32> mac) {
+    SipRound() sip_round;
+
+    apply {
+        s.v2 = s.v2 ^ 0xff;
+        sip_round.apply(s);
+        sip_round.apply(s);
+        sip_round.apply(s);
+        sip_round.apply(s);
+        mac = s.v1 ^ s.v3;
+    }
 }
 
 // The largest entry of the MSS table that is no larger than what the client announced.
@@ -116,22 +131,29 @@ control IndexToMss(in bit<3> index, out bit<16> mss) {
     }
 }
 
-// The initial sequence number that the client sees, `cookie`, for what `c` says.
-control MakeCookie(in cookie_t c, out bit<32> cookie) {
-    sip_state_t s;
+// The initial sequence number that the client sees, `cookie`, for what `claims` says. `s` has been started with the key.
+control MakeCookie(inout sip_state_t s, in cookie_t claims, out bit<32> cookie) {
+    SipAbsorb() absorb;
+    SipFinish() finish;
     bit<32> mac;
 
     apply {
-        sip_start(s, c.k0, c.k1);
-        sip_absorb(s, c.client);
-        sip_absorb(s, c.server);
-        sip_absorb(s, c.client_port ++ c.server_port);
-        sip_absorb(s, c.isn);
-        sip_absorb(s, c.epoch);
-        sip_absorb(s, 24w0 ++ c.mss_index ++ c.window_scale ++ c.sack);
-        sip_absorb(s, 0x18000000);
-        sip_finish(s, mac);
-        cookie = c.parity ++ c.mss_index ++ c.window_scale ++ c.sack ++ mac[22:0];
+        s.word = claims.client;
+        absorb.apply(s);
+        s.word = claims.server;
+        absorb.apply(s);
+        s.word = claims.client_port ++ claims.server_port;
+        absorb.apply(s);
+        s.word = claims.isn;
+        absorb.apply(s);
+        s.word = claims.epoch;
+        absorb.apply(s);
+        s.word = 24w0 ++ claims.mss_index ++ claims.window_scale ++ claims.sack;
+        absorb.apply(s);
+        s.word = 0x18000000;
+        absorb.apply(s);
+        finish.apply(s, mac);
+        cookie = claims.parity ++ claims.mss_index ++ claims.window_scale ++ claims.sack ++ mac[22:0];
     }
 }
 

@@ -33,9 +33,10 @@ control Cookie(inout headers_t hdr, inout metadata_t meta) {
     }
 
     action set_key(bit<32> k0, bit<32> k1, bit<32> epoch) {
-        meta.claims.k0 = k0;
-        meta.claims.k1 = k1;
+        meta.k0 = k0;
+        meta.k1 = k1;
         meta.claims.epoch = epoch;
+        sip_start(meta.sip, k0, k1);
     }
 
     table cookie_keys {
@@ -83,7 +84,7 @@ control Cookie(inout headers_t hdr, inout metadata_t meta) {
 
         if (meta.step != STEP_DROP) {
             if (cookie_keys.apply().hit) {
-                make_cookie.apply(meta.claims, meta.cookie);
+                make_cookie.apply(meta.sip, meta.claims, meta.cookie);
             } else if (meta.step == STEP_CHECK && meta.session.known == 1) {
                 meta.step = STEP_TRANSLATE;  // a closing session needs no key to go on closing
             } else {

@@ -8,20 +8,27 @@ control CookieCheck(inout headers_t hdr, inout metadata_t meta) {
     MakeCookie() make_cookie;
     bit<32> returned;
     bit<16> headers_bytes;
+    bit<1>  again;
 
     apply {
         returned = hdr.tcp.acknowledgment - 1;
         headers_bytes = (bit<16>)TCP_BYTES + meta.parsed.option_bytes;
 
         // The ACK got lost, and what comes is a keep-alive or a window probe: its sequence number is the ISN itself.
+        again = 0;
         if (meta.cookie != returned && meta.parsed.tcp_bytes <= headers_bytes + 1) {
+            again = 1;
             meta.claims.isn = hdr.tcp.sequence;
-            make_cookie.apply(meta.claims, meta.cookie);
+            sip_start(meta.sip, meta.k0, meta.k1);
+        }
+        if (again == 1) {
+            make_cookie.apply(meta.sip, meta.claims, meta.cookie);
         }
 
         if (meta.cookie == returned) {
             meta.step = STEP_PUNT;
             meta.punt_reason = PUNT_PROVEN;
+            meta.event = EVENT_PROVEN;
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
         } else if (meta.service.reset_unknown == 1) {

@@ -83,6 +83,9 @@ struct metadata_t {
     parsed_t    parsed;
     service_t   service;
     session_t   session;
+    bit<32>     k0;            // the cookie key of the epoch concerned
+    bit<32>     k1;
+    sip_state_t sip;
     cookie_t    claims;        // what the cookie to be made, or to be checked, vouches for
     bit<32>     cookie;        // the right cookie for these claims
     bit<32>     next_hop;

@@ -20,7 +20,6 @@ control Punt(inout headers_t hdr, inout metadata_t meta, inout standard_metadata
         hdr.packet_in.window_scale = 0;
         hdr.packet_in.sack = 0;
         standard_metadata.egress_spec = CPU_PORT;
-        meta.event = meta.punt_reason + 1;  // the events of the three reasons follow each other
         meta.step = STEP_DONE;
     }
 

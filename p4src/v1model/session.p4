@@ -42,9 +42,10 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         meta.drop_reason = reason;
     }
 
-    action punt_as(bit<8> reason) {
+    action punt_as(bit<8> reason, bit<8> event) {
         meta.step = STEP_PUNT;
         meta.punt_reason = reason;
+        meta.event = event;
     }
 
     apply {
@@ -89,12 +90,13 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
                 meta.step = STEP_ACKNOWLEDGE;
             } else {
-                punt_as(PUNT_SERVER_SYNACK);  // of a new connection, even if the tuple's last one still closes
+                // Of a new connection, even if the tuple's last one is still closing.
+                punt_as(PUNT_SERVER_SYNACK, EVENT_SERVER_SYNACK_PUNTED);
             }
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
         } else {
-            punt_as(PUNT_EARLY_RETURN);
+            punt_as(PUNT_EARLY_RETURN, EVENT_EARLY_RETURN_PUNTED);
         }
     }
 }
