@@ -139,6 +139,7 @@ def compile_program(
     """
     from google.protobuf import text_format
 
+    from softswitch.build import BuildError
     from softswitch.compiler import compile_file
     from softswitch.p4.errors import P4Error
 
@@ -154,6 +155,9 @@ def compile_program(
             (output / name).write_text(text)
     except P4Error as error:
         print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    except BuildError as error:
+        print(f"compile: error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     except OSError as error:
         print(f"compile: error: {error.filename}: {error.strerror}", file=sys.stderr)

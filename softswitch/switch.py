@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from softswitch.build import BuildError
 from softswitch.compiler import CompiledProgram, compile_file, compile_text
 from softswitch.engine import Engine, EngineError
 from softswitch.p4.errors import P4Error
@@ -57,7 +58,7 @@ def run_switch(options: SwitchOptions) -> int:
     except P4Error as error:
         print(error, file=sys.stderr)
         return 1
-    except (SwitchError, ServerError, EngineError, P4RuntimeError) as error:
+    except (SwitchError, ServerError, EngineError, BuildError, P4RuntimeError) as error:
         print(f"switch: error: {error}", file=sys.stderr)
         return 1
     stop = threading.Event()

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from finsy.proto import p4i, p4r
 
+from softswitch.build import BuildError
 from softswitch.p4.errors import P4Error
 from softswitch.p4runtime.dataplane import DataPlane
 from softswitch.p4runtime.digests import Digests
@@ -70,7 +71,7 @@ def verify(config: p4r.ForwardingPipelineConfig, compile_text: Compile) -> Progr
         program = compile_text(text, _program_name(config.p4info, text))
     except P4Error as error:
         raise invalid(f"the program does not compile:\n{error}") from error
-    except (OSError, RuntimeError) as error:
+    except (BuildError, OSError) as error:
         raise P4RuntimeError(INTERNAL, f"the program cannot be built: {error}") from error
     found = differences(config.p4info, program.p4info)
     if found:

@@ -68,11 +68,11 @@ digests {
   preamble { id: 0x17000001 name: "learn_t" alias: "learn_t" } type_spec { struct { name: "learn_t" } }
 }
 controller_packet_metadata {
-  preamble { id: 0x04000001 name: "packet_in" }
+  preamble { id: 0x04000001 name: "packet_in" alias: "packet_in" }
   metadata { id: 1 name: "ingress_port" bitwidth: 9 } metadata { id: 2 name: "reason" bitwidth: 7 }
 }
 controller_packet_metadata {
-  preamble { id: 0x04000002 name: "packet_out" }
+  preamble { id: 0x04000002 name: "packet_out" alias: "packet_out" }
   metadata { id: 1 name: "mode" bitwidth: 8 } metadata { id: 2 name: "port" bitwidth: 16 }
 }
 type_info {
