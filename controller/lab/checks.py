@@ -93,6 +93,8 @@ def _networks(topology: Topology) -> Iterator[Problem]:
                 f"{first} {left[0]} and {second} {right[0]} are not in one network; give both the same prefix"
             )
             yield Problem(f"links[{index}].ends", text)
+        if first.node == second.node:
+            continue
         for end, addresses in link.parsed_ends():
             for network in sorted({address.network for address in addresses}):
                 for other, at in at_node.get(end.node, []):

@@ -115,9 +115,9 @@ class Lab:
         self.processes.reap()
 
     def _start(self, controller: bool, timeout: float, progress: Progress) -> None:
-        target = self._target
-        progress(f"compiling the P4 program for {target}")
-        self._write_config(prepare(target, self.files.run))
+        if self.plan.switches:
+            progress(f"compiling the P4 program for {self._target}")
+            self._write_config(prepare(self._target, self.files.run))
         progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
         network.build(self.plan)
         for switch in self.plan.switches:
@@ -129,7 +129,7 @@ class Lab:
                 self.processes.start(
                     f"service-{service.name}", shlex.split(service.run), self.netns(service.host)
                 )
-        if controller:
+        if controller and self.plan.switches:
             progress("starting the controller")
             self._spawn_controller()
             progress("waiting for the controller to bring every switch into service")

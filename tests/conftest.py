@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Skips what this machine cannot run, and says why."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from controller.lab.errors import LabError
+from controller.lab.targets import BMV2, P4C, find_tool
+
+
+def _missing(*tools: str) -> str | None:
+    try:
+        for tool in tools:
+            find_tool(tool)
+    except LabError as error:
+        return str(error)
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reasons = {
+        "root": None if os.geteuid() == 0 else "needs root (it makes network namespaces)",
+        "bmv2": _missing(BMV2, P4C),
+        "p4c": _missing(P4C),
+    }
+    for item in items:
+        for marker, reason in reasons.items():
+            if reason is not None and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
