@@ -52,6 +52,9 @@ class Statements:
 
     def block(self, body: Sequence[s.Stmt]) -> None:
         """The statements, one after the other, without braces."""
+        if len(body) == 1 and isinstance(body[0], s.Block):
+            self.block(body[0].body)
+            return
         for stmt in body:
             self.statement(stmt)
 
@@ -223,15 +226,21 @@ class Statements:
         return name
 
     def _call(self, params: Sequence[ir.Param], args: Sequence[s.Arg], pattern: str, after: Sequence[str] = ()) -> None:
-        """`pattern` with `{}` for the arguments, in a block of its own."""
-        self.out.line("{")
+        """`pattern` with `{}` for the arguments, in a block of its own where it needs variables."""
+        outer, self.out = self.out, self.out.fork()
         texts, back = self.arguments(params, args)
         self.out.line(pattern.format(texts))
         for target, name in back:
             self.assign(target, name)
         for line in after:
             self.out.line(line)
-        self.out.line("}")
+        inner, self.out = self.out, outer
+        braces = len(inner) > 1 + len(after) or pattern.startswith("const")
+        if braces:
+            self.out.line("{")
+        self.out.extend(inner)
+        if braces:
+            self.out.line("}")
 
     def _exit_check(self, kind: str, name: str) -> list[str]:
         return [f"if (x->exited) {self.scope.leave}"] if self.context.may_exit(kind, name) else []

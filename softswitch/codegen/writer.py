@@ -15,6 +15,15 @@ class Writer:
         self._depth = 0
         self._loc: Loc | None = None
 
+    def fork(self) -> Writer:
+        """An empty writer at the same P4 place."""
+        other = Writer()
+        other._loc = self._loc
+        return other
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def at(self, loc: Loc | None) -> None:
         """What follows comes from `loc`."""
         self._loc = loc if loc is not None and loc.line > 0 else None
@@ -23,7 +32,8 @@ class Writer:
         """One line. `}` at its beginning closes a level, `{` at its end opens one."""
         if text.startswith("}"):
             self._depth -= 1
-        indent = "" if text.endswith(":;") else "  " * self._depth
+        depth = self._depth - 1 if text.endswith(":;") else self._depth
+        indent = "  " * max(depth, 0)
         self._lines.append((self._loc, indent + text if text else ""))
         if text.endswith("{"):
             self._depth += 1
@@ -33,13 +43,14 @@ class Writer:
         self._lines += [(None, each) for each in text.strip("\n").split("\n")]
 
     def extend(self, other: Writer) -> None:
-        """Appends what another writer has collected."""
-        self._lines += other._lines
+        """Appends what another writer has collected, at this one's depth."""
+        indent = "  " * self._depth
+        self._lines += [(loc, indent + text if text else "") for loc, text in other._lines]
 
     def text(self, file_name: str) -> str:
         """The file; `file_name` is what `#line` calls the code without a P4 place."""
         out: list[str] = []
-        where: tuple[str, int] | None = None  # what the compiler believes about the next line; None = our own file
+        where: tuple[str, int] | None = None  # of the next line, as the compiler sees it; None = our own file
         for loc, text in self._lines:
             if loc is None:
                 if where is not None:
