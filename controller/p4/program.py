@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from finsy import P4Schema
 from google.protobuf import text_format
 
 from controller.config import ProgramConfig
@@ -26,7 +26,7 @@ class ProgramError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What SetForwardingPipelineConfig carries; `cookie` is the digest of it that finsy uses too."""
+    """What SetForwardingPipelineConfig carries; `cookie` tells whether a switch runs this very program."""
 
     info: p4i.P4Info
     device_config: bytes
@@ -49,12 +49,18 @@ def load_program(config: ProgramConfig) -> Program:
         schema = Schema(info)
     except SchemaError as err:
         raise ProgramError(str(err)) from None
-    return Program(info, device_config, P4Schema(info, device_config).p4cookie, schema)
+    return Program(info, device_config, _cookie(info, device_config), schema)
+
+
+def _cookie(info: p4i.P4Info, device_config: bytes) -> int:
+    """64 bits that differ when anything of the program does."""
+    digest = hashlib.sha256(info.SerializeToString(deterministic=True))
+    digest.update(len(device_config).to_bytes(8, "big") + device_config)
+    return int.from_bytes(digest.digest()[:8], "big")
 
 
 def _compile_softswitch(source: Path) -> tuple[p4i.P4Info, bytes]:
     from softswitch.compiler import compile_file
-
     from softswitch.p4.errors import P4Error
 
     try:

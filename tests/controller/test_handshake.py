@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection, step by step: each rule of the handshake."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.dataplane import SHIFT_RIGHT, Mode, PuntHeader
+from controller.logic.handshake import shift
+from controller.logic.model import ServiceChanged
+from controller.packets import ACK, FIN, PSH, RST, SYN, Options, parse_options, timestamps_option
+
+from .world import (
+    CLIENT,
+    CPORT,
+    KEY,
+    L2,
+    PORT,
+    SERVER,
+    SPORT,
+    TC,
+    TP,
+    TS,
+    K,
+    Put,
+    R,
+    Remove,
+    World,
+    X,
+    of,
+    packets,
+    to_client,
+    to_server,
+)
+
+MASK = 0xFFFFFFFF
+
+
+def test_a_proven_packet_opens_to_the_server_through_its_ingress() -> None:
+    world = World()
+    [(out, syn)] = packets(world.proven())
+    assert (out.switch, out.mode, out.port) == ("a", Mode.ROUTE, PORT)
+    assert (syn.source, syn.destination, syn.source_port, syn.destination_port) == (
+        CLIENT,
+        SERVER,
+        CPORT,
+        SPORT,
+    )
+    assert (syn.seq, syn.ack, syn.flags) == (X, 0, SYN)
+    assert parse_options(syn.options) == Options(1460, 7, True, (TC, 0))
+    assert syn.window == 502 << 7  # scaled: the window of a SYN is not
+    assert syn.l2 == L2
+    assert syn.checksum_ok()
+
+
+def test_the_syn_offers_no_more_than_the_client_did() -> None:
+    world = World()
+    header = {"mss": 536, "window_scale": 15, "sack": 0}
+    [syn] = to_server(world.proven(header=header, options=b"", window=4000))
+    assert parse_options(syn.options) == Options(536, None, False, None)
+    assert syn.window == 4000
+
+
+def test_the_syn_window_saturates() -> None:
+    [syn] = to_server(World().proven(window=60000))
+    assert syn.window == 65535
+
+
+def test_three_copies_of_the_ack_are_one_flow_and_one_syn() -> None:
+    world = World()
+    assert len(world.proven()) == 1
+    assert world.proven() == []
+    assert world.proven() == []
+    flow = world.core.flows.get(KEY)
+    assert flow is not None
+    assert len(flow.held) == 1
+
+
+def test_a_keep_alive_opens_with_isn_x() -> None:
+    world = World()
+    [syn] = to_server(world.proven(seq=X, payload=b"\0"))
+    assert syn.seq == X
+
+
+def test_a_corrupt_punt_is_dropped_and_counted() -> None:
+    world = World()
+    frame = bytearray(world.client_frame(payload=b"GET"))
+    frame[-1] ^= 1
+    header = PuntHeader(PORT, 1, 0, X, 1460, 7, 1)
+    assert world.core.punt_proven("a", header, bytes(frame), 0.0, 0.0) == []
+    assert world.core.results["bad_checksum"] == 1
+
+
+def test_the_syn_ack_makes_the_session_everywhere() -> None:
+    world = World()
+    world.proven()
+    [put] = world.synack("b")
+    assert isinstance(put, Put)
+    assert put.switches == ("a", "b")
+    assert put.key == KEY
+    assert put.new
+    assert put.entry.delta == (K - R) & MASK
+    assert put.entry.tau == (TP - TS) & MASK
+    assert put.entry.to_client_shift == 2  # the server scales by 9, the client by the 7 it was told
+    assert put.entry.to_server_shift == 0
+    assert put.entry.phase == 0
+    assert put.entry.idle_ns == 300 * 10**9
+
+
+@pytest.mark.parametrize("switch", ["a", "b"])
+def test_the_syn_ack_may_come_out_anywhere(switch: str) -> None:
+    world = World()
+    world.proven()
+    assert of(Put, world.synack(switch))
+
+
+def test_nothing_is_released_before_every_switch_confirmed() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    assert world.confirm("a") == []
+    assert world.sleep(0.5) == []
+    released = world.confirm("b")
+    [(out, segment)] = packets(released)
+    assert (out.switch, out.mode, out.port) == ("a", Mode.ARRIVE, PORT)
+    assert segment.frame == world.client_frame()
+    assert len(world.core.flows) == 0
+    assert len(world.core.sessions) == 1
+
+
+def test_a_repeated_syn_ack_before_the_barrier_is_ignored() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    assert world.synack() == []
+    assert world.synack("a") == []
+
+
+def test_held_packets_leave_in_sequence_order() -> None:
+    world = World()
+    world.proven(seq=X + 1 + 10, payload=b"second", flags=ACK | PSH)
+    world.proven(seq=X + 1 + 20, flags=ACK | FIN)
+    world.proven(seq=X + 1, payload=b"0123456789")
+    world.proven()
+    world.synack()
+    world.confirm("a")
+    sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("b"))]
+    assert sent == [(0, 0), (0, 10), (10, 6), (20, 0)]
+
+
+def test_the_same_data_held_once() -> None:
+    world = World()
+    world.proven(payload=b"hello")
+    world.proven(payload=b"hello")
+    world.proven(payload=b"hello", flags=ACK | PSH)
+    flow = world.core.flows.get(KEY)
+    assert flow is not None
+    assert [(p.length, p.flags) for p in flow.held] == [(5, ACK), (5, ACK | PSH)]
+
+
+def test_syns_are_repeated_identically_after_1_2_and_4_seconds_then_the_client_is_reset() -> None:
+    world = World()
+    [first] = to_server(world.proven())
+    times, last = [], 1000.0
+    client: list[object] = []
+    while not client and world.now < 1030:
+        effects = world.sleep(0.25)
+        for segment in to_server(effects):
+            assert segment.frame == first.frame
+            times.append(world.now - last)
+            last = world.now
+        client = list(to_client(effects))
+    assert times == [1, 2, 4]
+    [reset] = to_client(effects)
+    assert (reset.seq, reset.ack, reset.flags) == (K + 1, (X + 1) & MASK, RST | ACK)
+    assert (reset.source, reset.destination) == (SERVER, CLIENT)
+    assert reset.checksum_ok()
+    assert len(world.core.flows) == 0
+    assert world.core.flows.held_bytes == 0
+
+
+def test_a_refusal_of_the_server_resets_the_client_and_leaves_nothing() -> None:
+    world = World()
+    world.proven()
+    [reset] = to_client(world.server_reset())
+    assert (reset.seq, reset.ack, reset.flags) == (K + 1, (X + 1) & MASK, RST | ACK)
+    assert len(world.core.flows) == len(world.core.sessions) == 0
+    assert world.core.results["server_refused"] == 1
+
+
+def test_a_forged_reset_with_a_wrong_ack_is_ignored() -> None:
+    world = World()
+    world.proven()
+    assert world.server_reset(ack=X + 2) == []
+    assert of(Put, world.synack())
+
+
+def test_an_old_connection_at_the_server_is_cleared() -> None:
+    world = World()
+    world.proven()
+    [reset] = to_server(world.synack(ack=0x1234))  # RFC 9293 3.10.7.3: <SEQ=SEG.ACK><CTL=RST>
+    assert (reset.seq, reset.flags) == (0x1234, RST)
+    [reset] = to_server(world.early(seq=5, ack=0x777))
+    assert (reset.seq, reset.flags) == (0x777, RST)
+    assert of(Put, world.synack())
+
+
+@pytest.mark.parametrize(
+    ("told", "given", "learned"),
+    [
+        (Options(1460, 7, True, (TC, TP)), Options(1460, 7, False, (TS, TC)), ("sack", False)),
+        (Options(1460, 7, True, (TC, TP)), Options(1460, 7, True, None), ("timestamps", False)),
+    ],
+)
+def test_what_the_server_lacks_ends_the_connection_and_is_learned(
+    told: Options, given: Options, learned: tuple[str, bool]
+) -> None:
+    world = World()
+    world.proven()
+    effects = world.synack(tcp_options=given)
+    [client], [server] = to_client(effects), to_server(effects)
+    assert (client.seq, client.flags) == (K + 1, RST)
+    assert (server.seq, server.flags) == ((X + 1) & MASK, RST)
+    assert not of(Put, effects)
+    [changed] = of(ServiceChanged, effects)
+    assert getattr(changed.service, learned[0]) is learned[1]
+    assert len(world.core.flows) == len(world.core.sessions) == 0
+
+
+def test_a_server_without_what_the_client_was_never_told_is_no_mismatch() -> None:
+    world = World()
+    world.proven(header={"sack": 0}, options=b"")
+    [put] = of(Put, world.synack(tcp_options=Options(1460, 7)))
+    assert put.entry.tau == 0
+
+
+def test_a_server_without_window_scale_is_repaired_and_learned() -> None:
+    world = World()
+    world.proven(header={"window_scale": 5})
+    effects = world.synack(tcp_options=Options(1460, None, True, (TS, TC)))
+    [put] = of(Put, effects)
+    assert put.entry.to_client_shift == SHIFT_RIGHT | 7  # told 7, the server does not scale
+    assert put.entry.to_server_shift == 5  # nor does it know that the client does
+    [changed] = of(ServiceChanged, effects)
+    assert changed.service.window_scale is None
+
+
+def test_a_client_without_window_scale_needs_no_shift() -> None:
+    world = World()
+    world.proven(header={"window_scale": 15})
+    [put] = of(Put, world.synack(tcp_options=Options(1460, None, True, (TS, TC))))
+    assert (put.entry.to_client_shift, put.entry.to_server_shift) == (0, 0)
+
+
+def test_a_smaller_mss_of_the_server_is_learned() -> None:
+    world = World()
+    world.proven()
+    [changed] = of(ServiceChanged, world.synack(tcp_options=Options(1200, 9, True, (TS, TC))))
+    assert changed.service.mss == 1200
+
+
+@pytest.mark.parametrize(("actual", "told", "expected"), [(9, 7, 2), (7, 7, 0), (3, 7, SHIFT_RIGHT | 4)])
+def test_shift(actual: int, told: int, expected: int) -> None:
+    assert shift(actual, told) == expected
+
+
+def test_a_barrier_that_fails_resets_both_sides_and_leaves_no_entry() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    world.confirm("a")
+    assert world.sleep(4.9) == []
+    effects = world.sleep(0.2)
+    [client], [server] = to_client(effects), to_server(effects)
+    assert (client.seq, client.flags) == (K + 1, RST)
+    assert (server.seq, server.flags) == ((X + 1) & MASK, RST)
+    [remove] = of(Remove, effects)
+    assert remove.switches == ("a", "b")
+    assert len(world.core.flows) == len(world.core.sessions) == 0
+    assert world.core.results["barrier_timeout"] == 1
+
+
+def test_a_full_table_refuses_the_new_session() -> None:
+    world = World()
+    world.proven()
+    [put] = of(Put, world.synack())
+    effects = world.core.refused("b", KEY, put.entry.version, True, world.now, world.wall)
+    assert [s.flags for s in to_client(effects)] == [RST]
+    assert [s.flags for s in to_server(effects)] == [RST]
+    assert of(Remove, effects)
+    assert world.core.results["table_full"] == 1
+
+
+def test_a_confirmation_of_an_older_version_counts_for_nothing() -> None:
+    world = World()
+    world.proven()
+    [put] = of(Put, world.synack())
+    assert world.confirm("a", put.entry.version - 1) == []
+    assert world.confirm("b", put.entry.version) == []
+    assert world.confirm("a", put.entry.version)
+
+
+def test_a_service_with_window_0_gets_a_window_update_after_the_release() -> None:
+    service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "window": 0}
+    world = World(services=[service])
+    world.proven()
+    world.synack()
+    world.confirm("a")
+    effects = world.confirm("b")
+    [update] = to_client(effects)
+    assert (update.seq, update.ack, update.flags) == (K + 1, (X + 1) & MASK, ACK)
+    assert update.window == 65160 >> 7  # a SYN's window is unscaled, this one is read with the scale told
+    assert update.options == timestamps_option(TP, TC)
+    assert [s.flags for s in to_server(effects)] == [ACK]  # the held packet, before it
+    assert packets(effects)[-1][1].destination == CLIENT
+
+
+def test_a_client_that_began_anew_replaces_its_pending_flow() -> None:
+    world = World()
+    world.proven()
+    effects = world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    flags = [(s.seq, s.flags) for s in to_server(effects)]
+    assert flags == [((X + 1) & MASK, RST), (1000, SYN)]
+    assert len(world.core.flows) == 1
+
+
+def test_no_flow_begins_at_a_switch_that_is_away_or_for_an_unknown_service() -> None:
+    world = World(live=("a",))
+    assert world.proven("b") == []
+    assert world.core.results["no_switch"] == 1
+    world = World(services=[{"name": "other", "address": "203.0.113.99", "port": 1}])
+    assert world.proven() == []
+    assert world.core.results["no_service"] == 1

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions after the handshake: late and early packets, ends, idle times, versions, reuse of the tuple."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.dataplane import End, Mode, Phase
+from controller.logic.model import Entry, Session
+from controller.logic.sessions import TIMELINES, SessionTable, newer
+from controller.packets import ACK, RST, SYN
+
+from .world import (
+    KEY,
+    CheckIdle,
+    K,
+    Put,
+    R,
+    Remove,
+    World,
+    X,
+    make_config,
+    of,
+    packets,
+    to_client,
+    to_server,
+)
+
+ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
+
+
+def opened(**config: object) -> World:
+    world = World(**config)
+    world.open_session()
+    return world
+
+
+def session(world: World) -> Session:
+    found = world.core.sessions.get(KEY)
+    assert found is not None
+    return found
+
+
+def end(world: World, event: End) -> list[Put]:
+    return of(Put, world.core.end_seen(KEY, event, world.now, world.wall))
+
+
+# --- late and early packets
+
+
+def test_a_late_copy_of_the_proven_packet_goes_through_the_pipeline_again() -> None:
+    world = opened()
+    [(out, _)] = packets(world.proven("b"))
+    assert (out.switch, out.mode) == ("b", Mode.ARRIVE)
+    assert len(world.core.flows) == 0
+
+
+def test_a_switch_that_keeps_punting_is_repaired_but_no_loop() -> None:
+    world = opened()
+    effects = [effect for _ in range(100) for effect in world.proven()]
+    assert len(packets(effects)) == 16
+    [repair] = of(Put, effects)
+    assert repair.switches == ("a",)
+    world.sleep(1)
+    assert world.proven()
+
+
+def test_a_repeated_syn_ack_of_a_session_is_not_shown_to_anyone() -> None:
+    world = opened()
+    assert world.synack() == []
+
+
+def test_a_syn_ack_that_nobody_waits_for_is_reset() -> None:
+    world = World()
+    [(out, reset)] = packets(world.synack("b"))
+    assert (out.switch, out.mode) == ("b", Mode.ROUTE)
+    assert (reset.seq, reset.flags) == ((X + 1) & 0xFFFFFFFF, RST)
+
+
+def test_an_early_return_waits_for_its_session() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    assert world.early("b", seq=R + 1) == []
+    world.confirm("a")
+    effects = world.confirm("b")
+    returned = [(o.switch, o.mode, o.port) for o, s in packets(effects) if s.seq == R + 1 and o.port == 2]
+    assert returned == [("b", Mode.ARRIVE, 2)]
+    assert world.core.returns.held_bytes == 0
+
+
+def test_an_early_return_without_a_session_is_dropped_after_200_ms() -> None:
+    world = World()
+    world.early("b")
+    assert world.core.returns.held_bytes > 0
+    assert world.sleep(0.19) == []
+    assert world.core.returns.held_bytes > 0
+    assert world.sleep(0.02) == []
+    assert world.core.returns.held_bytes == 0
+    assert world.core.returns.dropped == {"early_return_expired": 1}
+
+
+def test_early_returns_are_bounded() -> None:
+    world = World()
+    for n in range(5000):
+        world.early("b", cport=n + 1)
+    assert world.core.returns.dropped["early_return_full"] == 5000 - 4096
+
+
+# --- ends
+
+
+def test_fins_both_ways_close() -> None:
+    world = opened()
+    assert end(world, End.FIN_FROM_CLIENT) == []
+    before = session(world).entry
+    [put] = end(world, End.FIN_FROM_SERVER)
+    assert put.switches == ("a", "b")
+    assert not put.new
+    assert put.entry == before._replace(phase=Phase.CLOSING, version=put.entry.version, idle_ns=60 * 10**9)
+    assert newer(put.entry.version, before.version)
+    assert world.core.sessions.closing == 1
+
+
+@pytest.mark.parametrize("event", [End.RST_FROM_CLIENT, End.RST_FROM_SERVER])
+def test_a_reset_closes(event: End) -> None:
+    world = opened()
+    [put] = end(world, event)
+    assert put.entry.phase == Phase.CLOSING
+    assert end(world, event) == []
+
+
+def test_two_fins_of_one_side_do_not_close() -> None:
+    world = opened()
+    assert end(world, End.FIN_FROM_CLIENT) + end(world, End.FIN_FROM_CLIENT) == []
+
+
+def test_a_closing_session_without_traffic_is_removed_everywhere() -> None:
+    world = opened()
+    [put] = end(world, End.RST_FROM_CLIENT)
+    assert of(CheckIdle, world.sleep(59)) == []
+    [check] = of(CheckIdle, world.sleep(4))
+    assert (check.switches, check.keys) == (("a", "b"), [KEY])
+    [remove] = of(Remove, world.core.idle_checked({KEY: {"a": 62.0, "b": 63.0}}, world.now, world.wall))
+    assert (remove.switches, remove.version) == (("a", "b"), put.entry.version)
+    assert len(world.core.sessions) == world.core.sessions.closing == 0
+
+
+def test_a_forged_reset_never_ends_a_session_with_traffic() -> None:
+    world = opened()
+    [closing] = end(world, End.RST_FROM_CLIENT)
+    world.sleep(63)
+    [put] = of(Put, world.core.idle_checked({KEY: {"a": 0.5, "b": 63.0}}, world.now, world.wall))
+    assert put.entry.phase == Phase.OPEN
+    assert put.entry.idle_ns == 300 * 10**9
+    assert newer(put.entry.version, closing.entry.version)
+    assert world.core.sessions.closing == 0
+    assert of(CheckIdle, world.sleep(100)) == []
+
+
+def test_late_packets_of_a_proper_end_do_not_reopen() -> None:
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    world.sleep(63)
+    assert world.core.idle_checked({KEY: {"a": 45.0, "b": 63.0}}, world.now, world.wall) == []
+    [check] = of(CheckIdle, world.sleep(15.1))  # looked at again
+    assert check.keys == [KEY]
+    assert of(Remove, world.core.idle_checked({KEY: {"a": 60.0, "b": 78.0}}, world.now, world.wall))
+
+
+def test_the_first_packet_repeated_after_a_forged_reset_reopens() -> None:
+    world = opened()
+    end(world, End.RST_FROM_SERVER)
+    effects = world.proven()
+    [put] = of(Put, effects)
+    assert put.entry.phase == Phase.OPEN
+    assert packets(effects)[0][0].mode == Mode.ARRIVE
+
+
+# --- idle
+
+
+def test_idle_at_one_switch_is_not_idle() -> None:
+    world = opened()
+    assert world.core.idle_seen("a", [KEY]) == []
+    assert world.core.idle_seen("a", [KEY]) == []
+
+
+def test_idle_at_every_switch_is_verified_before_it_is_removed() -> None:
+    world = opened()
+    world.core.idle_seen("a", [KEY])
+    [check] = world.core.idle_seen("b", [KEY])
+    assert isinstance(check, CheckIdle)
+    # Meanwhile there was traffic at a: its report counts no more.
+    assert world.core.idle_checked({KEY: {"a": 3.0, "b": 301.0}}, world.now, world.wall) == []
+    assert world.core.idle_seen("b", [KEY]) == []
+    [check] = world.core.idle_seen("a", [KEY])
+    [remove] = of(Remove, world.core.idle_checked({KEY: {"a": 300.0, "b": 600.0}}, world.now, world.wall))
+    assert remove.key == KEY
+
+
+def test_a_dead_switch_has_no_say() -> None:
+    world = opened()
+    world.core.switch_lost("b", world.now, world.wall)
+    [check] = world.core.idle_seen("a", [KEY])
+    assert isinstance(check, CheckIdle)
+    assert check.switches == ("a",)
+
+
+def test_no_answer_is_no_idleness() -> None:
+    world = opened()
+    assert world.core.idle_checked({KEY: {}}, world.now, world.wall) == []
+
+
+# --- the tuple again
+
+
+def test_reuse_of_a_closing_tuple_clears_every_switch_before_the_syn() -> None:
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    old = session(world).entry.version
+    effects = world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    [remove] = of(Remove, effects)
+    assert remove.version == old
+    assert packets(effects) == []  # late segments never meet the new numbers
+    assert world.confirm("a", old, removed=True) == []
+    [syn] = to_server(world.confirm("b", old, removed=True))
+    assert (syn.seq, syn.flags) == (1000, SYN)
+    [put] = of(Put, world.synack(ack=1001))
+    assert newer(put.entry.version, old)
+    assert put.new
+
+
+def test_switches_that_never_confirm_the_removal_end_the_reuse() -> None:
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    [reset] = to_client(world.sleep(5.1))
+    assert (reset.seq, reset.flags) == (2001, RST | ACK)
+
+
+def test_a_late_delete_never_removes_a_newer_session() -> None:
+    table = SessionTable(make_config().timers)
+    first = Session(KEY, ENTRY, "web", 0.0)
+    table.add(first)
+    assert table.remove(first, 4.0)
+    second = Session(KEY, ENTRY._replace(version=6), "web", 0.0)
+    table.add(second)
+    assert not table.remove(first, 4.0)
+    assert table.get(KEY) is second
+
+
+# --- versions
+
+
+def test_versions_are_the_clock_or_one_more_than_before() -> None:
+    table = SessionTable(make_config().timers)
+    assert table.next_version(KEY, 1000.9) == 1000
+    first = Session(KEY, ENTRY._replace(version=1000), "web", 0.0)
+    table.add(first)
+    assert table.next_version(KEY, 1000.9) == 1001
+    assert table.next_version(KEY, 900.0) == 1001  # a clock that went back
+    table.remove(first, 1000.9)
+    assert table.next_version(KEY, 1000.9) == 1001  # also within the second of its removal
+    assert table.next_version(KEY, 1007.0) == 1007
+
+
+def test_removed_tuples_are_not_remembered_for_ever() -> None:
+    table = SessionTable(make_config().timers)
+    for n in range(100):
+        gone = Session((n, 1, 1, 1), ENTRY._replace(version=1000 + n), "web", 0.0)
+        table.add(gone)
+        table.remove(gone, 1000.0 + n + 5)
+    assert len(table._removed) <= 6
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "expected"),
+    [(2, 1, True), (1, 2, False), (1, 1, False), (0, 0xFFFFFFFF, True), (0xFFFFFFFF, 0, False)],
+)
+def test_serial_comparison(version: int, than: int, expected: bool) -> None:
+    assert newer(version, than) is expected
+
+
+def test_only_the_latest_sessions_keep_their_timeline() -> None:
+    from controller.logic.model import Timeline
+
+    table = SessionTable(make_config().timers)
+    sessions = [
+        Session((n, 1, 1, 1), ENTRY, "web", 0.0, timeline=Timeline(1.0)) for n in range(TIMELINES + 3)
+    ]
+    for item in sessions:
+        table.add(item)
+    assert [s.timeline is None for s in sessions[:4]] == [True, True, True, False]
+
+
+def test_the_timeline_tells_the_order() -> None:
+    world = World()
+    world.proven()
+    world.sleep(0.1)
+    world.synack()
+    world.sleep(0.1)
+    world.confirm("b")
+    world.sleep(0.1)
+    world.confirm("a")
+    times = session(world).timeline
+    assert times is not None
+    assert times.proven == times.syn_sent
+    assert times.syn_sent < times.synack < times.confirmed["b"] < times.confirmed["a"] <= times.released
+
+
+def test_numbers_of_the_session() -> None:
+    world = opened()
+    assert (session(world).isn, session(world).cookie, session(world).ingress) == (X, K, "a")
+    assert world.core.services[KEY[1], KEY[3]].sessions == 1

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Switches that come and go: barriers, take-over, comparison; liveness and arbitration."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.dataplane import End, Phase
+from controller.logic.arbitration import Arbitration, Standing
+from controller.logic.liveness import Liveness, SwitchState
+from controller.logic.model import Entry
+from controller.p4.sync import mismatches
+
+from .world import KEY, CheckIdle, Put, World, make_config, of, packets
+
+ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
+OTHER = (KEY[0] + 1, *KEY[1:])
+
+
+def test_a_pending_barrier_goes_on_without_a_dead_switch() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    world.confirm("a")
+    effects = world.core.switch_lost("b", world.now, world.wall)
+    assert len(packets(effects)) == 1
+    assert len(world.core.sessions) == 1
+
+
+def test_a_barrier_that_still_waits_for_another_switch_is_not_released() -> None:
+    world = World(live=("a", "b", "c"))
+    world.proven()
+    world.synack()
+    world.confirm("a")
+    assert world.core.switch_lost("c", world.now, world.wall) == []
+    assert world.confirm("b")
+
+
+def test_a_joining_switch_gets_writes_but_no_barrier_waits_for_it() -> None:
+    world = World(live=("a",))
+    world.core.switch_joined("b")
+    world.proven()
+    [put] = of(Put, world.synack())
+    assert put.switches == ("a", "b")
+    assert packets(world.confirm("a"))
+
+
+def test_the_ingress_must_confirm_even_while_it_joins() -> None:
+    world = World(live=("b",))
+    world.core.switch_joined("a")
+    world.proven("a")
+    world.synack()
+    assert world.confirm("b") == []
+    assert packets(world.confirm("a"))
+
+
+def test_flows_of_a_dead_ingress_end_before_the_server_answered() -> None:
+    world = World()
+    world.proven()
+    world.core.switch_lost("a", world.now, world.wall)
+    assert len(world.core.flows) == 0
+    assert world.core.flows.held_bytes == 0
+
+
+def test_a_session_of_a_dead_ingress_is_still_shared() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    world.core.switch_lost("a", world.now, world.wall)
+    world.confirm("b")
+    assert len(world.core.sessions) == 1
+    assert len(world.core.flows) == 0
+
+
+# --- take-over
+
+
+def test_a_new_controller_adopts_the_union_by_the_highest_version() -> None:
+    world = World(live=("a", "b"))
+    newer = ENTRY._replace(version=9, delta=77)
+    assert of(Put, world.core.adopt("a", {KEY: ENTRY}, world.now, world.wall))
+    effects = world.core.adopt("b", {KEY: newer, OTHER: ENTRY}, world.now, world.wall)
+    assert {(p.switches, p.key, p.entry, p.new) for p in of(Put, effects)} == {
+        (("a",), KEY, newer, False),
+        (("a",), OTHER, ENTRY, True),
+    }
+    assert world.core.adopt("a", {KEY: ENTRY}, world.now, world.wall) == []
+    assert world.core.sessions.entries() == {KEY: newer, OTHER: ENTRY}
+    assert world.core.services[KEY[1], KEY[3]].sessions == 2
+
+
+def test_sessions_of_unknown_services_are_not_adopted() -> None:
+    world = World()
+    foreign = (KEY[0], 5, 6, 7)
+    assert world.core.adopt("a", {foreign: ENTRY}, world.now, world.wall) == []
+    assert world.core.difference({foreign: ENTRY}).delete == [foreign]
+
+
+def test_an_adopted_closing_session_is_looked_after() -> None:
+    world = World()
+    world.core.adopt("a", {KEY: ENTRY._replace(phase=Phase.CLOSING)}, world.now, world.wall)
+    assert world.core.sessions.closing == 1
+    [check] = of(CheckIdle, world.sleep(62.1))
+    assert check.keys == [KEY]
+
+
+def test_an_adopted_session_ends_like_any_other() -> None:
+    world = World()
+    world.core.adopt("a", {KEY: ENTRY}, world.now, world.wall)
+    [put] = of(Put, world.core.end_seen(KEY, End.RST_FROM_SERVER, world.now, world.wall))
+    assert put.entry.version > ENTRY.version
+
+
+def test_the_difference_makes_a_switch_equal() -> None:
+    world = World()
+    third = (KEY[0] + 2, *KEY[1:])
+    world.core.adopt("a", {KEY: ENTRY, OTHER: ENTRY}, world.now, world.wall)
+    difference = world.core.difference({KEY: ENTRY._replace(tau=9), third: ENTRY})
+    assert difference.insert == {OTHER: ENTRY}
+    assert difference.modify == {KEY: ENTRY}
+    assert difference.delete == [third]
+    assert difference
+    assert not world.core.difference({KEY: ENTRY, OTHER: ENTRY})
+
+
+def test_reading_back_ignores_only_what_changed_meanwhile() -> None:
+    changed = ENTRY._replace(version=6)
+    assert mismatches({KEY: ENTRY}, {KEY: ENTRY}, {KEY: ENTRY}) == 0
+    assert mismatches({KEY: ENTRY}, {}, {KEY: ENTRY}) == 1
+    assert mismatches({KEY: ENTRY}, {KEY: changed}, {KEY: changed}) == 0
+    assert mismatches({KEY: ENTRY}, {KEY: changed}, {KEY: ENTRY}) == 1
+    assert mismatches({}, {KEY: ENTRY}, {}) == 1
+    assert mismatches({}, {KEY: ENTRY}, {KEY: ENTRY}) == 0
+    assert mismatches({KEY: ENTRY}, {}, {}) == 0
+
+
+# --- liveness
+
+
+def test_the_wait_doubles_up_to_the_maximum() -> None:
+    life = Liveness(make_config(timers={"reconnect_min": 1, "reconnect_max": 5}).timers)
+    assert [life.lost("no connection")[0] for _ in range(5)] == [1, 2, 4, 5, 5]
+
+
+def test_a_reason_is_news_once() -> None:
+    life = Liveness(make_config().timers)
+    assert life.lost("refused") == (0.25, True)
+    assert life.lost("refused") == (0.5, False)
+    assert life.lost("wrong device id") == (0.25, True)
+    assert life.state is SwitchState.DOWN
+    assert life.reason == "wrong device id"
+
+
+def test_a_switch_that_was_in_service_is_tried_again_at_once() -> None:
+    life = Liveness(make_config().timers)
+    for _ in range(5):
+        life.lost("refused")
+    life.connected()
+    assert life.state is SwitchState.SYNCING
+    life.in_service()
+    assert life.reason == ""
+    assert life.lost("stream ended") == (0.25, True)
+
+
+# --- arbitration
+
+
+def test_the_first_bid_wins() -> None:
+    bids = Arbitration()
+    assert bids.election_id == 10
+    assert bids.on_update(0, 10) is Standing.PRIMARY
+
+
+def test_a_backup_knows_the_primary_and_takes_its_place() -> None:
+    bids = Arbitration()
+    assert bids.on_update(6, 50) is Standing.BACKUP
+    assert bids.primary_id == 50
+    assert bids.on_update(5, 50) is Standing.BID
+    assert bids.election_id == 50
+    assert bids.on_update(0, 50) is Standing.PRIMARY
+
+
+def test_bmv2_promotes_with_a_lower_id() -> None:
+    bids = Arbitration()
+    bids.on_stream_end(id_in_use=True)
+    assert bids.on_update(6, 10) is Standing.BACKUP
+    assert bids.on_update(0, 9) is Standing.PRIMARY
+
+
+def test_an_id_in_use_is_one_less_next_time_but_never_zero() -> None:
+    bids = Arbitration()
+    bids.on_stream_end(id_in_use=True)
+    assert bids.election_id == 9
+    for _ in range(20):
+        bids.on_stream_end(id_in_use=True)
+    assert bids.election_id == 1
+    bids.on_stream_end(id_in_use=False)
+    assert bids.election_id == 10
+
+
+def test_another_status_is_an_error() -> None:
+    with pytest.raises(ValueError, match="status 13"):
+        Arbitration().on_update(13, 0)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client, a server and switches a, b around a Coordinator, in numbers and frames."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from controller.config import ControllerConfig
+from controller.dataplane import PuntHeader
+from controller.logic.coordinator import Coordinator
+from controller.logic.model import CheckIdle, Effects, PacketOut, Put, Remove
+from controller.packets import (
+    ACK,
+    RST,
+    SYN,
+    Options,
+    Segment,
+    build,
+    build_options,
+    parse,
+    timestamps_option,
+)
+
+CLIENT, SERVER = 0xC6336401, 0xCB00710A  # 198.51.100.1, 203.0.113.10
+CPORT, SPORT = 40000, 80
+KEY = (CLIENT, SERVER, CPORT, SPORT)
+X, K, R = 0xFFFFFFF0, 0x91234567, 0x10
+TP, TS, TC = 5000, 0x90000000, 777  # our TSval, the server's, the client's
+L2 = bytes.fromhex("020000000001020000000002") + b"\x08\x00"
+WALL = 1_800_000_000.0
+PORT = 1
+
+T = TypeVar("T")
+
+
+def make_config(services: list[dict[str, Any]] | None = None, **parts: Any) -> ControllerConfig:
+    service = {"name": "web", "address": "203.0.113.10", "port": SPORT}
+    port = {"port": 1, "mac": "02:00:00:00:00:01", "addresses": ["198.18.1.1/24"]}
+    return ControllerConfig.model_validate(
+        {
+            "program": {"p4": "program.p4"},
+            "switches": [{"name": n, "address": f"unix:/{n}", "ports": [port]} for n in ("a", "b")],
+            "services": services or [service],
+            **parts,
+        }
+    )
+
+
+class World:
+    """The coordinator with switches a and b live. Every method returns the effects of its event."""
+
+    def __init__(self, live: tuple[str, ...] = ("a", "b"), **config: Any) -> None:
+        self.core = Coordinator(make_config(**config))
+        self.now = 1000.0
+        for name in live:
+            self.core.switch_joined(name)
+            self.core.switch_live(name)
+
+    @property
+    def wall(self) -> float:
+        return WALL + self.now - 1000.0
+
+    def sleep(self, seconds: float) -> Effects:
+        self.now += seconds
+        return self.core.tick(self.now, self.wall)
+
+    def client_frame(self, **fields: Any) -> bytes:
+        """The client's ACK of our SYN/ACK, or with other fields, and `payload`."""
+        payload = fields.pop("payload", b"")
+        values: dict[str, Any] = {
+            "seq": X + 1,
+            "ack": K + 1,
+            "flags": ACK,
+            "window": 502,
+            "options": timestamps_option(TC, TP),
+            **fields,
+        }
+        client, cport = values.pop("client", CLIENT), values.pop("cport", CPORT)
+        return with_payload(build(L2, client, SERVER, cport, SPORT, **values), payload)
+
+    def proven(self, switch: str = "a", header: dict[str, int] | None = None, **fields: Any) -> Effects:
+        values = {
+            "ingress_port": PORT,
+            "reason": 1,
+            "service_id": 0,
+            "isn": X,
+            "mss": 1460,
+            "window_scale": 7,
+            "sack": 1,
+        }
+        punt = PuntHeader(**{**values, **(header or {})})
+        return self.core.punt_proven(switch, punt, self.client_frame(**fields), self.now, self.wall)
+
+    def server_frame(self, **fields: Any) -> bytes:
+        options = fields.pop("tcp_options", Options(1460, 9, True, (TS, TC)))
+        values: dict[str, Any] = {
+            "seq": R,
+            "ack": X + 1,
+            "flags": SYN | ACK,
+            "window": 65160,
+            "options": build_options(options),
+            **fields,
+        }
+        client, cport = values.pop("client", CLIENT), values.pop("cport", CPORT)
+        return build(L2, SERVER, client, SPORT, cport, **values)
+
+    def synack(self, switch: str = "b", **fields: Any) -> Effects:
+        return self.core.punt_synack(switch, 2, self.server_frame(**fields), self.now, self.wall)
+
+    def early(self, switch: str = "b", **fields: Any) -> Effects:
+        frame = self.server_frame(**{"flags": ACK, "tcp_options": Options(), **fields})
+        return self.core.punt_early_return(switch, 2, frame, self.now, self.wall)
+
+    def server_reset(self, switch: str = "b", **fields: Any) -> Effects:
+        return self.early(switch, **{"flags": RST | ACK, "seq": 0, **fields})
+
+    def confirm(self, switch: str, version: int | None = None, removed: bool = False) -> Effects:
+        if version is None:
+            session = self.core.sessions.get(KEY)
+            version = session.entry.version if session else 0
+        return self.core.written(switch, KEY, version, removed, self.now, self.wall)
+
+    def open_session(self) -> None:
+        """A whole handshake."""
+        self.proven()
+        self.synack()
+        self.confirm("a")
+        assert self.confirm("b")
+
+
+def with_payload(frame: bytes, payload: bytes) -> bytes:
+    """`frame` with a payload, lengths and TCP checksum right (the IPv4 checksum does not matter here)."""
+    if not payload:
+        return frame
+    segment = parse(frame)
+    start = len(segment.l2)
+    total = len(frame) - start + len(payload)
+    whole = bytearray(frame + payload)
+    whole[start + 2 : start + 4] = total.to_bytes(2, "big")
+    tcp = start + 20
+    whole[tcp + 16 : tcp + 18] = b"\0\0"
+    pseudo = whole[start + 12 : start + 20] + b"\0\x06" + (total - 20).to_bytes(2, "big")
+    data = bytes(pseudo + whole[tcp:])
+    data += b"\0" * (len(data) % 2)
+    total_sum = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while total_sum >> 16:
+        total_sum = (total_sum & 0xFFFF) + (total_sum >> 16)
+    whole[tcp + 16 : tcp + 18] = (~total_sum & 0xFFFF).to_bytes(2, "big")
+    return bytes(whole)
+
+
+def of(kind: type[T], effects: Effects) -> list[T]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def packets(effects: Effects) -> list[tuple[PacketOut, Segment]]:
+    return [(out, parse(out.frame)) for out in of(PacketOut, effects)]
+
+
+def to_client(effects: Effects) -> list[Segment]:
+    return [segment for _, segment in packets(effects) if segment.destination == CLIENT]
+
+
+def to_server(effects: Effects) -> list[Segment]:
+    return [segment for _, segment in packets(effects) if segment.destination == SERVER]
+
+
+__all__ = ["CheckIdle", "Put", "Remove", "World", "make_config", "of", "packets", "to_client", "to_server"]
