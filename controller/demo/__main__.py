@@ -49,6 +49,9 @@ def demo(
         _show(report, folder.absolute(), target, syns, acks, rate)
     except (LabError, ConfigError, FloodError, RuntimeError, OSError) as error:
         report.check("the demo runs to its end", False, error=str(error))
+    except Exception as error:
+        report.check("the demo runs to its end", False, error=repr(error))
+        raise
     except SystemExit as end:
         report.check("the demo runs to its end", False, interrupted_by_signal=int(str(end.code)) - 128)
         raise
@@ -85,4 +88,6 @@ def _show(report: Report, folder: Path, target: Target, syns: int, acks: int, ra
 
 if __name__ == "__main__":
     sys.argv[0] = "python -m controller.demo"
-    typer.run(demo)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(demo)
+    app()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.demo.context import TO_BACKBONE, TO_CLIENT, A, B, Demo
 from controller.demo.pcap import TcpPacket, read_tcp
@@ -94,29 +94,47 @@ class Barrier:
         return (self.released - self.confirmed) * 1000
 
 
+class Opening(NamedTuple):
+    """The beginning of a connection as a sent it to the server: SYN(x), then the packet released first."""
+
+    syn: TcpPacket
+    released: TcpPacket | None
+
+
+def openings(a_out: Iterable[TcpPacket]) -> dict[tuple[str, int], Opening]:
+    """The latest connection of each client (address, port): clients use a port again soon, as kernels do."""
+    found: dict[tuple[str, int], Opening] = {}
+    for packet in a_out:
+        key = packet.source, packet.source_port
+        known = found.get(key)
+        if packet.flags & SYN:
+            if known is None or known.syn.seq != packet.seq:
+                found[key] = Opening(packet, None)
+        elif known is not None and known.released is None:
+            found[key] = Opening(known.syn, packet)
+    return found
+
+
 def barriers(
     sessions: Iterable[Mapping[str, Any]], a_out: Iterable[TcpPacket], b_in: Iterable[TcpPacket]
 ) -> tuple[list[Barrier], int]:
     """Sets each session's timeline beside the captures: what a sent to the server, what came from it to b.
 
-    Returns the connections found in both, and how many sessions have no release in the capture.
+    Returns the connections found in both, and how many sessions lack something: a timeline, SYN and
+    release in a's capture, or the server's SYN/ACK in b's.
     """
-    released: dict[tuple[str, int], TcpPacket] = {}
-    for packet in a_out:
-        if not packet.flags & SYN:
-            released.setdefault((packet.source, packet.source_port), packet)
-    answers: dict[tuple[str, int], TcpPacket] = {}
-    for packet in b_in:
-        if packet.flags == SYN | ACK:
-            answers.setdefault((packet.destination, packet.destination_port), packet)
+    begun = openings(a_out)
+    answers = {(p.destination, p.destination_port, p.ack): p for p in b_in if p.flags == SYN | ACK}
     found, missing = [], 0
     for session in sessions:
         key = session["client"], session["client_port"]
         confirmed = (session["timeline"] or {}).get("confirmed", {}).get(B)
-        if key not in released or key not in answers or confirmed is None:
+        opening = begun.get(key)
+        answer = answers.get((*key, (opening.syn.seq + 1) % 2**32)) if opening is not None else None
+        if confirmed is None or opening is None or opening.released is None or answer is None:
             missing += 1
             continue
-        first, answer = released[key], answers[key]
+        first = opening.released
         right = first.seq == answer.ack and first.ack == (answer.seq + 1) % 2**32
         found.append(Barrier(key[1], confirmed, first.time, right))
     return found, missing
@@ -131,7 +149,7 @@ def _barrier(demo: Demo, a_out: list[TcpPacket], b_in: list[TcpPacket]) -> None:
         "the barrier: the stored ACK leaves a only after b has confirmed the session",
         bool(found) and missing == 0 and margins[0] > 0 and all(barrier.right_numbers for barrier in found),
         connections=len(found),
-        without_a_timeline=missing,
+        without_evidence=missing,
         released_too_early=sum(margin <= 0 for margin in margins),
         shortest_margin_ms=round(margins[0], 3) if margins else None,
         median_margin_ms=round(margins[len(margins) // 2], 3) if margins else None,

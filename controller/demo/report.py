@@ -47,8 +47,11 @@ class Report:
     def check(self, name: str, ok: bool, **figures: Any) -> None:
         """Adds a line: what should hold, whether it does, and the figures that it was judged by."""
         self.checks.append(Check(name, ok, figures))
-        line, style = (f"  ✓ {name}", "green") if ok else (f"  ✗ {name}", "bold red")
-        self._console.print(line, style=style, highlight=False, markup=False)
+        mark, style = ("✓", "green") if ok else ("✗", "bold red")
+        for line in textwrap.wrap(
+            name, self._console.width - 4, initial_indent=f"{mark} ", subsequent_indent="  "
+        ):
+            self._console.print(f"  {line}", style=style, highlight=False, markup=False)
         text = ", ".join(f"{key.replace('_', ' ')} {_shown(value)}" for key, value in figures.items())
         for line in textwrap.wrap(text, max(40, self._console.width - 6)):
             self._console.print(f"    {line}", highlight=False, markup=False)

@@ -112,7 +112,7 @@ class Curl:
         """Ends it if it still runs."""
         if self.running:
             self._process.kill()
-        self._process.communicate()
+            self._process.communicate()
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,16 @@ def test_released_with_wrong_numbers() -> None:
     assert not barrier.right_numbers
 
 
+def test_a_port_used_twice() -> None:
+    """Only the later connection is the session that is there; its release is judged, not the first one's."""
+    again = [packet(20.0, wire.SYN, 700, 0), packet(20.1, wire.SYN, 700, 0), packet(20.5, wire.ACK, 701, 901)]
+    answer = packet(20.2, wire.SYN | wire.ACK, 900, 701, reply=True)
+    (barrier,), missing = barriers([session(20.3)], A_OUT + again, [*B_IN, answer])
+    assert missing == 0
+    assert barrier.right_numbers
+    assert barrier.margin_ms == pytest.approx(200)
+
+
 @pytest.mark.parametrize(
     ("confirmed", "a_out", "b_in"), [(None, A_OUT, B_IN), (10.4, A_OUT[:1], B_IN), (10.4, A_OUT, B_IN[1:])]
 )
