@@ -14,6 +14,7 @@ from softswitch.p4.field_ids import explicit_id, field_ids
 from softswitch.p4.ir_expr import BoolConst, Const, Expr
 from softswitch.p4.reachable import Reachable, reachable
 from softswitch.p4.types import Annotation, EnumType, Field, FieldsType, HeaderType, find_annotation, width_of
+from softswitch.p4info_annotations import annotate, document
 from softswitch.p4info_symbols import Aliases, Prefix, assign_ids
 from softswitch.p4info_types import TypeInfo, as_bytes, field_name
 
@@ -30,44 +31,6 @@ _PROFILE_ANNOTATIONS = ("max_group_size", "selector_size_semantics", "max_member
 def build_p4info(program: ir.Program) -> p4i.P4Info:
     """The program's P4Info. P4Error when an @id is taken twice or has a wrong prefix."""
     return _Builder(program).build()
-
-
-def annotation_text(annotation: Annotation) -> str:
-    """An annotation as p4c prints it: tokens with a space between."""
-    return f"@{annotation.name}({annotation.text})" if annotation.text else f"@{annotation.name}"
-
-
-def annotate(message: Any, annotations: tuple[Annotation, ...], skip: tuple[str, ...] = ()) -> None:
-    """Adds the annotations that P4Info keeps: not @name, @id, documentation or those in `skip`."""
-    for a in annotations:
-        if a.structured:
-            made = message.structured_annotations.add()
-            made.name = a.name
-            for key, value in a.pairs:
-                pair = made.kv_pair_list.kv_pairs.add()
-                pair.key = key
-                _literal(pair.value, value)
-            for value in a.values:
-                _literal(made.expression_list.expressions.add(), value)
-        elif a.name not in ("name", "id", "brief", "description", *skip):
-            message.annotations.append(annotation_text(a))
-
-
-def _literal(message: Any, value: int | str | bool) -> None:
-    if isinstance(value, bool):
-        message.bool_value = value
-    elif isinstance(value, int):
-        message.int64_value = value
-    else:
-        message.string_value = value
-
-
-def document(message: Any, annotations: tuple[Annotation, ...]) -> None:
-    """Adds `@brief` and `@description`."""
-    for name in ("brief", "description"):
-        found = find_annotation(annotations, name)
-        if found is not None and found.values:
-            setattr(message.doc, name, str(found.values[0]))
 
 
 class _Builder:
@@ -126,8 +89,8 @@ class _Builder:
             self._preamble(made.preamble, Prefix.DIGEST, digest.cp_name, ())
             made.type_spec.CopyFrom(self._types.spec(digest.type))
         self._package()
-        if not self._message.type_info.ListFields():
-            self._message.ClearField("type_info")
+        if self._live.tables or self._live.externs or self._live.calls_externs:
+            self._message.type_info.SetInParent()
         return self._message
 
     def _preamble(
@@ -208,6 +171,8 @@ class _Builder:
     def _action(self, action: ir.Action) -> None:
         made = self._message.actions.add()
         self._preamble(made.preamble, Prefix.ACTION, action.cp_name, action.annotations)
+        if action.name not in self._live.listed:
+            return  # only called by the program: nothing for the control plane to set
         for param, number in zip(
             action.cp_params, field_ids(p.annotations for p in action.cp_params), strict=True
         ):

@@ -24,6 +24,7 @@ from softswitch.p4.types import (
     find_annotation,
     width_of,
 )
+from softswitch.p4info_annotations import annotate
 
 
 class TypeInfo:
@@ -55,6 +56,7 @@ class TypeInfo:
 
     def spec(self, t: Type, new_type: str | None = None) -> p4t.P4DataTypeSpec:
         """The description of a type; named types it mentions are added to type_info."""
+        self._message.SetInParent()
         spec = p4t.P4DataTypeSpec()
         if new_type is not None:
             spec.new_type.name = new_type
@@ -104,6 +106,7 @@ class TypeInfo:
             return
         declared = self._new_types[name]
         made = self._message.new_types[name]
+        annotate(made, declared.annotations, ("p4runtime_translation",))
         translation = self._translation(name)
         if translation is None:
             made.original_type.CopyFrom(self.spec(declared.type))

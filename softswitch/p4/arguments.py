@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Binding of arguments to parameters: order, type inference, directions, copy-in/copy-out (P4_16 section 6.8)."""
+"""Binding of arguments to parameters: order, inference, directions, copies (P4_16 section 6.8)."""
 
 from __future__ import annotations
 
@@ -191,8 +191,8 @@ class ArgumentBinder(ExpressionTranslator):
     ) -> tuple[list[Arg], list[Stmt]]:
         """Arguments that may be passed by reference, and the copies to make after the call.
 
-        `touched`: variables that the callee reaches by itself (actions). `by_reference` False: an extern, which
-        reads all before it writes; only slices need a copy then.
+        `touched`: variables that the callee reaches by itself (actions).
+        `by_reference` False: an extern, which reads all before it writes; only slices need a copy then.
         """
         after: list[Stmt] = []
         result = list(args)

@@ -44,12 +44,6 @@ MAX_INSTANCES = 2000
 """Most instances of parsers and controls in one program."""
 
 
-def block_name(declaration: ast.ControlDecl | ast.ParserDecl, annotations: tuple[Annotation, ...]) -> str:
-    """Control-plane name of a top-level parser or control: its @name or its own."""
-    given = find_annotation(annotations, "name")
-    return str(given.values[0]).lstrip(".") if given is not None and given.values else declaration.name
-
-
 class BlockTranslator(StateTranslator, ExternTranslator):
     """Makes instances of parsers and controls, and everything declared in them."""
 
@@ -239,7 +233,7 @@ class BlockTranslator(StateTranslator, ExternTranslator):
         """The instance behind `Type.apply(…)`, a new one for every call."""
         if not isinstance(declaration, ast.ControlDecl | ast.ParserDecl):
             raise Failure(loc, f"`{declaration.name}` has no apply")
-        name = f"{self.unit.path}.{block_name(declaration, self.annotations(declaration.annotations))}"
+        name = f"{self.unit.path}.{declaration.name}"
         kind = "deparser" if self.unit.kind == "deparser" else ""
         return self.instantiate(declaration, [], [], name, loc, kind)
 

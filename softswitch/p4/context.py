@@ -12,8 +12,9 @@ from softswitch.p4.scopes import ActionSymbol, DeclSymbol, Scope
 from softswitch.p4.types import Type
 
 _C_KEYWORD_TEXT = """
-auto bool break case char const continue default do double else enum extern float for goto if inline int long
-main register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+auto bool break case char const continue default do double else enum extern float for goto if inline int
+long main register restrict return short signed sizeof static struct switch typedef union unsigned void
+volatile while
 """
 _C_KEYWORDS = frozenset(_C_KEYWORD_TEXT.split())
 

@@ -55,7 +55,7 @@ class Converter(Translator):
         return isinstance(value, Const | BoolConst | StringConst | EnumConst | ErrorConst | InvalidHeader)
 
     def convert(self, value: Val, t: Type, new_type: str | None, loc: Loc) -> Expr:
-        """The implicit conversion of `value` to type `t` (new type `new_type`). Failure when there is none."""
+        """`value` converted implicitly to type `t` (new type `new_type`). Failure when P4 does not."""
         expr = value.expr
         if isinstance(value.type, InfInt) and not isinstance(t, InfInt):
             return self._literal_to(expr, t, loc)

@@ -22,7 +22,7 @@ PRIORITISED = (MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL)
 
 @dataclass(frozen=True)
 class TableShape:
-    """What entries and default actions are checked against: keys, actions by source name, references by name."""
+    """What entries are checked against: keys, actions by source name, references by IR name."""
 
     keys: tuple[Key, ...]
     symbols: dict[str, ActionSymbol] = field(compare=False)

@@ -62,7 +62,7 @@ class ExpressionTranslator(Converter):
     """Expressions but for calls, which the class above adds."""
 
     def translate(self, expression: ast.Expression, expected: Type | None = None) -> Val:
-        """The value of an expression; `expected` helps lists and literals to their type but is not enforced."""
+        """The value of an expression; `expected` helps lists and literals to a type, not more."""
         handler = self._handlers().get(type(expression))
         if handler is None:
             raise Failure(expression.loc, "this kind of expression is not supported here")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arithmetic on constants as P4_16 chapter 8 defines it: wrap-around, saturation, signs, unlimited integers."""
+"""Arithmetic on constants (P4_16 chapter 8): wrap-around, saturation, signs, unlimited integers."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class MatchKind(Enum):
 
 @dataclass(frozen=True)
 class Key(Node):
-    """A match field: `name` is the control-plane name (`hdr.ipv4.dst_addr`), `width` in bits, `id` P4Info's."""
+    """A match field: `name` for the control plane (`hdr.ipv4.dst_addr`), `width` in bits, P4Info's `id`."""
 
     expr: Expr
     match: MatchKind
@@ -322,7 +322,7 @@ class DigestDecl(Node):
 
 @dataclass(frozen=True)
 class NewType(Node):
-    """`type underlying name`: erased in types, but the control plane knows it (`type_name` of fields, keys, …)."""
+    """`type underlying name`: erased in types; the control plane sees it (`type_name` of fields, keys, …)."""
 
     name: str
     type: Type

@@ -60,7 +60,7 @@ def _source_lines(name: str) -> list[str]:
 
 
 def _restore_columns(text: str) -> str:
-    """Gives lines without macros back their own spacing, which the preprocessor squeezes: columns are right."""
+    """Gives lines without macros back the spacing that the preprocessor squeezed, for right columns."""
     files: dict[str, list[str]] = {}
     source: list[str] = []
     line = 0

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from softswitch.p4 import ast, ir
-from softswitch.p4.blocks import BlockTranslator, block_name
+from softswitch.p4.blocks import BlockTranslator
 from softswitch.p4.context import Context
 from softswitch.p4.errors import Failure
 from softswitch.p4.ir_expr import Loc
@@ -110,14 +110,13 @@ class ProgramTranslator(BlockTranslator):
             entity = self.entity(value.function)
             first = entity.decls[0] if isinstance(entity, DeclSymbol) else None
             if isinstance(first, ast.ControlDecl | ast.ParserDecl):
-                path = block_name(first, self.annotations(first.annotations))
                 refs = value.types
                 if isinstance(value.function, ast.TypeExpr) and isinstance(
                     value.function.type, ast.NamedTypeRef
                 ):
                     refs = value.function.type.args or refs
                 kind = "deparser" if role == "deparser" else ""
-                return self.instantiate(first, refs, value.args, path, arg.loc, kind)
+                return self.instantiate(first, refs, value.args, first.name, arg.loc, kind)
         raise Failure(
             arg.loc, f"expected the constructor call of a {'parser' if role == 'parser' else 'control'}"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from softswitch.p4 import ir
 from softswitch.p4.aliases import nodes
 from softswitch.p4.ir_expr import KeyValueSet
-from softswitch.p4.ir_stmt import ApplyTable, CallControl, CallParser, SendDigest
+from softswitch.p4.ir_stmt import ApplyTable, CallAction, CallControl, CallExtern, CallParser, SendDigest
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class Reachable:
     externs: tuple[ir.Extern, ...]
     value_sets: tuple[ir.ValueSet, ...]
     digests: tuple[ir.DigestDecl, ...]
+    listed: frozenset[str]
+    """Names of the actions that some table lists."""
+    calls_externs: bool
+    """Whether a control or action calls an extern function."""
 
 
 def _blocks(program: ir.Program) -> list[ir.Control | ir.Parser]:
@@ -56,11 +60,25 @@ def reachable(program: ir.Program) -> Reachable:
     controls = [b for b in blocks if isinstance(b, ir.Control)]
     applied = {n.table for c in controls for n in nodes(c.body) if isinstance(n, ApplyTable)}
     tables = tuple(t for c in controls for t in c.tables if t.name in applied)
-    listed = {ref.action for t in tables for ref in t.actions}
-    actions = tuple(a for name, a in program.all_actions().items() if name in listed)
-    bodies = [*(c.body for c in controls), *(a.body for a in program.all_actions().values())]
+    actions = _actions(program, controls, tables)
+    bodies = [*(c.body for c in controls), *(a.body for a in actions)]
     sent = {n.digest for body in bodies for n in nodes(body) if isinstance(n, SendDigest)}
-    return Reachable(tables, actions, program.externs, _value_sets(program, blocks), _digests(program, sent))
+    listed = frozenset(ref.action for t in tables for ref in t.actions)
+    calls = any(isinstance(n, CallExtern | SendDigest) for body in bodies for n in nodes(body))
+    value_sets = _value_sets(program, blocks)
+    digests = tuple(d for d in program.digests if d.name in sent)
+    return Reachable(tables, actions, program.externs, value_sets, digests, listed, calls)
+
+
+def _actions(
+    program: ir.Program, controls: list[ir.Control], tables: tuple[ir.Table, ...]
+) -> tuple[ir.Action, ...]:
+    """Actions of the tables, and those that controls call: p4c inlines what only actions call."""
+    known = program.all_actions()
+    used = {ref.action for t in tables for ref in t.actions}
+    for control in controls:
+        used |= {n.action for n in nodes(control.body) if isinstance(n, CallAction)}
+    return tuple(a for name, a in known.items() if name in used)
 
 
 def _value_sets(program: ir.Program, blocks: list[ir.Control | ir.Parser]) -> tuple[ir.ValueSet, ...]:
@@ -70,7 +88,3 @@ def _value_sets(program: ir.Program, blocks: list[ir.Control | ir.Parser]) -> tu
             cases = state.transition.cases if isinstance(state.transition, ir.Select) else ()
             used |= {k.value_set for case in cases for k in case.keys if isinstance(k, KeyValueSet)}
     return tuple(v for v in program.value_sets if v.name in used)
-
-
-def _digests(program: ir.Program, sent: set[str]) -> tuple[ir.DigestDecl, ...]:
-    return tuple(d for d in program.digests if d.name in sent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Base of the translation from syntax to IR: where names are looked up, where statements go, and what types mean."""
+"""Base of the translation from syntax to IR: names, types, annotations, and where statements go."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _BASE_TYPES: dict[str, Type] = {"bool": BOOL, "error": ERROR, "string": STRING, 
 class Unit:
     """The parser, control or function being translated.
 
-    `kind`: "parser", "control", "deparser" or "function". `path`: its control-plane name. `variables`: declared at
-    its own level. `result`: what a function returns.
+    `kind`: "parser", "control", "deparser" or "function". `path`: its control-plane name.
+    `variables`: declared at its own level. `result`: what a function returns.
     """
 
     kind: str
@@ -179,7 +179,7 @@ class Translator:
     # --- types ---
 
     def resolve(self, ref: ast.TypeRef) -> tuple[Type, str | None]:
-        """The type that a reference names, and the name of its new type if it is one. Failure if there is none."""
+        """The type that a reference names, and its name if it is a new type. Failure if there is none."""
         if isinstance(ref, ast.SizedTypeRef):
             return self._sized(ref), None
         if isinstance(ref, ast.StackTypeRef):
