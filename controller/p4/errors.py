@@ -16,7 +16,7 @@ NOT_FOUND: Final = 5
 ALREADY_EXISTS: Final = 6
 RESOURCE_EXHAUSTED: Final = 8
 
-_LAST_ERROR = re.compile(r"last error: (?:\w+: )?(.*?);?$")
+_CONNECT = "failed to connect"
 _ID_IN_USE = re.compile(r"election id .*\b(?:used|exists)\b", re.IGNORECASE)
 _NO_PIPELINE = re.compile(r"no .*\bforwarding pipeline config", re.IGNORECASE)
 
@@ -46,8 +46,9 @@ def switch_error(error: grpc.RpcError, operation: str) -> SwitchError:
     status = P4RpcStatus.from_rpc_error(error)
     text = " ".join(status.message.split())
     if status.code == GRPCStatusCode.UNAVAILABLE:
-        found = _LAST_ERROR.search(text)
-        return SwitchError(found.group(1) if found else text or "connection lost")
+        if _CONNECT in text:
+            return SwitchError(f"cannot connect: {text.rpartition('error: ')[2].rstrip(';')}")
+        return SwitchError(f"connection lost: {text}")
     if status.code == GRPCStatusCode.INVALID_ARGUMENT and _ID_IN_USE.search(text):
         return IdInUseError("another controller uses the same election id")
     if status.code == GRPCStatusCode.DEADLINE_EXCEEDED:
