@@ -129,13 +129,12 @@ class Lab:
                 self.processes.start(
                     f"service-{service.name}", shlex.split(service.run), self.netns(service.host)
                 )
+        self._wait(self._switches_answer, timeout)
         if controller and self.plan.switches:
             progress("starting the controller")
             self._spawn_controller()
             progress("waiting for the controller to bring every switch into service")
             self.wait_ready(timeout)
-        else:
-            self._wait_for_sockets(timeout)
 
     @property
     def _target(self) -> Target:
@@ -256,8 +255,8 @@ class Lab:
         except ApiUnreachableError:
             return False
 
-    def _wait_for_sockets(self, timeout: float) -> None:
-        self._wait(lambda: all(_accepts(self.files.socket(switch)) for switch in self.plan.switches), timeout)
+    def _switches_answer(self) -> bool:
+        return all(_accepts(self.files.socket(switch)) for switch in self.plan.switches)
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
         deadline = time.monotonic() + timeout

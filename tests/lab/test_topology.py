@@ -100,7 +100,8 @@ def test_the_schema_file_is_current() -> None:
         ({"hosts__client__rutes": []}, "hosts.client.rutes: unknown key; did you mean routes?"),
         (
             {"hosts__client__routes__0__to": "203.0.113.0/33"},
-            "hosts.client.routes[0].to: '33' is not a valid netmask; give an IPv4 value such as 203.0.113.0/24",
+            "hosts.client.routes[0].to: '33' is not a valid netmask; "
+            "give an IPv4 value such as 203.0.113.0/24",
         ),
         (
             {"links__0__mtu": "big"},

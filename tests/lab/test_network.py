@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks without switches: what the kernel is asked for is there, and nothing is left afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.lab.errors import LabError
+from controller.lab.lab import Lab
+from controller.lab.model import Topology
+from controller.lab.network import existing_namespaces
+
+pytestmark = pytest.mark.root
+
+ROUTED: dict[str, Any] = {
+    "name": "routed",
+    "hosts": {
+        "client": {
+            "addresses": ["198.51.100.10/32"],
+            "routes": [{"to": "default", "via": "198.18.1.1", "source": "198.51.100.10"}],
+            "sysctls": {"net.ipv4.tcp_timestamps": 0},
+        },
+        "router": {"router": True, "routes": [{"to": "198.51.100.0/24", "via": "198.18.1.2"}]},
+        "server": {"routes": [{"to": "default", "via": "203.0.113.1"}]},
+    },
+    "switches": {},
+    "links": [
+        {"ends": {"client:eth0": "198.18.1.2/24", "router:west": "198.18.1.1/24"}, "mtu": 1400},
+        {"ends": {"router:east": "203.0.113.1/24", "server:eth0": "203.0.113.10/24"}},
+    ],
+}
+
+SERVE = """
+import socket, sys
+server = socket.create_server(("203.0.113.10", 7))
+print("ready", flush=True)
+connection, peer = server.accept()
+connection.sendall(f"{peer[0]} {len(connection.recv(100000, socket.MSG_WAITALL))}".encode())
+"""
+ASK = """
+import socket
+s = socket.create_connection(("203.0.113.10", 7), timeout=5)
+s.sendall(b"x" * 50000)
+s.shutdown(socket.SHUT_WR)
+print(s.recv(100).decode())
+"""
+
+
+def python(lab: Lab, host: str, program: str) -> str:
+    done = lab.run(host, [sys.executable, "-c", program], timeout=20)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def read(lab: Lab, host: str, path: str) -> str:
+    return lab.run(host, ["cat", path]).stdout.strip()
+
+
+@pytest.fixture
+def lab(lab_name: str) -> Iterator[Lab]:
+    lab = Lab.up(Topology.model_validate(ROUTED), name=lab_name)
+    try:
+        yield lab
+    finally:
+        lab.down()
+    assert existing_namespaces(lab.plan.namespaces) == []
+
+
+def test_hosts_talk_through_the_router(lab: Lab) -> None:
+    server = lab.popen("server", [sys.executable, "-c", SERVE], stdout=-1, text=True)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        assert python(lab, "client", ASK) == "198.51.100.10 50000"
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_interfaces_are_as_the_plan_says(lab: Lab) -> None:
+    for node in lab.plan.nodes.values():
+        for interface in node.interfaces:
+            base = f"/sys/class/net/{interface.name}"
+            assert read(lab, node.name, f"{base}/address") == interface.mac
+            assert read(lab, node.name, f"{base}/mtu") == str(interface.mtu)
+            assert read(lab, node.name, f"{base}/carrier") == "1"
+
+
+def test_kernel_settings(lab: Lab) -> None:
+    def setting(host: str, key: str) -> str:
+        return read(lab, host, "/proc/sys/" + key.replace(".", "/"))
+
+    assert setting("client", "net.ipv4.tcp_timestamps") == "0"
+    assert setting("server", "net.ipv4.tcp_timestamps") == "1"
+    assert setting("router", "net.ipv4.ip_forward") == "1"
+    assert setting("client", "net.ipv4.ip_forward") == "0"
+    assert setting("client", "net.ipv4.conf.all.rp_filter") == "0"
+    assert setting("client", "net.ipv4.conf.eth0.rp_filter") == "0"
+
+
+CHECKSUM_OFFLOADED = """
+import array, fcntl, socket, struct, sys
+value = array.array("I", [int(sys.argv[2], 16), 9])
+fcntl.ioctl(socket.socket(), 0x8946, struct.pack("16sP", sys.argv[1].encode(), value.buffer_info()[0]))
+print(value[1])
+"""
+
+
+def test_no_interface_leaves_checksums_or_segments_unfinished(lab: Lab) -> None:
+    getters = {"transmit checksums": "16", "TSO": "1e", "GSO": "23", "GRO": "2b"}
+    for node in lab.plan.nodes.values():
+        for interface in node.interfaces:
+            for what, command in getters.items():
+                done = lab.run(node.name, [sys.executable, "-c", CHECKSUM_OFFLOADED, interface.name, command])
+                assert done.stdout == "0\n", f"{what} of {interface.name}: {done.stdout}{done.stderr}"
+
+
+def test_a_name_that_is_taken(lab: Lab) -> None:
+    with pytest.raises(
+        LabError, match=f"^lab {lab.name} is up already; take it down with: syncline lab down {lab.name}$"
+    ):
+        Lab.up(Topology.model_validate(ROUTED), name=lab.name)
+    lab.files.state.rename(lab.files.root / "hidden")
+    try:
+        with pytest.raises(LabError, match=f"^namespace {lab.name}-client exists already; "):
+            Lab.up(Topology.model_validate(ROUTED), name=lab.name)
+    finally:
+        (lab.files.root / "hidden").rename(lab.files.state)
+    assert existing_namespaces(lab.plan.namespaces) == lab.plan.namespaces
+
+
+def test_a_kernel_that_refuses_leaves_nothing(lab_name: str, build: Path) -> None:
+    document = {**ROUTED, "hosts": {**ROUTED["hosts"], "server": {"sysctls": {"net.ipv4.no_such_key": 1}}}}
+    with pytest.raises(
+        LabError, match=rf"^{lab_name}-server: this kernel has no setting net.ipv4.no_such_key"
+    ):
+        Lab.up(Topology.model_validate(document), name=lab_name)
+    assert existing_namespaces([f"{lab_name}-{host}" for host in ROUTED["hosts"]]) == []
+    assert not (build / "lab" / lab_name / "state.json").exists()
