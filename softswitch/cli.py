@@ -13,6 +13,7 @@ import typer
 
 _PORT = re.compile(r"(\d+)@(\S+)")
 _MAX_PORT = 511
+_P4INFO_HEAD = "# proto-file: p4/config/v1/p4info.proto\n# proto-message: p4.config.v1.P4Info\n\n"
 _LEVELS = ("debug", "info", "warning", "error")
 
 IncludeDirs = Annotated[
@@ -147,7 +148,7 @@ def compile_program(
         compiled = compile_file(program, include_dirs, defines)
         output.mkdir(parents=True, exist_ok=True)
         results = {
-            f"{program.stem}.p4info.txtpb": text_format.MessageToString(compiled.p4info),
+            f"{program.stem}.p4info.txtpb": _P4INFO_HEAD + text_format.MessageToString(compiled.p4info),
             f"{program.stem}.p4i": compiled.text,
             f"{program.stem}.c": compiled.c_source,
         }

@@ -72,15 +72,15 @@ async def test_returning_client_finds_its_cookie_and_keeps_the_state(
 async def test_backup_takes_over_when_the_primary_goes(
     rig: Rig, options: Callable[..., fy.SwitchOptions]
 ) -> None:
-    async with fy.Switch("first", rig.address, options(initial_election_id=10)) as first:
-        async with fy.Switch("second", rig.address, options(initial_election_id=10)) as second:
-            assert (first.is_primary, second.is_primary) == (True, False)
-            became = asyncio.Event()
-            second.ee.add_listener(fy.SwitchEvent.BECOME_PRIMARY, lambda *_: became.set())
-            await first.__aexit__(None, None, None)
-            await asyncio.wait_for(became.wait(), 5)
-            await second.insert([session()])
-            await first.__aenter__()
+    first = fy.Switch("first", rig.address, options(initial_election_id=10))
+    await first.__aenter__()
+    async with fy.Switch("second", rig.address, options(initial_election_id=10)) as second:
+        assert (first.is_primary, second.is_primary) == (True, False)
+        became = asyncio.Event()
+        second.ee.add_listener(fy.SwitchEvent.BECOME_PRIMARY, lambda *_: became.set())
+        await first.__aexit__(None, None, None)
+        await asyncio.wait_for(became.wait(), 5)
+        await second.insert([session()])
 
 
 async def test_packets(rig: Rig, options: Callable[..., fy.SwitchOptions]) -> None:
