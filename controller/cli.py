@@ -8,6 +8,7 @@ import typer
 from controller import commands
 from controller.lab import cli as lab
 from controller.scenario import cli as scenario
+from controller.scenario import cli as scenario
 from softswitch import cli as softswitch
 
 main = typer.Typer(
@@ -23,4 +24,5 @@ main = typer.Typer(
 softswitch.register(main)
 commands.register(main)
 main.add_typer(lab.app, name="lab")
+scenario.register(main)
 scenario.register(main)

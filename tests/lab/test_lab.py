@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole labs: real switches, the real controller, kernel TCP through them; and the command line around them."""
+"""Whole labs: real switches, a real controller, kernel TCP through them; and the command line around them."""
 
 from __future__ import annotations
 
