@@ -25,12 +25,22 @@ ir_stmt.py, types in types.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from softswitch.p4.ir_expr import Expr, KeySet, Node
 from softswitch.p4.ir_stmt import Arg, Block, Direction, Stmt, VarDecl
-from softswitch.p4.types import Annotation, StructType, Type
+from softswitch.p4.ir_text import args_text, block_lines, expr_text, indented, keys_text
+from softswitch.p4.types import Annotation, FieldsType, StructType, Type
+
+
+def _lines(parts: Iterable[Node]) -> list[str]:
+    return [line for part in parts for line in str(part).split("\n")]
+
+
+def _unit_text(head: str, params: tuple[Param, ...], lines: list[str]) -> str:
+    return "\n".join([f"{head}({', '.join(map(str, params))}) {{", *indented(lines), "}"])
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,9 @@ class SelectCase(Node):
     keys: tuple[KeySet, ...]
     target: str
 
+    def __str__(self) -> str:
+        return f"{keys_text(self.keys)}: {self.target}"
+
 
 @dataclass(frozen=True)
 class Select(Node):
@@ -48,12 +61,19 @@ class Select(Node):
     values: tuple[Expr, ...]
     cases: tuple[SelectCase, ...]
 
+    def __str__(self) -> str:
+        values = ", ".join(map(expr_text, self.values))
+        return "\n".join([f"select ({values}) {{", *indented(map(str, self.cases)), "}"])
+
 
 @dataclass(frozen=True)
 class Goto(Node):
     """`transition target`: a state, "accept" or "reject"."""
 
     target: str
+
+    def __str__(self) -> str:
+        return f"goto {self.target}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,10 @@ class State(Node):
     name: str
     body: tuple[Stmt, ...]
     transition: Select | Goto
+
+    def __str__(self) -> str:
+        lines = [*block_lines(self.body), *str(self.transition).split("\n")]
+        return "\n".join([f"state {self.name} {{", *indented(lines), "}"])
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,9 @@ class Param(Node):
     type_name: str | None = None
     source_name: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.direction.value} {self.type} {self.name}".strip()
+
 
 @dataclass(frozen=True)
 class Parser(Node):
@@ -88,6 +115,10 @@ class Parser(Node):
     setup: tuple[Stmt, ...]
     states: tuple[State, ...]
 
+    def __str__(self) -> str:
+        lines = [*block_lines(self.variables), *block_lines(self.setup), *_lines(self.states)]
+        return _unit_text(f"parser {self.name} [{self.cp_name}]", self.params, lines)
+
 
 @dataclass(frozen=True)
 class ValueSet(Node):
@@ -98,6 +129,11 @@ class ValueSet(Node):
     size: int
     members: tuple[Key, ...]
     annotations: tuple[Annotation, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"value_set {self.name} [{self.cp_name}] size {self.size} ({', '.join(map(str, self.members))})"
+        )
 
 
 # --- controls -------------------------------------------------------------------------------------
@@ -125,6 +161,9 @@ class Key(Node):
     annotations: tuple[Annotation, ...] = ()
     type_name: str | None = None
 
+    def __str__(self) -> str:
+        return f"{expr_text(self.expr)}: {self.match.value} {self.name} {self.width}"
+
 
 @dataclass(frozen=True)
 class Action(Node):
@@ -140,6 +179,10 @@ class Action(Node):
     body: Block
     annotations: tuple[Annotation, ...] = ()
 
+    def __str__(self) -> str:
+        head = f"action {self.name} [{self.cp_name}]"
+        return _unit_text(head, (*self.params, *self.cp_params), block_lines(self.body.body))
+
 
 @dataclass(frozen=True)
 class ActionRef(Node):
@@ -151,6 +194,10 @@ class ActionRef(Node):
     table_only: bool = False
     default_only: bool = False
 
+    def __str__(self) -> str:
+        scope = " tableonly" * self.table_only + " defaultonly" * self.default_only
+        return f"action {self.action}{args_text(self.args)}{scope}"
+
 
 @dataclass(frozen=True)
 class ActionCallConst(Node):
@@ -158,6 +205,9 @@ class ActionCallConst(Node):
 
     action: str
     args: tuple[Expr, ...]
+
+    def __str__(self) -> str:
+        return f"{self.action}({', '.join(map(expr_text, self.args))})"
 
 
 @dataclass(frozen=True)
@@ -169,6 +219,9 @@ class Entry(Node):
     priority: int
     const: bool
     annotations: tuple[Annotation, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{'const ' * self.const}entry {self.priority} {keys_text(self.keys)}: {self.action}"
 
 
 @dataclass(frozen=True)
@@ -198,6 +251,18 @@ class Table(Node):
     implementation: str | None
     annotations: tuple[Annotation, ...] = ()
 
+    def __str__(self) -> str:
+        lines = [f"key {key}" for key in self.keys]
+        lines += [f"selector {expr_text(x)}" for x in self.selector]
+        lines += map(str, self.actions)
+        lines += [f"{'const ' * self.const_default}default {self.default}", f"size {self.size}"]
+        lines += map(str, self.entries)
+        for what in ("const_entries", "idle_timeout", "counter", "meter", "implementation"):
+            value = getattr(self, what)
+            if value:
+                lines.append(what if value is True else f"{what} {value}")
+        return "\n".join([f"table {self.name} [{self.cp_name}] {{", *indented(lines), "}"])
+
 
 @dataclass(frozen=True)
 class Control(Node):
@@ -212,6 +277,11 @@ class Control(Node):
     setup: tuple[Stmt, ...]
     body: Block
 
+    def __str__(self) -> str:
+        lines = [*block_lines(self.variables), *_lines(self.actions), *_lines(self.tables)]
+        lines += [*block_lines(self.setup), *block_lines([self.body])]
+        return _unit_text(f"control {self.name} [{self.cp_name}]", self.params, lines)
+
 
 @dataclass(frozen=True)
 class Function(Node):
@@ -221,6 +291,9 @@ class Function(Node):
     params: tuple[Param, ...]
     result: Type
     body: Block
+
+    def __str__(self) -> str:
+        return _unit_text(f"function {self.result} {self.name}", self.params, block_lines(self.body.body))
 
 
 # --- extern instances -----------------------------------------------------------------------------
@@ -241,6 +314,10 @@ class Extern(Node):
     name: str
     cp_name: str
     annotations: tuple[Annotation, ...] = field(default=(), kw_only=True)
+
+    def __str__(self) -> str:
+        own = (f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in _COMMON)
+        return f"{type(self).__name__} {self.name} [{self.cp_name}] {' '.join(own)}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -319,6 +396,9 @@ class DigestDecl(Node):
     cp_name: str
     type: Type
 
+    def __str__(self) -> str:
+        return f"digest {self.name} [{self.cp_name}] {self.type}"
+
 
 @dataclass(frozen=True)
 class NewType(Node):
@@ -327,6 +407,9 @@ class NewType(Node):
     name: str
     type: Type
     annotations: tuple[Annotation, ...] = ()
+
+
+_COMMON = ("name", "cp_name", "annotations", "loc")
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -381,3 +464,21 @@ class Program(Node):
     def all_tables(self) -> dict[str, Table]:
         """Every table by name."""
         return {t.name: t for c in self.controls for t in c.tables}
+
+    def __str__(self) -> str:
+        roles = (self.parser, self.verify_checksum, self.ingress, self.egress, self.compute_checksum)
+        lines = [f"program {self.name}: {' '.join((*roles, self.deparser))}"]
+        for t in self.types:
+            if isinstance(t, FieldsType):
+                members = "; ".join(f"{f.type} {f.name}" for f in t.fields)
+                lines.append(f"{type(t).__name__.removesuffix('Type').lower()} {t.name} {{{members}}}")
+        groups: tuple[tuple[Node, ...], ...] = (
+            self.functions,
+            self.actions,
+            self.externs,
+            self.digests,
+            self.value_sets,
+            self.parsers,
+            self.controls,
+        )
+        return "\n".join(lines + [line for group in groups for line in _lines(group)])
