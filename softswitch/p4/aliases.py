@@ -66,3 +66,9 @@ def overlap(a: Expr, b: Expr) -> bool:
     if first is None or second is None or first.name != second.name:
         return False
     return all(x == y or "*" in (x, y) for x, y in zip(_path(a), _path(b), strict=False))
+
+
+def mentions(value: Expr, target: Expr) -> bool:
+    """Whether a value reads the variable that an l-value is part of."""
+    base = root(target)
+    return base is None or any(isinstance(n, Var) and n.name == base.name for n in nodes(value))

@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from softswitch.p4 import ast, ir
+from softswitch.p4.aliases import nodes
 from softswitch.p4.arguments import DIRECTIONS
+from softswitch.p4.calls import may_exit
 from softswitch.p4.errors import Failure
 from softswitch.p4.externs import ExternTranslator
 from softswitch.p4.field_ids import field_ids
 from softswitch.p4.ir_expr import Loc, Storage, Var
-from softswitch.p4.ir_stmt import Assign, Direction, Stmt, VarDecl
+from softswitch.p4.ir_stmt import Assign, CallControl, Direction, Stmt, VarDecl
 from softswitch.p4.scopes import (
     ActionSymbol,
     BlockSymbol,
@@ -258,7 +260,15 @@ class BlockTranslator(StateTranslator, ExternTranslator):
             loc=declaration.loc,
         )
         self.context.controls.append(made)
+        parts = [made.body, *(a.body for a in made.actions)]
+        called = {n.control for part in parts for n in nodes(part) if isinstance(n, CallControl)}
+        if may_exit(parts) or called & self.context.may_exit or self._tables_may_exit(made):
+            self.context.may_exit.add(made.name)
         return BlockSymbol(made, declaration, tuple(infos))
+
+    def _tables_may_exit(self, control: ir.Control) -> bool:
+        listed = {ref.action for t in control.tables for ref in t.actions}
+        return may_exit(a.body for a in self.context.actions if a.name in listed)
 
     def make_parser(self, declaration: ast.ParserDecl) -> BlockSymbol:
         """This unit as a parser instance."""

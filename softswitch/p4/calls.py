@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from softswitch.p4 import ast, fold, ir
 from softswitch.p4.aliases import nodes, variables_of
 from softswitch.p4.arguments import ArgumentBinder
@@ -13,6 +15,7 @@ from softswitch.p4.ir_stmt import (
     Advance,
     ApplyTable,
     Arg,
+    Block,
     CallAction,
     CallControl,
     CallExtern,
@@ -21,6 +24,7 @@ from softswitch.p4.ir_stmt import (
     CallParser,
     Direction,
     Emit,
+    Exit,
     Extract,
     Lookahead,
     SendDigest,
@@ -194,27 +198,25 @@ class CallTranslator(ArgumentBinder):
         if self.unit.kind not in ("control", "deparser"):
             raise Failure(call.loc, "actions are called only in controls")
         args = self.bind(symbol.params, call.args, {}, call.loc, "the action")
-        touched = variables_of(symbol.action.body) | self.reached_by_callees(symbol.action)
-        args, after = self.copies(args, touched, by_reference=True)
+        bodies = self.bodies_behind(symbol.action)
+        args, after = self.copies(args, variables_of(tuple(bodies)), by_reference=True)
+        self.refuse_exit(after, may_exit(bodies), call.loc)
         directed = [a for a in args if a.direction is not Direction.NONE]
         plain = [a for a in args if a.direction is Direction.NONE]
         self.out.append(CallAction(symbol.action.name, tuple(directed + plain), loc=call.loc))
         self.out.extend(after)
 
-    def reached_by_callees(self, action: ir.Action) -> frozenset[str]:
-        """Variables that the actions called by an action mention."""
-        known = {a.name: a for a in self.unit.actions}
-        reached: frozenset[str] = frozenset()
-        pending, seen = [action.body], {action.name}
+    def bodies_behind(self, action: ir.Action) -> list[Block]:
+        """The bodies of an action and of the actions that it calls."""
+        known = {a.name: a for a in (*self.unit.actions, *self.context.actions)}
+        found = {action.name: action.body}
+        pending = [action.body]
         while pending:
             for node in nodes(pending.pop()):
-                if isinstance(node, CallAction) and node.action not in seen:
-                    seen.add(node.action)
-                    callee = known.get(node.action)
-                    if callee is not None:
-                        reached |= variables_of(callee.body)
-                        pending.append(callee.body)
-        return reached
+                if isinstance(node, CallAction) and node.action not in found:
+                    found[node.action] = known[node.action].body
+                    pending.append(found[node.action])
+        return list(found.values())
 
     # --- extern functions ---
 
@@ -452,6 +454,7 @@ class CallTranslator(ArgumentBinder):
         what = f"`{symbol.decl.name}`.apply"
         args = self.bind(symbol.params, call.args, {}, call.loc, what)
         args, after = self.copies(args, frozenset(), by_reference=True)
+        self.refuse_exit(after, symbol.block.name in self.context.may_exit, call.loc)
         statement = CallParser if is_parser else CallControl
         self.out.append(statement(symbol.block.name, tuple(args), loc=call.loc))
         self.out.extend(after)
@@ -474,6 +477,11 @@ class CallTranslator(ArgumentBinder):
         self.out.append(CallMethod(symbol.name, name, tuple(args), result, loc=call.loc))
         self.out.extend(after)
         return None if result is None else Val(result, new_type)
+
+
+def may_exit(bodies: Iterable[object]) -> bool:
+    """Whether one of the bodies exits."""
+    return any(isinstance(n, Exit) for body in bodies for n in nodes(body))
 
 
 def size_in_bits(t: Type, *, largest: bool) -> int | None:

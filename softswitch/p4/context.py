@@ -65,6 +65,8 @@ class Context:
     top_actions: dict[str, ActionSymbol] = field(default_factory=dict)
     attached: dict[str, list[str]] = field(default_factory=dict)
     """Tables by the direct or implementation extern that they name."""
+    may_exit: set[str] = field(default_factory=set)
+    """Names of controls that may exit, themselves or through what they apply."""
     open_declarations: set[int] = field(default_factory=set)
     """Ids of declarations being resolved, against cycles."""
 

@@ -78,9 +78,17 @@ class EntryTranslator(StatementTranslator):
         if symbol is None:
             raise Failure(expression.loc, f"action `{name_expr.name}` is not in the table's list")
         plain = [p for p in symbol.params if p.direction is Direction.NONE]
-        directed = len(symbol.params) - len(plain)
+        directed = [p for p in symbol.params if p.direction is not Direction.NONE]
         if directed and len(args) == len(symbol.params):
-            args = [a for a, p in zip(args, symbol.params, strict=True) if p.direction is Direction.NONE]
+            pairs = list(zip(args, symbol.params, strict=True))
+            given = [a for a, p in pairs if p.direction is not Direction.NONE]
+            what = f"action `{name_expr.name}`"
+            if (
+                tuple(self.bind(directed, given, {}, expression.loc, what))
+                != shape.refs[symbol.action.name].args
+            ):
+                raise Failure(expression.loc, "the action's arguments differ from those in the table's list")
+            args = [a for a, p in pairs if p.direction is Direction.NONE]
         with self.collecting() as extra:
             bound = self.bind(plain, args, {}, expression.loc, f"action `{name_expr.name}`")
         for arg in bound:

@@ -10,7 +10,7 @@ from softswitch.p4.errors import Failure
 from softswitch.p4.ir_expr import Const, EnumConst, Expr, Loc
 from softswitch.p4.scopes import DeclSymbol, ExternSymbol, TypeSymbol
 from softswitch.p4.tables import TableTranslator
-from softswitch.p4.types import Annotation, find_annotation
+from softswitch.p4.types import Annotation, BitType, BoolType, IntType, SerEnumType, find_annotation
 
 MAX_INSTANCES = 0x7FFFFFFF
 """Most cells of a counter, meter or register."""
@@ -101,6 +101,8 @@ class ExternTranslator(TableTranslator):
             return ir.DirectMeter(name, cp_name, ir.Unit(members[0]), "", t, annotations=annotations, loc=loc)
         if kind == "register":
             element = bound["T"]
+            if not isinstance(element.type, BitType | IntType | BoolType | SerEnumType):
+                raise Failure(loc, f"a register of {element.type} is not supported: only numbers and bool")
             return ir.Register(
                 name,
                 cp_name,

@@ -11,6 +11,7 @@ from softswitch.p4.errors import Diagnostic, Diagnostics, Failure
 from softswitch.p4.grammar import parse
 from softswitch.p4.lexer import tokenize
 from softswitch.p4.program import ProgramTranslator, declare
+from softswitch.p4.validate import validate
 
 _RECURSION = 12000
 """Python frames that the deepest program within the grammar's limits may need."""
@@ -42,5 +43,7 @@ def parse_with_warnings(text: str, name: str) -> tuple[ir.Program, list[Diagnost
         diagnostics.failed(failure)
         diagnostics.raise_if_errors()
         raise AssertionError("unreachable: a failure was noted") from failure
+    diagnostics.raise_if_errors()
+    validate(program, diagnostics)
     diagnostics.raise_if_errors()
     return program, diagnostics.warnings

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from softswitch.p4 import ast
+from softswitch.p4.aliases import mentions
 from softswitch.p4.calls import CallTranslator
 from softswitch.p4.convert import describe
 from softswitch.p4.errors import Failure
-from softswitch.p4.ir_expr import BoolConst, Expr, Loc, Storage, Var
+from softswitch.p4.ir_expr import BoolConst, Expr, FieldsExpr, Loc, Storage, TupleExpr, Var
 from softswitch.p4.ir_stmt import (
     ActionCase,
     ApplyTable,
@@ -37,6 +38,11 @@ class StatementTranslator(CallTranslator):
             for statement in statements:
                 self.guarded(statement)
         return self.block(out, loc)
+
+    def branch(self, statement: ast.Statement) -> Block:
+        """A statement as a block of its own."""
+        inner = statement.body if isinstance(statement, ast.BlockStatement) else [statement]
+        return self.body(inner, statement.loc)
 
     def guarded(self, statement: ast.Statement) -> None:
         """One statement; a failure becomes a diagnostic."""
@@ -73,7 +79,7 @@ class StatementTranslator(CallTranslator):
         handlers[type(statement)](statement)
 
     def _block(self, s: ast.BlockStatement) -> None:
-        self.out.append(self.body(s.body, s.loc))
+        self.out.append(self.branch(s))
 
     def _call(self, s: ast.CallStatement) -> None:
         self.call(s.call)
@@ -91,14 +97,16 @@ class StatementTranslator(CallTranslator):
         if extra:
             place = self.stable(place)
             self.out.extend(extra)
+        if isinstance(value, FieldsExpr | TupleExpr) and mentions(value, place):
+            value = self.temporary(value.type, s.loc, value)  # else {h.b, h.a} to h would not swap
         self.out.append(Assign(place, value, loc=s.loc))
 
     def _if(self, s: ast.IfStatement) -> None:
         condition = self.condition(s.condition)
-        then = self.body([s.then], s.then.loc)
+        then = self.branch(s.then)
         otherwise = None
         if s.otherwise is not None:
-            otherwise = self.body([s.otherwise], s.otherwise.loc)
+            otherwise = self.branch(s.otherwise)
         if isinstance(condition, BoolConst):
             taken = then if condition.value else otherwise
             if taken is not None:
@@ -164,11 +172,11 @@ class StatementTranslator(CallTranslator):
         found: list[tuple[list[ast.Expression], Block]] = []
         labels: list[ast.Expression] = []
         for case in s.cases:
-            if any(isinstance(label, ast.DefaultExpr) for label in labels):
-                raise Failure(case.loc, "default must be the last case of a switch")
+            if case is not s.cases[-1] and isinstance(case.label, ast.DefaultExpr):
+                raise Failure(case.loc, "default must be the last case of a switch, and there is only one")
             labels.append(case.label)
             if case.body is not None:
-                found.append((labels, self.body([case.body], case.body.loc)))
+                found.append((labels, self.branch(case.body)))
                 labels = []
         if labels:
             self.context.diagnostics.warn(labels[-1].loc, "the last case of this switch has no body")
