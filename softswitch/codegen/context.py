@@ -43,7 +43,9 @@ class Context:
         self.equality = Equality(self.helpers, self.layout)
         self.codec = Codec(self.helpers, self.layout)
         self.actions = program.all_actions()
-        self.tables = program.all_tables()
+        in_use = {t.preamble.name for t in info.tables}
+        self.tables = {name: t for name, t in program.all_tables().items() if t.cp_name in in_use}
+        """Tables that the program can apply: the P4Info leaves out the others, and their actions."""
         self.functions = {f.name: f for f in program.functions}
         self.parsers = {p.name: p for p in program.parsers}
         self.controls = {c.name: c for c in program.controls}

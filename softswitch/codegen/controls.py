@@ -62,7 +62,8 @@ def emit_control(context: Context, control: ir.Control, out: Writer) -> None:
     for action in control.actions:
         emit_action(context, action, control, out)
     for table in control.tables:
-        emit_table(context, table, control, out)
+        if table.name in context.tables:
+            emit_table(context, table, control, out)
     out.at(None)
     out.line(f"// Control {control.cp_name or control.name}.")
     out.line(f"static void control_{control.name}(ss_exec *x{params_text(context, control.params)}) {{")

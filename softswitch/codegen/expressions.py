@@ -277,6 +277,7 @@ class Expressions:
     def _division(self, expr: e.Binary, left: str, right: str, width: int) -> str:
         if is_signed(expr.type) or isinstance(expr.type, SerEnumType):
             raise Unsupported(expr, f"operator {expr.op.value} on {expr.type} is not supported")
-        if not isinstance(expr.right, e.Const) or expr.right.value == 0:
-            raise Unsupported(expr, f"the right side of {expr.op.value} must be a constant above 0")
-        return f"({unsigned(width)})({left} {expr.op.value} {right})"
+        if isinstance(expr.right, e.Const) and expr.right.value != 0:
+            return f"({unsigned(width)})({left} {expr.op.value} {right})"
+        # P4 leaves division by zero open, and BMv2 stops there; here it gives 0.
+        return f"({unsigned(width)})({right} == 0 ? 0 : {left} {expr.op.value} {right})"

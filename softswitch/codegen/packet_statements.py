@@ -60,8 +60,10 @@ def extract(to: Statements, stmt: s.Extract) -> None:
         out.line(f"{function}({target}, x->packet + x->cursor, (uint32_t){length});")
         out.line(f"x->cursor += {size} + (uint32_t){length} / 8;")
         out.line("}")
-    if isinstance(stmt.header, e.StackNext):
-        out.line(f"{member(to.l_value(stmt.header.base), 'next')}++;")
+    to.invalidate_others(stmt.header)
+    element = stmt.header.base if isinstance(stmt.header, e.FieldRef) else stmt.header  # a union's member
+    if isinstance(element, e.StackNext):
+        out.line(f"{member(to.l_value(element.base), 'next')}++;")
 
 
 def advance(to: Statements, stmt: s.Advance) -> None:

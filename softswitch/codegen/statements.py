@@ -120,16 +120,16 @@ class Statements:
             self.out.line(f"{valid} = false;")
         elif isinstance(value, e.FieldsExpr):
             self.out.line(f"{place} = {text};")
-            self._invalidate_others(target)
+            self.invalidate_others(target)
         else:  # an invalid header does not overwrite fields: as BMv2
             self.out.line(f"if ({member(text, 'ss_valid')}) {{")
             self.out.line(f"{place} = {text};")
-            self._invalidate_others(target)
+            self.invalidate_others(target)
             self.out.line("} else {")
             self.out.line(f"{valid} = false;")
             self.out.line("}")
 
-    def _invalidate_others(self, header: e.Expr) -> None:
+    def invalidate_others(self, header: e.Expr) -> None:
         """In a header union at most one member is valid."""
         if isinstance(header, e.FieldRef) and isinstance(header.base.type, UnionType):
             base = self.l_value(header.base)
@@ -138,6 +138,9 @@ class Statements:
                     self.out.line(f"{member(member(base, name), 'ss_valid')} = false;")
 
     def _assign_slice(self, target: e.Slice, text: str) -> None:
+        while isinstance(inner := target.base, e.Slice):
+            low = inner.low
+            target = e.Slice(target.type, inner.base, low + target.high, low + target.low, loc=target.loc)
         base, width, take = self.l_value(target.base), scalar_width(target.base.type), target.high - target.low + 1
         if is_wide(target.base.type):
             part = self.temporary()
@@ -328,14 +331,13 @@ class Statements:
     def _SetValid(self, stmt: s.SetValid) -> None:  # noqa: N802
         packet_statements.set_valid(self, stmt)
         if stmt.valid:
-            self._invalidate_others(stmt.header)
+            self.invalidate_others(stmt.header)
 
     def _ShiftStack(self, stmt: s.ShiftStack) -> None:  # noqa: N802
         packet_statements.shift_stack(self, stmt)
 
     def _Extract(self, stmt: s.Extract) -> None:  # noqa: N802
         packet_statements.extract(self, stmt)
-        self._invalidate_others(stmt.header)
 
     def _Advance(self, stmt: s.Advance) -> None:  # noqa: N802
         packet_statements.advance(self, stmt)
