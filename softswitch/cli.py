@@ -49,7 +49,9 @@ def switch(
             help="Attach a network interface as a port, e.g. -i 1@veth1. Repeatable; needs root.",
         ),
     ] = [],  # noqa: B006 (typer copies it)
-    device_id: Annotated[int, typer.Option("--device-id", min=1, help="P4Runtime device id.")] = 1,
+    device_id: Annotated[
+        int, typer.Option("--device-id", min=1, max=(1 << 64) - 1, help="P4Runtime device id.")
+    ] = 1,
     address: Annotated[
         str,
         typer.Option(

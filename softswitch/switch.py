@@ -83,6 +83,9 @@ def _prepare(options: SwitchOptions) -> CompiledProgram | None:
             raise SwitchError(f"cannot make the folder {options.pcap_dir}: {error.strerror}") from error
         if not os.access(options.pcap_dir, os.W_OK):
             raise SwitchError(f"cannot write to the folder {options.pcap_dir}")
+        for port in options.ports:  # captures of an earlier process: the data plane appends
+            for direction in ("in", "out"):
+                (options.pcap_dir / f"{port.interface}_{direction}.pcap").unlink(missing_ok=True)
     if options.program is None:
         return None
     try:

@@ -202,6 +202,7 @@ class Device:
         if kind == "arbitration":
             with self._lock:
                 self._notify(self._arbitration.bid(stream, message.arbitration))
+                _log_bid(message.arbitration, self._arbitration.is_primary(stream))
         elif kind == "packet":
             self._answer_error(stream, lambda: self._packet_out(stream, message.packet), message)
         elif kind == "digest_ack":
@@ -213,6 +214,8 @@ class Device:
     def leave(self, stream: Outbox) -> None:
         """A stream has ended."""
         with self._lock:
+            if self._arbitration.is_primary(stream):
+                _LOG.info("the primary client has left")
             self._notify(self._arbitration.leave(stream))
 
     def _notify(self, notices: list[Notice]) -> None:
@@ -358,6 +361,11 @@ class Device:
     def _start_pump(self, pipeline: Pipeline) -> None:
         self._pump = EventPump(pipeline, self._deliver)
         self._pump.start()
+
+
+def _log_bid(update: p4r.MasterArbitrationUpdate, primary: bool) -> None:
+    result = "primary" if primary else "backup"
+    _LOG.info("client of role '%s' bids %s: %s", update.role.name, election_id_of(update), result)
 
 
 def _no_pipeline(device_id: int) -> P4RuntimeError:

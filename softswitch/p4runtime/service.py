@@ -47,8 +47,7 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
         self, request: p4r.CapabilitiesRequest, context: grpc.ServicerContext
     ) -> p4r.CapabilitiesResponse:
         """Say which version of the API this is."""
-        device_id = getattr(request, "device_id", 0)
-        _answer(context, lambda: self._device.check_device(device_id))
+        _answer(context, lambda: self._device.check_device(request.device_id))
         return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 
     def Write(  # noqa: N802

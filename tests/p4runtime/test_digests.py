@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Digest lists: when they go out, what they leave out (P4Runtime specification, "DigestEntry"). Times in ns."""
+"""Digest lists: when they go out, what they leave out (specification, "DigestEntry"). Times in ns."""
 
 from __future__ import annotations
 

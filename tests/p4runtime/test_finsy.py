@@ -59,6 +59,18 @@ async def test_write_read_and_errors(rig: Rig, options: Callable[..., fy.SwitchO
         assert [entry async for entry in switch.read(fy.P4TableEntry("sessions"))] == []
 
 
+async def test_a_thousand_errors(rig: Rig, options: Callable[..., fy.SwitchOptions]) -> None:
+    async with fy.Switch("s", rig.address, options()) as switch:
+        with pytest.raises(fy.P4ClientError) as error:
+            await switch.delete([session(f"10.0.{i >> 8}.{i & 255}") for i in range(1000)])
+        details = error.value.details
+        assert len(details) == 1000
+        assert (details[0].message, details[999].canonical_code.name) == (
+            "sessions: no such entry",
+            "NOT_FOUND",
+        )
+
+
 async def test_returning_client_finds_its_cookie_and_keeps_the_state(
     rig: Rig, options: Callable[..., fy.SwitchOptions]
 ) -> None:

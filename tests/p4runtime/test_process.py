@@ -201,7 +201,7 @@ def test_compile(tmp_path: Path) -> None:
     assert run("compile", tmp_path / "no.p4").returncode == 1
 
 
-# --- with ports -----------------------------------------------------------------------------------------------------
+# --- with ports -------------------------------------------------------------------------------------------
 
 IN_NAMESPACE = """
 import socket, subprocess, sys

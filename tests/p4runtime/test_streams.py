@@ -104,6 +104,12 @@ def test_number_of_streams_is_bounded_and_others_go_on(client: Client) -> None:
     pytest.fail("a stream that ended did not make room")
 
 
+def test_capabilities_of_another_device(client: Client) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        client.stub.Capabilities(p4r.CapabilitiesRequest(device_id=2), timeout=5)
+    assert status_of(error.value)[0] == grpc.StatusCode.NOT_FOUND
+
+
 def test_writes_follow_arbitration(rig: Rig, ready: Client) -> None:
     ready.write(session(INSERT))
     other = ready.stream()
