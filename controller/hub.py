@@ -71,6 +71,7 @@ class ControllerHub:
         self._gathered: dict[str, Held] = {}
         self._gathering_done = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._served: set[str] = set()
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -101,8 +102,12 @@ class ControllerHub:
     def _tick(self) -> None:
         now = self.clock()
         self._execute(self.coordinator.tick(now, self.wall()))
-        absent = any(link.was_in_service and not link.in_service for link in self.links.values())
-        self._execute_keys(self.keys.tick(now, self.coordinator.live, absent))
+        serving = {name for name, link in self.links.items() if link.in_service}
+        self._served |= serving
+        effects = self.keys.tick(now, self.coordinator.live, absent=self._served != serving)
+        if effects:
+            self._served = serving  # who was waited for in vain does not hold the next rotation too
+            self._execute_keys(effects)
 
     # --- a switch comes and goes ------------------------------------------------------------------
 

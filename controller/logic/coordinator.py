@@ -370,7 +370,7 @@ class Coordinator:
     def _release_returns(self, key: Key, out: Effects) -> None:
         session = self.sessions.get(key)
         for packet in self.returns.take(key):
-            if session is not None:
+            if session is not None and packet.switch in self.live:
                 out.append(PacketOut(packet.switch, Mode.ARRIVE, packet.port, packet.frame))
             else:
                 self.returns.dropped["early_return_expired"] += 1

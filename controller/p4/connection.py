@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
@@ -39,6 +40,22 @@ _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),  # a new channel starts without another one's back-off
     ("grpc.enable_http_proxy", 0),
 )
+
+
+@contextmanager
+def _errors(operation: str) -> Iterator[None]:
+    """Whatever ends an RPC as a SwitchError; its cancellation too, when the connection was closed."""
+    try:
+        yield
+    except grpc.RpcError as err:
+        raise switch_error(err, operation) from None
+    except grpc.aio.UsageError:
+        raise SwitchError("not connected") from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise SwitchError("connection closed") from None
 
 
 class Connection:
@@ -119,10 +136,8 @@ class Connection:
             raise await self._stream_error(err) from None
 
     async def _receive(self) -> p4r.StreamMessageResponse:
-        try:
+        with _errors("stream"):
             message = await self._stream.read()
-        except grpc.RpcError as err:
-            raise switch_error(err, "stream") from None
         if message is STREAM_END:
             raise await self._stream_error(None)
         response: p4r.StreamMessageResponse = message
@@ -200,10 +215,8 @@ class Connection:
         request.config.p4info.CopyFrom(info)
         request.config.p4_device_config = device_config
         request.config.cookie.cookie = cookie
-        try:
+        with _errors("the switch refused the program"):
             await self._stub.set_pipeline(request, timeout=_PIPELINE_TIME)
-        except grpc.RpcError as err:
-            raise switch_error(err, "the switch refused the program") from None
 
     async def write(self, updates: Sequence[bytes]) -> list[Outcome] | None:
         """Write updates (`proto.update`); None when all succeeded, else each one's outcome."""
@@ -211,10 +224,11 @@ class Connection:
             request = p4r.WriteRequest(device_id=self._device_id)
             self._set_id(request.election_id)
             self._write_header = request.SerializeToString()
-        try:
-            await self._stub.write(self._write_header + b"".join(updates), timeout=_RPC_TIME)
-        except grpc.RpcError as err:
-            return write_outcomes(err, len(updates))
+        with _errors("Write"):
+            try:
+                await self._stub.write(self._write_header + b"".join(updates), timeout=_RPC_TIME)
+            except grpc.RpcError as err:
+                return write_outcomes(err, len(updates))
         return None
 
     async def write_all(self, updates: Sequence[bytes], batch: int = 256) -> None:
@@ -232,12 +246,10 @@ class Connection:
     async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
         """Read entities (wildcards allowed)."""
         request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
-        try:
+        with _errors("Read"):
             async for reply in self._stub.read(request, timeout=_READ_TIME):
                 for entity in reply.entities:
                     yield entity
-        except grpc.RpcError as err:
-            raise switch_error(err, "Read") from None
 
     async def close(self) -> None:
         if self._stream is not None:

@@ -15,7 +15,7 @@ from controller.logic.keys import KeySet
 from controller.logic.liveness import Liveness, SwitchState
 from controller.logic.model import Entry, Key
 from controller.p4.connection import Connection
-from controller.p4.errors import OK, IdInUseError, NotPrimaryError, Outcome, SwitchError
+from controller.p4.errors import OK, IdInUseError, Outcome, SwitchError
 from controller.p4.program import Program
 from controller.p4.proto import p4r, packet_out
 from controller.p4.schema import Row, Schema
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 _PROBE_EVERY: Final = 2.0
 _PROBE_TIME: Final = 5.0
 _SYNC_ROUNDS: Final = 5
+_NEXT_BID: Final = 0.05  # when our election id is in use: the next bid is one less
 _ENDS: Final = frozenset(int(end) for end in End)
 
 
@@ -72,7 +73,6 @@ class SwitchLink:
         self.name = config.name
         self.life = Liveness(hub.config.timers)
         self.sessions = 0
-        self.was_in_service = False
         self.connection: Connection | None = None
         self._hub = hub
         self._arbitration = Arbitration()
@@ -141,14 +141,21 @@ class SwitchLink:
         while True:
             try:
                 await self._connect_and_serve(program)
+            except IdInUseError:
+                self._arbitration.on_stream_end(id_in_use=True)
+                await asyncio.sleep(_NEXT_BID)
             except SwitchError as err:
-                self._arbitration.on_stream_end(id_in_use=isinstance(err, IdInUseError))
-                wait, news = self.life.lost(str(err))
-                if news:
-                    log.warning("switch %s is down: %s", self.name, err)
-                if isinstance(err, NotPrimaryError | IdInUseError):
-                    wait = 0.0 if self.was_in_service else wait
-                await asyncio.sleep(wait)
+                await self._wait_again(str(err))
+            except Exception as err:
+                log.exception("switch %s: unexpected", self.name)
+                await self._wait_again(f"unexpected {type(err).__name__}: {err}")
+
+    async def _wait_again(self, reason: str) -> None:
+        self._arbitration.on_stream_end(id_in_use=False)
+        wait, news = self.life.lost(reason)
+        if news:
+            log.warning("switch %s is down: %s", self.name, reason)
+        await asyncio.sleep(wait)
 
     async def _connect_and_serve(self, program: Program) -> None:
         address, device_id = self.config.address, self.config.device_id
@@ -180,7 +187,6 @@ class SwitchLink:
     async def _keep(self, connection: Connection, writer: Writer, program: Program) -> None:
         await self._synchronise(connection, writer, program)
         self.life.in_service()
-        self.was_in_service = True
         log.info("switch %s is in service: %d sessions", self.name, self.sessions)
         while True:
             await asyncio.sleep(_PROBE_EVERY)
