@@ -26,6 +26,7 @@ from controller.lab.errors import LabError
 from controller.lab.lab import Lab
 from controller.lab.targets import BMV2, P4C, find_tool
 
+SOFTSWITCH = "software switch"
 KERNEL_TOPOLOGY = Path(__file__).with_name("kernel.yaml")
 
 Opener = Callable[[], Any]
@@ -62,6 +63,7 @@ def bench(
     }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print(_table(figures))
+    console.print(_ratios(figures), style="bold")
     console.print(f"figures in {path}", style="dim")
 
 
@@ -90,7 +92,7 @@ def _ways(console: Console) -> Iterator[list[Opener]]:
         return labs[-1]
 
     try:
-        ways = [_switch(up("single", name="bench-softswitch", target="softswitch"), "software switch")]
+        ways = [_switch(up("single", name="bench-softswitch", target="softswitch"), SOFTSWITCH)]
         router = up(KERNEL_TOPOLOGY, controller=False)
         ways.append(lambda: nullcontext(kernel.forwarding(router)))
         if kernel.has_nft():
@@ -132,18 +134,22 @@ def _has_bmv2() -> bool:
 
 def _table(figures: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="Spoofed SYNs absorbed (forwarding: SYNs passed on)", title_justify="left", box=None)
-    table.add_column("way")
-    for heading in ("offered/s", "absorbed/s", "lowest", "highest", *(f"to {name}" for name in figures)):
+    table.add_column("")
+    for heading in ("offered/s", "absorbed/s", "lowest", "highest"):
         table.add_column(heading, justify="right")
     for name, own in figures.items():
-        ratios = [f"{own['ratio_to'].get(other, 1.0):.2f}" for other in figures]
-        counts = [
-            f"{own[key]:,}" for key in ("offered_per_s", "absorbed_per_s", "lowest_per_s", "highest_per_s")
-        ]
-        table.add_row(name, *counts, *ratios)
+        keys = ("offered_per_s", "absorbed_per_s", "lowest_per_s", "highest_per_s")
+        table.add_row(name, *(f"{own[key]:,}" for key in keys))
     return table
+
+
+def _ratios(figures: dict[str, dict[str, Any]]) -> str:
+    ratios = figures[SOFTSWITCH]["ratio_to"]
+    return f"{SOFTSWITCH}: " + ", ".join(f"{ratio:.2f} times {other}" for other, ratio in ratios.items())
 
 
 if __name__ == "__main__":
     sys.argv[0] = "python -m controller.bench"
-    typer.run(bench)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(bench)
+    app()

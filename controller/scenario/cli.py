@@ -59,10 +59,11 @@ def _load(files: list[Path]) -> list[Scenario]:
 
 
 def _run_one(scenario: Scenario, target: Target, console: Console) -> bool:
-    console.print(f"{scenario.name} ({scenario.path.name}, {scenario.topology.name}, {target})", style="bold")
+    title = f"{scenario.name} ({scenario.path.name}, {scenario.topology.name}, {target})"
+    console.print(title, style="bold", markup=False, soft_wrap=True)
 
     def report(outcome: StepOutcome) -> None:
-        console.print(f"  {outcome}", style="" if outcome.ok else "red", markup=False)
+        console.print(f"  {outcome}", style="" if outcome.ok else "red", markup=False, soft_wrap=True)
 
     try:
         outcomes = run_scenario(scenario, target, report)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import socket
@@ -158,7 +159,8 @@ def _echo(sock: socket.socket, plan: Exchange) -> str:
             length += len(data)
     finally:
         if length < plan.upload:
-            sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # wakes the sender
         sender.join()
     if failure:
         raise failure[0]
