@@ -36,7 +36,7 @@ from softswitch.p4runtime.errors import (
     unimplemented,
 )
 from softswitch.p4runtime.pipeline import Compile, Pipeline, Program, verify
-from softswitch.p4runtime.pump import EventPump
+from softswitch.p4runtime.pump import EventPump, Make
 from softswitch.p4runtime.read import Entities, select
 from softswitch.p4runtime.reconcile import carry_over
 from softswitch.p4runtime.stream import Outbox
@@ -253,9 +253,13 @@ class Device:
             raise _no_pipeline(self.options.device_id)
         running.digests.acknowledge(ack)
 
-    def _deliver(self, message: p4r.StreamMessageResponse) -> None:
-        for stream in self._listeners:
-            stream.offer(message)
+    def _deliver(self, make: Make) -> None:
+        """Give the primaries a notification; it costs nearly nothing when none of them can take it."""
+        streams = [stream for stream in self._listeners if stream.has_room()]
+        if streams:
+            message = make()
+            for stream in streams:
+                stream.offer(message)
 
     # --- pipelines ----------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from finsy.proto import p4r
 
@@ -15,7 +16,8 @@ from softswitch.engine import EVENT_DIGEST, EVENT_IDLE, EVENT_PACKET_IN, Event, 
 from softswitch.p4runtime.pipeline import Pipeline
 from softswitch.p4runtime.read import fill_key
 
-Deliver = Callable[[p4r.StreamMessageResponse], None]
+Make = Callable[[], p4r.StreamMessageResponse]
+Deliver = Callable[[Make], None]  # a message is only made if somebody can take it
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_WAIT_MS = 500
@@ -60,8 +62,7 @@ class EventPump:
         idle: list[bytes] = []
         for event in events:
             if event.kind == EVENT_PACKET_IN:
-                packet = self._pipeline.schema.packet_in.decode(event.payload)
-                self._deliver(p4r.StreamMessageResponse(packet=packet))
+                self._deliver(partial(self._packet_in, event.payload))
             elif event.kind == EVENT_DIGEST:
                 self._carry_digest(event.payload)
             elif event.kind == EVENT_IDLE:
@@ -69,18 +70,21 @@ class EventPump:
             else:
                 _LOG.warning("event of unknown kind %d", event.kind)
         if idle:
-            self._carry_idle(idle)
+            self._deliver(partial(self._idle_notification, idle))
         for digest_list in self._pipeline.digests.due(time.monotonic_ns()):
-            self._deliver(p4r.StreamMessageResponse(digest=digest_list))
+            self._deliver(partial(p4r.StreamMessageResponse, digest=digest_list))
+
+    def _packet_in(self, frame: bytes) -> p4r.StreamMessageResponse:
+        return p4r.StreamMessageResponse(packet=self._pipeline.schema.packet_in.decode(frame))
 
     def _carry_digest(self, payload: bytes) -> None:
         digest_id = int.from_bytes(payload[:_DIGEST_ID_SIZE], sys.byteorder)
         message = payload[_DIGEST_ID_SIZE:]
         ready = self._pipeline.digests.learn(digest_id, message, time.monotonic_ns())
         if ready is not None:
-            self._deliver(p4r.StreamMessageResponse(digest=ready))
+            self._deliver(partial(p4r.StreamMessageResponse, digest=ready))
 
-    def _carry_idle(self, payloads: list[bytes]) -> None:
+    def _idle_notification(self, payloads: list[bytes]) -> p4r.StreamMessageResponse:
         message = p4r.StreamMessageResponse()
         notification = message.idle_timeout_notification
         notification.timestamp = time.time_ns()
@@ -88,4 +92,4 @@ class EventPump:
             for record in parse_records(payload):
                 table = self._pipeline.schema.table(record.table_id)
                 fill_key(self._pipeline, table, record, notification.table_entry.add())
-        self._deliver(message)
+        return message

@@ -27,15 +27,20 @@ class Outbox:
         self._error: P4RuntimeError | None = None
         self.dropped = 0
 
-    def offer(self, message: p4r.StreamMessageResponse) -> bool:
-        """Queue a notification unless the queue is full; False if it was dropped."""
+    def has_room(self) -> bool:
+        """Can a notification be queued? If not, one is counted as dropped: ask before making it."""
         with self._changed:
-            if self._closed or len(self._messages) >= self._capacity:
-                self.dropped += 1
-                return False
-            self._messages.append(message)
-            self._changed.notify()
-            return True
+            if not self._closed and len(self._messages) < self._capacity:
+                return True
+            self.dropped += 1
+            return False
+
+    def offer(self, message: p4r.StreamMessageResponse) -> None:
+        """Queue a notification, or drop and count it."""
+        if self.has_room():
+            with self._changed:
+                self._messages.append(message)
+                self._changed.notify()
 
     def put(self, message: p4r.StreamMessageResponse) -> None:
         """Queue an answer that must not get lost; a client that lets very many wait loses its stream
