@@ -17,7 +17,7 @@ from softswitch.p4runtime.device import Device, DeviceOptions
 from softswitch.p4runtime.server import Server
 
 from .conftest import Client, Stream
-from .test_write import INSERT, MODIFY, OpType, entity, exact, refused
+from .messages import INSERT, MODIFY, OpType, entity, exact, refused
 
 DELETE = p4r.Update.DELETE
 SOURCE = b"\x02\x00\x00\x00\x00\x01"

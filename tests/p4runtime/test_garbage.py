@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from . import fakes
 from .conftest import Client, Rig
-from .test_write import INSERT, session
+from .messages import INSERT, session
 
 METHODS = ["Write", "Read", "SetForwardingPipelineConfig", "GetForwardingPipelineConfig", "Capabilities"]
 EXPECTED = {

@@ -17,7 +17,7 @@ from softswitch.p4runtime.pipeline import verify
 
 from . import fakes
 from .conftest import TEXT, Client, Rig, status_of
-from .test_write import forward_route, session
+from .messages import forward_route, session
 
 SET = p4r.SetForwardingPipelineConfigRequest
 GET = p4r.GetForwardingPipelineConfigRequest

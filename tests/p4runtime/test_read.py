@@ -11,7 +11,7 @@ from finsy.proto import p4r, rpc_code
 
 from . import fakes
 from .conftest import Client, Rig, details_of, status_of
-from .test_write import INSERT, MODIFY, acl, action, default, entity, forward_route, session
+from .messages import INSERT, MODIFY, acl, action, default, entity, forward_route, session
 
 OPTIONAL_ACL = [
     p4r.FieldMatch(field_id=1, ternary=p4r.FieldMatch.Ternary(value=b"\x00", mask=b"\x0f")),

@@ -17,7 +17,7 @@ from softswitch.p4runtime.stream import Outbox
 
 from . import fakes
 from .conftest import Client, Rig, status_of
-from .test_write import INSERT, entity, session
+from .messages import INSERT, entity, session
 
 FRAME = b"an ethernet frame"
 PACKET_IN = Event(EVENT_PACKET_IN, b"\x01\x85" + FRAME)  # ingress_port 3, reason 5
