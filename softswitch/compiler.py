@@ -26,7 +26,7 @@ MAX_TEXT = 8 << 20
 """Characters of preprocessed P4 that are taken."""
 
 _PACKAGE = Path(__file__).resolve().parent
-_DIRECTIVE = re.compile(r"[ \t]*#(?![ \t]*(?:line[ \t]+)?[0-9])", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^[ \t]*#(?![ \t]*(?:line[ \t]+)?[0-9])", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from softswitch.p4 import ir_expr as e
 from softswitch.p4.ir_stmt import Direction
 from softswitch.p4.types import Type
 
-PARSER_TIMEOUT = "ParserTimeout"
-
 
 def params_text(context: Context, params: tuple[ir.Param, ...]) -> str:
     """C parameters, each with `, ` before it."""
@@ -53,9 +51,8 @@ def emit_parser(context: Context, parser: ir.Parser, out: Writer) -> None:
     for v in parser.variables:
         to.statement(v)
     if loops:
-        # A loop that consumes at least a byte each time never reaches this limit.
         body.at(None)
-        body.line("uint32_t ss_steps = x->packet_len - x->cursor + 256;")
+        body.line("uint32_t ss_steps = 0, ss_seen = x->cursor;")
     to.block(parser.setup)
     body.line("goto state_start;")
     for state in parser.states:
@@ -63,7 +60,7 @@ def emit_parser(context: Context, parser: ir.Parser, out: Writer) -> None:
         body.line(f"state_{state.name}:;")
         body.line("{")
         if loops:
-            body.line(f"if (ss_steps-- == 0) {to.fail(PARSER_TIMEOUT)}")
+            body.line(f"if (ss_stuck(x, &ss_seen, &ss_steps)) {to.fail('ParserTimeout')}")
         to.block(state.body)
         _transition(to, state)
         body.line("}")

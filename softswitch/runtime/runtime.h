@@ -164,6 +164,16 @@ void ss_log(ss_exec *x, const char *format, const uint64_t *args, unsigned n);
 // assert and assume: says where on stderr and drops the packet. (BMv2 ends the process; a switch should not.)
 void ss_assert_failed(ss_exec *x, const char *where);
 
+// A parser that has gone through this many states without consuming anything is in a loop.
+enum { SS_MAX_STEPS = 1024 };
+
+static inline bool ss_stuck(const ss_exec *x, uint32_t *seen, uint32_t *steps) {
+  if (x->cursor == *seen) return ++*steps > SS_MAX_STEPS;
+  *seen = x->cursor;
+  *steps = 0;
+  return false;
+}
+
 static inline void ss_mark_to_drop(ss_standard_metadata *std) {
   std->egress_spec = SS_DROP_PORT;
   std->mcast_grp = 0;
