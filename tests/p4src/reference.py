@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the data plane has to compute, written down a second time and independently of the P4.
+
+Bytes in, bytes out, no state. Numbers are taken mod 2^32 where TCP does.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+MASK32 = 0xFFFFFFFF
+MSS_TABLE = (88, 536, 1220, 1300, 1400, 1440, 1460, 8960)
+NO_SCALE = 15
+
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
+
+
+# --- HalfSipHash-2-4 ------------------------------------------------------------------------------------
+
+
+def _rotate(value: int, by: int) -> int:
+    return (value << by | value >> (32 - by)) & MASK32
+
+
+def _rounds(v: list[int], count: int) -> None:
+    for _ in range(count):
+        v[0] = (v[0] + v[1]) & MASK32
+        v[1] = _rotate(v[1], 5) ^ v[0]
+        v[0] = _rotate(v[0], 16)
+        v[2] = (v[2] + v[3]) & MASK32
+        v[3] = _rotate(v[3], 8) ^ v[2]
+        v[0] = (v[0] + v[3]) & MASK32
+        v[3] = _rotate(v[3], 7) ^ v[0]
+        v[2] = (v[2] + v[1]) & MASK32
+        v[1] = _rotate(v[1], 13) ^ v[2]
+        v[2] = _rotate(v[2], 16)
+
+
+def halfsiphash(key: bytes, message: bytes) -> bytes:
+    """HalfSipHash-2-4 with an 8-byte key: 4 bytes, in the order of the reference implementation."""
+    k0, k1 = struct.unpack("<II", key)
+    v = [k0, k1, 0x6C796765 ^ k0, 0x74656462 ^ k1]
+    whole = len(message) & ~3
+    last = len(message) << 24 & MASK32 | int.from_bytes(message[whole:], "little")
+    for word in (*struct.unpack(f"<{whole // 4}I", message[:whole]), last):
+        v[3] ^= word
+        _rounds(v, 2)
+        v[0] ^= word
+    v[2] ^= 0xFF
+    _rounds(v, 4)
+    return struct.pack("<I", v[1] ^ v[3])
+
+
+# --- the cookie -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch's number and its key."""
+
+    number: int
+    k0: int
+    k1: int
+
+    @property
+    def parity(self) -> int:
+        """What a cookie says of its epoch."""
+        return self.number & 1
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The four-tuple, seen from the client."""
+
+    client: str
+    client_port: int
+    server: str
+    server_port: int
+
+
+def mss_index(offered: int | None) -> int:
+    """Index of the largest table entry that is no larger than what was offered (none: 536), else 0."""
+    mss = offered or 536
+    return max((i for i, entry in enumerate(MSS_TABLE) if entry <= mss), default=0)
+
+
+def cookie(epoch: Epoch, flow: Flow, isn: int, index: int, window_scale: int, sack: int) -> int:
+    """The 32-bit cookie; `window_scale` 15 means none."""
+    words = (
+        int(IPv4Address(flow.client)),
+        int(IPv4Address(flow.server)),
+        flow.client_port << 16 | flow.server_port,
+        isn & MASK32,
+        epoch.number & MASK32,
+        index << 5 | window_scale << 1 | sack,
+    )
+    mac = halfsiphash(struct.pack("<II", epoch.k0, epoch.k1), struct.pack("<6I", *words))
+    low = int.from_bytes(mac, "little") & 0x7FFFFF
+    return epoch.parity << 31 | index << 28 | window_scale << 24 | sack << 23 | low
+
+
+# --- segments -------------------------------------------------------------------------------------------
+
+
+def ones_complement(data: bytes) -> int:
+    """The ones'-complement sum of 16-bit words (RFC 1071), folded; an odd byte is padded with zero."""
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A TCP segment over IPv4 over Ethernet. Lengths and checksums follow when it becomes bytes."""
+
+    source: str
+    destination: str
+    source_port: int
+    destination_port: int
+    seq: int
+    ack: int
+    flags: int
+    window: int = 8192
+    options: bytes = b""
+    payload: bytes = b""
+    ttl: int = 64
+    tos: int = 0
+    identification: int = 0x1234
+    fragment: int = 0x4000  # flags and offset: don't fragment
+    ip_options: bytes = b""
+    reserved: int = 0
+    urgent: int = 0
+    source_mac: str = "02:00:00:00:0c:01"
+    destination_mac: str = "02:00:00:00:05:01"
+    padding: bytes = b""  # Ethernet's, behind the datagram
+    corrupt: int = 0  # added to the TCP checksum, in ones' complement
+
+    def tcp_length(self) -> int:
+        """TCP header, options and payload in bytes."""
+        return 20 + len(self.options) + len(self.payload)
+
+    def tcp(self) -> bytes:
+        """The segment with its checksum."""
+        assert len(self.options) % 4 == 0
+        offset = (20 + len(self.options)) // 4 << 4 | self.reserved
+        head = struct.pack(
+            ">HHIIBBHHH",
+            self.source_port,
+            self.destination_port,
+            self.seq & MASK32,
+            self.ack & MASK32,
+            offset,
+            self.flags,
+            self.window,
+            0,
+            self.urgent,
+        )
+        pseudo = (
+            IPv4Address(self.source).packed
+            + IPv4Address(self.destination).packed
+            + struct.pack(">HH", 6, self.tcp_length())
+        )
+        body = head + self.options + self.payload
+        total = 0xFFFF ^ ones_complement(pseudo + body)
+        if self.corrupt:
+            total = ones_complement(struct.pack(">HH", total, self.corrupt))
+        return body[:16] + struct.pack(">H", total) + body[18:]
+
+    def frame(self) -> bytes:
+        """The whole frame."""
+        return ethernet(self.destination_mac, self.source_mac, 0x0800) + self.datagram() + self.padding
+
+    def datagram(self) -> bytes:
+        """The IPv4 packet with its header checksum."""
+        return (
+            ipv4_header(
+                self.source,
+                self.destination,
+                6,
+                self.tcp_length(),
+                ttl=self.ttl,
+                tos=self.tos,
+                identification=self.identification,
+                fragment=self.fragment,
+                options=self.ip_options,
+            )
+            + self.tcp()
+        )
+
+
+def mac_bytes(mac: str) -> bytes:
+    """Six bytes of a MAC address in colon notation."""
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def ethernet(destination: str, source: str, ethertype: int) -> bytes:
+    """An Ethernet header."""
+    return mac_bytes(destination) + mac_bytes(source) + struct.pack(">H", ethertype)
+
+
+def ipv4_header(
+    source: str,
+    destination: str,
+    protocol: int,
+    payload_length: int,
+    *,
+    ttl: int = 64,
+    tos: int = 0,
+    identification: int = 0x1234,
+    fragment: int = 0x4000,
+    options: bytes = b"",
+) -> bytes:
+    """An IPv4 header with a right checksum."""
+    words = 5 + len(options) // 4
+    head = struct.pack(
+        ">BBHHHBBH",
+        0x40 | words,
+        tos,
+        words * 4 + payload_length,
+        identification,
+        fragment,
+        ttl,
+        protocol,
+        0,
+    )
+    head += IPv4Address(source).packed + IPv4Address(destination).packed + options
+    return head[:10] + struct.pack(">H", 0xFFFF ^ ones_complement(head)) + head[12:]
+
+
+# --- options --------------------------------------------------------------------------------------------
+
+NOP = b"\x01"
+END = b"\x00"
+SACK_PERMITTED = b"\x04\x02"
+
+
+def mss_option(mss: int) -> bytes:
+    """Kind 2."""
+    return struct.pack(">BBH", 2, 4, mss)
+
+
+def scale_option(shift: int) -> bytes:
+    """Kind 3."""
+    return bytes((3, 3, shift))
+
+
+def timestamps_option(value: int, echo: int) -> bytes:
+    """Kind 8."""
+    return struct.pack(">BBII", 8, 10, value & MASK32, echo & MASK32)
+
+
+def sack_option(*edges: int) -> bytes:
+    """Kind 5: left and right edges in turn."""
+    return bytes((5, 2 + 4 * len(edges))) + b"".join(struct.pack(">I", edge & MASK32) for edge in edges)
+
+
+def pad(options: bytes) -> bytes:
+    """Filled with NOPs to a multiple of four."""
+    return options + NOP * (-len(options) % 4)
+
+
+def walk(options: bytes) -> list[tuple[int, bytes]]:
+    """(kind, value) of each option that has a length; NOPs and what follows the end are left out."""
+    found = []
+    at = 0
+    while at < len(options) and options[at] != 0:
+        if options[at] == 1:
+            at += 1
+            continue
+        length = options[at + 1]
+        assert 2 <= length <= len(options) - at
+        found.append((options[at], options[at + 2 : at + length]))
+        at += length
+    return found
+
+
+# --- sessions -------------------------------------------------------------------------------------------
+
+RIGHT = 0x80
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session entry. Shifts: low four bits the amount, RIGHT to the right."""
+
+    delta: int
+    tau: int = 0
+    to_client_shift: int = 0
+    to_server_shift: int = 0
+    phase: int = 0
+    version: int = 1
+
+
+def shift_window(window: int, shift: int) -> int:
+    """A window shifted, at most 65535."""
+    amount = shift & 15
+    return window >> amount if shift & RIGHT else min(window << amount, 0xFFFF)
+
+
+def translate(segment: Segment, session: Session, to_server: bool) -> Segment:
+    """A session's segment in the other sequence space, its options in the form that the switch gives them."""
+    window = segment.window
+    if not segment.flags & SYN:
+        window = shift_window(window, session.to_server_shift if to_server else session.to_client_shift)
+    options = segment.options
+    if options and not segment.flags & SYN:
+        options = _translate_options(segment, session, to_server)
+    seq, ack = segment.seq, segment.ack
+    if not to_server:
+        seq = (seq + session.delta) & MASK32
+    elif segment.flags & ACK:
+        ack = (ack - session.delta) & MASK32
+    return replace(segment, seq=seq, ack=ack, window=window, options=options)
+
+
+def _translate_options(segment: Segment, session: Session, to_server: bool) -> bytes:
+    stamps = sack = b""
+    for kind, value in walk(segment.options):
+        if kind == 8 and len(value) == 8:
+            tsval, tsecr = struct.unpack(">II", value)
+            if not to_server:
+                tsval += session.tau
+            elif segment.flags & ACK:
+                tsecr -= session.tau
+            stamps = timestamps_option(tsval, tsecr)
+        elif kind == 5 and len(value) in (8, 16, 24, 32):
+            edges = struct.unpack(f">{len(value) // 4}I", value)
+            sack = sack_option(*(edge - session.delta if to_server else edge for edge in edges))
+    padded = (NOP * 2 + stamps if stamps else b"") + (NOP * 2 + sack if sack else b"")
+    return padded if len(padded) <= len(segment.options) else stamps + sack
+
+
+def routed(segment: Segment, source_mac: str, destination_mac: str) -> Segment:
+    """After routing: TTL one less, the MACs of the next link."""
+    return replace(segment, ttl=segment.ttl - 1, source_mac=source_mac, destination_mac=destination_mac)
