@@ -35,7 +35,7 @@ def switch(
     program: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[P4 FILE]",
+            metavar="P4",
             help="P4_16 program (v1model) to run from the start. "
             "Without one, the switch waits for a controller to push one.",
         ),
@@ -50,7 +50,7 @@ def switch(
         ),
     ] = [],  # noqa: B006 (typer copies it)
     device_id: Annotated[
-        int, typer.Option("--device-id", min=1, max=(1 << 64) - 1, help="P4Runtime device id.")
+        int, typer.Option("--device-id", metavar="ID", min=1, max=(1 << 64) - 1, help="P4Runtime device id.")
     ] = 1,
     address: Annotated[
         str,
@@ -61,7 +61,11 @@ def switch(
     cpu_port: Annotated[
         int,
         typer.Option(
-            "--cpu-port", min=1, max=_MAX_PORT - 1, help="Port number that means the controller in P4."
+            "--cpu-port",
+            metavar="PORT",
+            min=1,
+            max=_MAX_PORT - 1,
+            help="Port number that means the controller in P4.",
         ),
     ] = 510,
     pcap: Annotated[
@@ -73,7 +77,9 @@ def switch(
     log_level: Annotated[
         str, typer.Option("--log-level", metavar="|".join(_LEVELS), help="How much to say on stderr.")
     ] = "warning",
-    threads: Annotated[int, typer.Option("--threads", min=1, max=16, help="Data-plane threads.")] = 1,
+    threads: Annotated[
+        int, typer.Option("--threads", metavar="N", min=1, max=16, help="Data-plane threads.")
+    ] = 1,
     include_dirs: IncludeDirs = [],  # noqa: B006
     defines: Defines = [],  # noqa: B006
     tls_cert: Annotated[
@@ -135,8 +141,10 @@ def compile_program(
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the results; made if missing.")
     ] = Path(),
 ) -> None:
-    """Compile a P4 program: NAME.p4info.txtpb (for controllers), NAME.p4i (the preprocessed program, which
-    is the device config to push) and NAME.c (what the switch runs).
+    """Compile a P4 program to P4Info, a device config and C.
+
+    Writes NAME.p4info.txtpb (for controllers), NAME.p4i (the preprocessed program: the device config to
+    push) and NAME.c (what the switch runs).
 
     Errors are printed as FILE:LINE:COLUMN: error: …, and the exit code is then 1.
     """

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled data plane as Python sees it: a typed wrapper of `runtime/switch.h` for one loaded shared
-object.
+"""The compiled data plane as Python sees it: `runtime/switch.h`, typed, for one shared object.
 
 Return codes of writes are those of the C side: 0 is success, otherwise minus a gRPC status code. Calls that
 may take long (reads, ports, threads, waiting for events) release Python's lock; the short ones on the way
@@ -69,8 +68,7 @@ class PortStats(NamedTuple):
 
 
 class EngineStats(NamedTuple):
-    """What the data plane had to drop on its way to or from the control plane, and how many packets it
-    processed."""
+    """Packets processed, and what was dropped between data plane and control plane."""
 
     packet_in_dropped: int
     digest_dropped: int
@@ -244,8 +242,7 @@ class Engine:
             self._switch = None
 
     def add_port(self, port: int, interface: str, pcap_dir: Path | None = None) -> None:
-        """Attach a network interface as port number `port`; raise EngineError with the reason when that
-        fails."""
+        """Attach a network interface as port number `port`; EngineError says why not."""
         error = ctypes.create_string_buffer(_ERROR_TEXT)
         folder = str(pcap_dir).encode() if pcap_dir else None
         if self._c.ss_port_add(self._switch, port, interface.encode(), folder, error, _ERROR_TEXT) != 0:
@@ -451,8 +448,7 @@ class Engine:
         return result
 
     def clone_set(self, session: int, replicas: list[tuple[int, int]], packet_length_bytes: int) -> int:
-        """Set a clone session's (port, instance) pairs; an empty list removes it; length 0 does not
-        truncate."""
+        """Set a clone session's (port, instance) pairs, none to remove it; length 0: whole packets."""
         result: int = self._c.ss_clone_set(
             self._switch, session, _replicas(replicas), len(replicas), packet_length_bytes
         )

@@ -50,8 +50,7 @@ class SwitchError(Exception):
 
 
 def run_switch(options: SwitchOptions) -> int:
-    """Run a switch until SIGTERM or SIGINT; return the exit code. What goes wrong at the start is said on
-    stderr."""
+    """Run a switch until SIGTERM or SIGINT; return the exit code, 1 with a line on stderr if it fails."""
     try:
         program = _prepare(options)
         device, server = _start(options, program)

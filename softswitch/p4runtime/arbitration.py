@@ -55,8 +55,7 @@ class _Role:
 
 @dataclass(frozen=True)
 class _Binding:
-    """What a stream's first bid fixed for its life. `device_id` is what the client wrote: 0 stands for this
-    device."""
+    """What a stream's first bid fixed for its life; `device_id` as written, 0 stands for this device."""
 
     device_id: int
     role: str

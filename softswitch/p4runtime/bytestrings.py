@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""P4Runtime bytestrings: big-endian integers, any padding accepted, shortest form sent (specification,
-"Bytestrings")."""
+"""Bytestrings of the specification: big-endian integers, any padding accepted, shortest form sent."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ def shortest(value: bytes) -> bytes:
 
 
 def decode_unsigned(value: bytes, bits: int, what: str) -> bytes:
-    """An unsigned value from a client, in exactly `byte_width(bits)` bytes; OUT_OF_RANGE if it does not
-    fit."""
+    """An unsigned value from a client, in exactly `byte_width(bits)` bytes; else OUT_OF_RANGE."""
     if not value:
         raise P4RuntimeError(OUT_OF_RANGE, f"{what}: empty value")
     size = (bits + 7) // 8

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The P4Runtime device: arbitration, the running and the saved pipeline, streams, and what each request
-does to them.
+"""The P4Runtime device: arbitration, pipelines and streams, and what each request does to them.
 
 Locks, in the order in which they are taken: `_config_lock` (one change of pipeline at a time; a compilation
 runs under it), `_lock` (arbitration, and all reads and writes of a pipeline's state, so that requests are
@@ -72,8 +71,7 @@ OpenEngine = Callable[[Path, int, int], DataPlane]
 
 
 class Device:
-    """One device with its clients. Methods may be called from any thread; they raise P4RuntimeError or
-    BatchError."""
+    """One device with its clients. Any thread may call; methods raise P4RuntimeError or BatchError."""
 
     def __init__(self, options: DeviceOptions, compile_text: Compile, open_engine: OpenEngine) -> None:
         self.options = options
@@ -91,8 +89,7 @@ class Device:
     # --- life ---------------------------------------------------------------------------------------------
 
     def load(self, program: Program) -> None:
-        """Run a program from the start, as if it were built in: its config has no cookie. EngineError if it
-        cannot run."""
+        """Run a program as if it were built in, without a cookie; EngineError if it cannot run."""
         config = p4r.ForwardingPipelineConfig(p4info=program.p4info, p4_device_config=program.text.encode())
         with self._config_lock:
             pipeline = self._open(program, config)
@@ -124,8 +121,7 @@ class Device:
             apply_updates(pipeline, request.updates)
 
     def read(self, request: p4r.ReadRequest) -> tuple[Entities, BatchError | None]:
-        """The Read RPC: the entities in order, and the error to end with if some of the requests were
-        wrong."""
+        """The Read RPC: the entities in order, and the error to end with, if any."""
         self.check_device(request.device_id)
         selected: list[Entities] = []
         errors: list[P4RuntimeError | None] = []
@@ -160,8 +156,7 @@ class Device:
     def set_config(
         self, request: p4r.SetForwardingPipelineConfigRequest, is_active: Callable[[], bool] = lambda: True
     ) -> None:
-        """The SetForwardingPipelineConfig RPC. A client that has gone (`is_active`) changes nothing any
-        more."""
+        """The SetForwardingPipelineConfig RPC. A client that has gone changes nothing."""
         self.check_device(request.device_id)
         self._check_may_configure(request)
         with self._config_lock:
@@ -264,8 +259,7 @@ class Device:
     # --- pipelines ----------------------------------------------------------------------------------------
 
     def _target(self) -> Pipeline:
-        """The pipeline that reads and writes are about: a saved one replaces the running one
-        (VERIFY_AND_SAVE)."""
+        """The pipeline of reads and writes: a saved one (VERIFY_AND_SAVE) before the running one."""
         pipeline = self._saved or self._running
         if pipeline is None:
             raise _no_pipeline(self.options.device_id)
@@ -339,8 +333,7 @@ class Device:
             raise P4RuntimeError(INTERNAL, f"the program cannot run: {error}") from error
 
     def _activate(self, pipeline: Pipeline) -> None:
-        """Hand the ports from the running pipeline to another. If that fails, the old one goes on
-        (EngineError)."""
+        """Hand the ports to another pipeline; with an EngineError the old one goes on."""
         old = self._running
         if self._pump:
             self._pump.stop()

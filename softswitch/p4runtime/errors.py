@@ -65,8 +65,7 @@ class P4RuntimeError(Exception):
 
 
 class BatchError(Exception):
-    """At least one element of a batch failed; `errors` has one place per element, None for those that went
-    well."""
+    """Elements of a batch failed; `errors` has one place per element, None where all went well."""
 
     def __init__(self, what: str, errors: Sequence[P4RuntimeError | None]) -> None:
         failed = sum(error is not None for error in errors)

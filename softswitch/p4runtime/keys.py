@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Match keys and action parameters: from protobuf to the data plane's byte layouts and back
-(`runtime/switch.h`).
+"""Match keys and action parameters: from protobuf to the byte layouts of `runtime/switch.h` and back.
 
 The layouts of a table or action are worked out once, when the program is loaded; a write then only checks
 and joins.
@@ -161,8 +160,7 @@ class KeyCodec:
             start = end
 
     def _encode_exact(self, matches: Sequence[p4r.FieldMatch]) -> bytes | None:
-        """The quick way for values that come in order; None when anything is unusual, for the thorough way
-        to judge."""
+        """The quick way for fields in order; None if anything is unusual: the thorough way judges."""
         parts: list[bytes] = []
         for match, (field_id, size, highest) in zip(matches, self._exact, strict=True):
             value = match.exact.value

@@ -28,8 +28,7 @@ class ValueCodec:
         self.size = self._root.size
 
     def encode(self, data: p4d.P4Data) -> bytes:
-        """The data plane's bytes of a client's value; INVALID_ARGUMENT for another shape, OUT_OF_RANGE if
-        too wide."""
+        """The data plane's bytes; INVALID_ARGUMENT for another shape, OUT_OF_RANGE if too wide."""
         return self._root.encode(data)
 
     def decode(self, value: bytes, data: p4d.P4Data) -> None:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packet-in and packet-out metadata: the fields of a controller header, packed as the P4 program lays them
-out.
+"""Packet-in and packet-out metadata: the packed fields of a controller header.
 
 The header's fields follow one another bit by bit, in the order of P4Info's metadata, and fill whole bytes
 together.

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests of a Read: entities of a pipeline, selected by wildcards and filters (specification, "Read
-RPC").
+"""The requests of a Read: entities selected by wildcards and filters (specification, "Read RPC").
 
 Reading has two halves. `select` takes what the data plane holds, quickly, while the caller keeps writes
 out; the iterator that it returns turns that into protobuf, and may run as slowly as the client takes it.

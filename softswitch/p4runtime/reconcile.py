@@ -18,8 +18,7 @@ from softswitch.p4runtime.write import apply_update
 
 
 def carry_over(old: Pipeline, new: Pipeline) -> None:
-    """Copy entries, default actions, counters, meters, registers, replication and digests from `old` to
-    `new`."""
+    """Copy tables, counters, meters, registers, replication and digest settings to `new`."""
     _clear_initial_entries(new)
     for update in _updates(old, new):
         try:
@@ -30,8 +29,7 @@ def carry_over(old: Pipeline, new: Pipeline) -> None:
 
 
 def _clear_initial_entries(new: Pipeline) -> None:
-    """Entries that the new program begins with, and that a client may delete, give way to the old
-    program's."""
+    """The new program's own deletable entries give way to the old program's."""
     for entity in list(select(new, p4r.Entity(table_entry=p4r.TableEntry()))):
         if not entity.table_entry.is_const:
             apply_update(new, p4r.Update(type=p4r.Update.DELETE, entity=entity))

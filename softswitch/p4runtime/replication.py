@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multicast groups and clone sessions: the packet replication engine's entries, remembered as they were
-written."""
+"""Multicast groups and clone sessions: the replication engine's entries, remembered as written."""
 
 from __future__ import annotations
 

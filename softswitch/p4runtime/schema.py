@@ -59,8 +59,7 @@ class RegisterSchema(ArraySchema):
 
 
 class Schema:
-    """All objects of one program. Raises UNIMPLEMENTED for what P4Info may say but this switch cannot
-    carry."""
+    """All objects of one program. UNIMPLEMENTED for what this switch cannot carry."""
 
     def __init__(self, info: p4i.P4Info) -> None:
         self.tables = {table.preamble.id: TableSchema(table, info) for table in info.tables}

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's side of one StreamChannel: an outbox that never makes the data plane wait for a slow
-client."""
+"""The server's side of one StreamChannel: an outbox that never waits for a slow client."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ _CAPACITY = 4096  # notifications that may wait for a client that does not read
 
 
 class Outbox:
-    """Messages for one client, in order. Notifications are dropped and counted when too many wait; answers
-    never are."""
+    """Messages for one client, in order. When too many wait, notifications are dropped and counted."""
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
@@ -43,8 +41,7 @@ class Outbox:
                 self._changed.notify()
 
     def put(self, message: p4r.StreamMessageResponse) -> None:
-        """Queue an answer that must not get lost; a client that lets very many wait loses its stream
-        instead."""
+        """Queue an answer that must not get lost; a client that never reads loses its stream."""
         with self._changed:
             if self._closed:
                 return
@@ -56,8 +53,7 @@ class Outbox:
             self._changed.notify()
 
     def close(self, error: P4RuntimeError | None = None) -> None:
-        """End the stream once what waits is sent; with an error, `messages` raises it. The first close
-        counts."""
+        """End the stream once what waits is sent, with this error if any. The first close counts."""
         with self._changed:
             if not self._closed:
                 self._closed = True

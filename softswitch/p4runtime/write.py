@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The updates of a Write, applied one by one to a pipeline (specification, "P4 Entity Messages" and "Write
-RPC")."""
+"""The updates of a Write, applied one by one (specification, "P4 Entity Messages" and "Write RPC")."""
 
 from __future__ import annotations
 
