@@ -21,10 +21,10 @@ from controller.bench.flood import FloodError, build_sender
 from controller.bench.kernel import KernelError
 from controller.bench.measure import Sample, Way, measure, summary
 from controller.config_errors import ConfigError
-from controller.demo.signals import end_in_order_on_signals, ignore_signals
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab
 from controller.lab.targets import BMV2, P4C, find_tool
+from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
 SOFTSWITCH = "software switch"
 KERNEL_TOPOLOGY = Path(__file__).with_name("kernel.yaml")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from controller.scenario.nexthop import next_hop
+from controller.scenario.signals import uninterrupted
 
 _SOURCE = Path(__file__).with_name("flood.c")
 SPOOFED_SOURCES = "198.19.0.0/16"
@@ -104,9 +105,11 @@ class Flood:
 
     def __init__(self, runner: HostRunner, host: str, netns: str, plan: FloodPlan) -> None:
         self.plan = plan
-        self._process = runner.popen(
-            host, flood_command(plan, netns), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        command = flood_command(plan, netns)
+        with uninterrupted():
+            self._process = runner.popen(
+                host, command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
 
     def __enter__(self) -> Flood:
         return self

@@ -18,11 +18,11 @@ from controller.config_errors import ConfigError
 from controller.demo import flood, paths, takeover, transfers
 from controller.demo.context import Demo
 from controller.demo.report import Report
-from controller.demo.signals import end_in_order_on_signals, ignore_signals
-from controller.demo.web import WebServer, missing_tools
+from controller.demo.web import missing_tools, web_server
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab
 from controller.lab.targets import Target
+from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
 TOPOLOGY = "two-pop"
 SYNS, ACKS = 500_000, 100_000
@@ -74,7 +74,7 @@ def _show(report: Report, folder: Path, target: Target, syns: int, acks: int, ra
     report.section("Setting up")
     lab = Lab.up(TOPOLOGY, target=target, pcap=True, progress=report.note)
     try:
-        with WebServer(lab, folder / "www") as server:
+        with web_server(lab, folder / "www") as server:
             run = Demo(lab, server, report, folder, syns, acks, rate)
             before = paths.port_counters(run)
             quiet = transfers.run(run)

@@ -14,8 +14,8 @@ def run(demo: Demo) -> ShortConnections:
     report = demo.report
     report.section("1. A real HTTP server, reached through a, answering through b")
     for name, title in ((PAGE, "curl fetches a small page"), (FILE, "curl fetches a file of 50 MiB")):
-        curl = Curl(demo.lab, demo.server.url(name), demo.folder / name)
-        result = curl.wait()
+        with Curl(demo.lab, demo.server.url(name), demo.folder / name) as curl:
+            result = curl.wait()
         size = curl.received
         report.check(
             f"{title}, checksums equal",

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from controller.lab.lab import Lab
 from controller.scenario.clients import many, percentile
 from controller.scenario.netns import tcp_socket
+from controller.scenario.signals import uninterrupted
 
 PAGE, FILE = "page.html", "file.bin"
 FILE_BYTES = 50 << 20
@@ -25,29 +27,13 @@ _SHORT_TIMEOUT_S = 15.0
 CLIENT, SERVER, SERVICE = "client", "server", "web"
 
 
+@dataclass(frozen=True)
 class WebServer:
-    """`python -m http.server` on the lab's server, with a page and a file of 50 MiB; a context."""
+    """An HTTP server that runs on the lab's server, with the files of a folder."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        service = next(s for s in lab.plan.topology.services if s.name == SERVICE)
-        self.address, self.port = str(service.address), service.port
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / PAGE).write_text("<!doctype html><title>Syncline</title><p>Through two PoPs.</p>\n")
-        (folder / FILE).write_bytes(os.urandom(FILE_BYTES))
-        # It looks its own name up when it starts. Nobody answers DNS in a lab: let it give up soon.
-        environment = {**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"}
-        command = [sys.executable, "-P", "-m", "http.server", "--bind", "0.0.0.0", str(self.port)]
-        with (folder.parent / "http-server.log").open("wb") as log:
-            self._process = lab.popen(SERVER, command, cwd=folder, env=environment, stdout=log, stderr=log)
-        self._wait_until_it_listens(lab)
-
-    def __enter__(self) -> WebServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
+    address: str
+    port: int
+    folder: Path
 
     def url(self, name: str) -> str:
         """The address of one of its files."""
@@ -57,15 +43,42 @@ class WebServer:
         """Checksum of a file as it lies at the server."""
         return sha256_of(self.folder / name)
 
-    def _wait_until_it_listens(self, lab: Lab) -> None:
-        """From the server itself: no connection through the switches yet."""
-        end = time.monotonic() + 10
-        while self._process.poll() is None and time.monotonic() < end:
-            with tcp_socket(lab.netns(SERVER)) as probe:
-                if probe.connect_ex((self.address, self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError(f"the HTTP server does not listen; see {self.folder.parent / 'http-server.log'}")
+
+@contextmanager
+def web_server(lab: Lab, folder: Path) -> Iterator[WebServer]:
+    """Runs `python -m http.server` on the lab's server, with a page and a file of 50 MiB, until the context
+    ends.
+    """
+    service = next(s for s in lab.plan.topology.services if s.name == SERVICE)
+    server = WebServer(str(service.address), service.port, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PAGE).write_text("<!doctype html><title>Syncline</title><p>Through two PoPs.</p>\n")
+    (folder / FILE).write_bytes(os.urandom(FILE_BYTES))
+    # It looks its own name up when it starts. Nobody answers DNS in a lab: let it give up soon.
+    environment = {**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"}
+    command = [sys.executable, "-P", "-m", "http.server", "--bind", "0.0.0.0", str(server.port)]
+    process = None
+    log_path = folder.parent / "http-server.log"
+    try:
+        with log_path.open("wb") as log, uninterrupted():
+            process = lab.popen(SERVER, command, cwd=folder, env=environment, stdout=log, stderr=log)
+        _wait_until_it_listens(lab, server, process, log_path)
+        yield server
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait()
+
+
+def _wait_until_it_listens(lab: Lab, server: WebServer, process: subprocess.Popen[Any], log: Path) -> None:
+    """Asked from the server itself: no connection through the switches yet."""
+    end = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < end:
+        with tcp_socket(lab.netns(SERVER)) as probe:
+            if probe.connect_ex((server.address, server.port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"the HTTP server does not listen; see {log}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,16 @@ class Curl:
         command = ["curl", "-sS", "--fail", "--max-time", str(timeout_s), "-o", str(target)]
         command += [] if limit is None else ["--limit-rate", str(limit)]
         self._start = time.monotonic()
-        self._process = lab.popen(CLIENT, [*command, url], stderr=subprocess.PIPE, text=True)
+        with uninterrupted():
+            self._process = lab.popen(CLIENT, [*command, url], stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Curl:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self._process.kill()
+            self._process.communicate()
 
     @property
     def running(self) -> bool:
@@ -107,12 +129,6 @@ class Curl:
         seconds = time.monotonic() - self._start
         digest = sha256_of(self.target) if self.target.exists() else ""
         return CurlResult(self._process.returncode, seconds, digest, error.strip())
-
-    def stop(self) -> None:
-        """Ends it if it still runs."""
-        if self.running:
-            self._process.kill()
-            self._process.communicate()
 
 
 @dataclass(frozen=True)

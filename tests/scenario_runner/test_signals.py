@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals end a run by an exception, but never in the middle of starting a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PREPARE = "import os, signal\nfrom controller.scenario.signals import *\nend_in_order_on_signals()\n"
+
+
+def run(body: str) -> tuple[int, list[str]]:
+    done = subprocess.run([sys.executable, "-c", PREPARE + body], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.split()
+
+
+def test_the_way_out_is_gone() -> None:
+    code, said = run(
+        "try:\n os.kill(os.getpid(), signal.SIGTERM)\n print('on')\nfinally:\n print('cleaned')\n"
+    )
+    assert (code, said) == (143, ["cleaned"])
+
+
+def test_put_off_to_the_end_of_the_block() -> None:
+    inner = " with uninterrupted():\n  os.kill(os.getpid(), signal.SIGINT)\n print('started')\n"
+    body = f"with uninterrupted():\n{inner}print('on')\n"
+    assert run(body) == (130, ["started"])
+
+
+def test_nothing_pending_nothing_raised() -> None:
+    assert run("with uninterrupted():\n pass\nprint('on')\n") == (0, ["on"])
+
+
+def test_taking_down_is_not_interrupted() -> None:
+    assert run("ignore_signals()\nos.kill(os.getpid(), signal.SIGINT)\nprint('on')\n") == (0, ["on"])
