@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from controller.api.client import ApiUnreachableError, find_api, get_json
@@ -64,7 +65,7 @@ def status(api: Api = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console()
+    console = _console()
     ready = "[green]ready[/]" if document["ready"] else "[red]not ready[/]"
     epoch = document["epoch"]
     console.print(
@@ -72,6 +73,9 @@ def status(api: Api = None, as_json: AsJson = False) -> None:
         f"cookie epoch {epoch['number'] or 'none'}"
     )
     console.print(_switch_table(document))
+    for switch in document["switches"]:
+        if switch["reason"]:
+            console.print(f"[red]{switch['name']}[/]: {escape(switch['reason'])}", highlight=False)
     console.print(_service_table(document))
     sessions = document["sessions"]
     console.print(
@@ -96,8 +100,8 @@ def sessions(
         typer.echo(json.dumps(document, indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD, title=f"{document['total']} sessions", title_justify="left")
-    for name in ("client", "server", "service", "phase", "age", "ingress", "delta", "version"):
-        table.add_column(name, justify="right" if name in ("age", "delta", "version") else "left")
+    for name in ("client", "server", "service", "phase", "age", "ingress"):
+        table.add_column(name, justify="right" if name == "age" else "left")
     for session in document["sessions"]:
         table.add_row(
             f"{session['client']}:{session['client_port']}",
@@ -106,10 +110,8 @@ def sessions(
             session["phase"],
             _duration(session["age_s"]),
             session["ingress"] or "?",
-            f"{session['delta']:#010x}",
-            str(session["version"]),
         )
-    Console().print(table)
+    _console().print(table)
 
 
 def _get(api: str | None, path: str) -> Any:
@@ -119,12 +121,18 @@ def _get(api: str | None, path: str) -> Any:
         _fail(str(err), 1)
 
 
+def _console() -> Console:
+    """As wide as the terminal; wide enough for everything where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
 _STATE_COLOURS = {"in-service": "green", "syncing": "yellow", "connecting": "yellow", "down": "red"}
 
 
 def _switch_table(document: Any) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("switch", "state", "sessions", "address", "reason"):
+    for name in ("switch", "state", "sessions", "address"):
         table.add_column(name, justify="right" if name == "sessions" else "left", overflow="fold")
     for switch in document["switches"]:
         colour = _STATE_COLOURS[switch["state"]]
@@ -133,14 +141,13 @@ def _switch_table(document: Any) -> Table:
             f"[{colour}]{switch['state']}[/]",
             str(switch["sessions"]),
             switch["address"],
-            switch["reason"],
         )
     return table
 
 
 def _service_table(document: Any) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("service", "address", "sessions", "pending", "mss", "window scale", "sack", "timestamps"):
+    for name in ("service", "address", "sessions", "pending", "mss", "scale", "sack", "timestamps"):
         table.add_column(name, justify="right" if name in ("sessions", "pending", "mss") else "left")
     for service in document["services"]:
         scale = service["window_scale"]

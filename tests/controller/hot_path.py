@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the controller's own work for one connection takes: `python -m tests.controller.hot_path [CONNECTIONS]`.
+"""The controller's own work for one connection: `python -m tests.controller.hot_path [CONNECTIONS]`.
 
-Two proven packets, the SYN/ACK, the session's entry encoded for two switches, both confirmations, the release and the
-packet-outs, then the end (two FINs, removal): everything but gRPC.
+Two proven packets, the SYN/ACK, the session's entry encoded for two switches, both confirmations, the release
+and the packet-outs, then the end (two FINs, removal): everything but gRPC.
 """
 
 from __future__ import annotations

@@ -129,24 +129,29 @@ class World:
 
 
 def with_payload(frame: bytes, payload: bytes) -> bytes:
-    """`frame` with a payload, lengths and TCP checksum right (the IPv4 checksum does not matter here)."""
+    """`frame` with a payload; lengths and checksums right."""
     if not payload:
         return frame
-    segment = parse(frame)
-    start = len(segment.l2)
-    total = len(frame) - start + len(payload)
+    start = len(parse(frame).l2)
     whole = bytearray(frame + payload)
+    total = len(whole) - start
     whole[start + 2 : start + 4] = total.to_bytes(2, "big")
+    whole[start + 10 : start + 12] = bytes(2)
+    whole[start + 10 : start + 12] = checksum(bytes(whole[start : start + 20]))
     tcp = start + 20
-    whole[tcp + 16 : tcp + 18] = b"\0\0"
+    whole[tcp + 16 : tcp + 18] = bytes(2)
     pseudo = whole[start + 12 : start + 20] + b"\0\x06" + (total - 20).to_bytes(2, "big")
-    data = bytes(pseudo + whole[tcp:])
-    data += b"\0" * (len(data) % 2)
-    total_sum = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
-    while total_sum >> 16:
-        total_sum = (total_sum & 0xFFFF) + (total_sum >> 16)
-    whole[tcp + 16 : tcp + 18] = (~total_sum & 0xFFFF).to_bytes(2, "big")
+    whole[tcp + 16 : tcp + 18] = checksum(bytes(pseudo + whole[tcp:]))
     return bytes(whole)
+
+
+def checksum(data: bytes) -> bytes:
+    """RFC 1071, word by word."""
+    data += bytes(len(data) % 2)
+    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return (~total & 0xFFFF).to_bytes(2, "big")
 
 
 def of(kind: type[T], effects: Effects) -> list[T]:
