@@ -19,11 +19,13 @@ import typer
 from controller.config_errors import ConfigError
 from controller.lab import prompt
 from controller.lab.errors import LabError
+from controller.lab.export import export
 from controller.lab.lab import Lab, need_root
-from controller.lab.plan import make_plan
-from controller.lab.state import LabFiles, known_labs
+from controller.lab.plan import controller_config, controller_config_text, make_plan
+from controller.lab.state import LabFiles, build_dir, known_labs
 from controller.lab.supervisor import in_namespace, take_down
-from controller.lab.topology import SCHEMA, find_topology, load_topology, schema_text
+from controller.lab.targets import prepare
+from controller.lab.topology import SCHEMA, load_topology, schema_text
 
 COMMAND_NOT_FOUND = 127
 
@@ -150,6 +152,27 @@ def run(
 
 
 @app.command()
+def plan(
+    topology: TopologyArgument,
+    target: TargetOption = TargetName.softswitch,
+    name: NameOption = None,
+) -> None:
+    """Print as JSON what a topology becomes, for other emulators; writes the controller's configuration.
+
+    Used by topologies/mininet_topo.py. Sockets, logs and controller.yaml are in build/mininet/NAME.
+    """
+    with _errors():
+        made = make_plan(load_topology(topology), name)
+        folder = build_dir() / "mininet" / made.name
+        folder.mkdir(parents=True, exist_ok=True)
+        addresses = {switch: f"unix:{folder / switch}.sock" for switch in made.switches}
+        api = f"unix:{folder / 'controller.sock'}"
+        config = controller_config(made, prepare(target.value, folder), api, addresses)
+        (folder / "controller.yaml").write_text(controller_config_text(config))
+        typer.echo(json.dumps(export(made, target.value, folder), indent=2))
+
+
+@app.command()
 def schema(
     check: Annotated[bool, typer.Option("--check", help="Only say whether the file is current.")] = False,
 ) -> None:
@@ -182,8 +205,8 @@ def _lab_to_take_down(topology: str | None, name: str | None) -> tuple[LabFiles,
         raise LabError(
             f"no lab {name} is known here; name its topology too: syncline lab down TOPOLOGY --name {name}"
         )
-    plan = make_plan(load_topology(find_topology(topology)), name)
-    return LabFiles.of(plan.name), plan.namespaces
+    expected = make_plan(load_topology(topology), name)
+    return LabFiles.of(expected.name), expected.namespaces
 
 
 def _down(files: LabFiles, namespaces: list[str]) -> list[str]:

@@ -17,14 +17,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from controller.api.client import ApiUnreachableError, get_json
-from controller.config import ApiConfig, ControllerConfig, ProgramConfig
+from controller.config import ProgramConfig
 from controller.lab import network
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
-from controller.lab.plan import Plan, make_plan, service_configs, switch_configs
+from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.state import LabFiles, LabState, known_labs
 from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, take_down
 from controller.lab.targets import Target, own_command, prepare, switch_command
@@ -283,18 +281,8 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
-        settings = self.topology.controller
-        config = ControllerConfig(
-            name=self.name,
-            api=ApiConfig(listen=self.api_address),
-            program=program,
-            switches=switch_configs(self.plan, addresses),
-            services=service_configs(self.plan),
-            timers=settings.timers,
-            limits=settings.limits,
-        )
-        document = config.model_dump(mode="json")
-        self.files.controller_config.write_text(yaml.safe_dump(document, sort_keys=False))
+        config = controller_config(self.plan, program, self.api_address, addresses)
+        self.files.controller_config.write_text(controller_config_text(config))
 
     def _spawn_controller(self) -> None:
         self.processes.start(

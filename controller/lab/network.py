@@ -93,7 +93,7 @@ def _make_link(plan: Plan, link: Link) -> None:
 
 
 def _configure(node: Node) -> None:
-    _no_offloads(node)
+    no_offloads(interface.name for interface in node.interfaces)
     with IPRoute() as handle:
         loopback = handle.link_lookup(ifname="lo")[0]
         handle.link("set", index=loopback, state="up")
@@ -141,9 +141,10 @@ def _set_sysctls(node: Node) -> None:
             raise NetworkError(f"{node.netns}: {key} = {value}: {error.strerror}") from None
 
 
-def _no_offloads(node: Node) -> None:
+def no_offloads(interfaces: Iterable[str]) -> None:
+    """Switches the offloads of these interfaces of the current namespace off. Raises NetworkError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for interface, command in itertools.product((i.name for i in node.interfaces), OFFLOADS):
+        for interface, command in itertools.product(interfaces, OFFLOADS):
             value = array.array("I", [command, 0])
             request = struct.pack("16sP", interface.encode(), value.buffer_info()[0])
             try:

@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from controller.config import NeighbourConfig, PortConfig, RouteConfig, ServiceConfig, SwitchConfig
+import yaml
+
+from controller.config import (
+    ApiConfig,
+    ControllerConfig,
+    NeighbourConfig,
+    PortConfig,
+    ProgramConfig,
+    RouteConfig,
+    ServiceConfig,
+    SwitchConfig,
+)
 from controller.lab.model import Topology
 from controller.lab.names import End, switch_interface
 
@@ -115,6 +126,26 @@ def make_plan(topology: Topology, name: str | None = None) -> Plan:
     links = tuple(_link(topology, index) for index in range(len(topology.links)))
     nodes = {node: _node(topology, node, prefix, links) for node in [*topology.hosts, *topology.switches]}
     return Plan(prefix, topology, nodes, links)
+
+
+def controller_config(
+    plan: Plan, program: ProgramConfig, api: str, addresses: Mapping[str, str]
+) -> ControllerConfig:
+    """The controller's configuration; `addresses`: where the P4Runtime server of each switch listens."""
+    return ControllerConfig(
+        name=plan.name,
+        api=ApiConfig(listen=api),
+        program=program,
+        switches=switch_configs(plan, addresses),
+        services=service_configs(plan),
+        timers=plan.topology.controller.timers,
+        limits=plan.topology.controller.limits,
+    )
+
+
+def controller_config_text(config: ControllerConfig) -> str:
+    """A configuration as YAML that `controller.config.load_config` takes."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def switch_configs(plan: Plan, addresses: Mapping[str, str]) -> list[SwitchConfig]:
