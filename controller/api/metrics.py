@@ -49,12 +49,17 @@ class _HubCollector(Collector):
         held = GaugeMetricFamily(
             "syncline_switch_sessions", "Session entries that a switch holds", labels=["switch"]
         )
+        dropped = CounterMetricFamily(
+            "syncline_packet_outs_dropped", "Packet-outs that a connection could not take", labels=["switch"]
+        )
         for link in self._hub.links.values():
             for possible in SwitchState:
                 state.add_metric([link.name, possible], float(link.life.state is possible))
             held.add_metric([link.name], link.sessions)
+            dropped.add_metric([link.name], link.dropped_out)
         yield state
         yield held
+        yield dropped
 
     def _sessions(self) -> Iterable[Metric]:
         coordinator, keys = self._hub.coordinator, self._hub.keys

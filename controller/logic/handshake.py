@@ -72,6 +72,7 @@ class Handshake:
     isn: int
     cookie: int
     options: Options  # what the client offered and the service has; timestamps = (TSval, TSecr) of its ACK
+    client_window: int  # as in the client's packet, unscaled
     syn: bytes
     timers: TimersConfig
     timeline: Timeline
@@ -123,6 +124,7 @@ class Handshake:
             header.isn,
             (segment.ack - 1) & MASK32,
             options,
+            segment.window,
             syn,
             timers,
             Timeline(wall),
@@ -226,6 +228,9 @@ class Handshake:
     def release(self, out: Effects) -> None:
         """The barrier is through: send the held packets through the ingress switch's pipeline, in order."""
         self.state = State.DONE
+        if all(packet.offset < 0 for packet in self.held):
+            # Only a keep-alive came: its sequence number completes no handshake (RFC 9293 section 3.10.7.4).
+            out.append(self._first_ack())
         for packet in sorted(self.held, key=_order):
             out.append(PacketOut(self.ingress, Mode.ARRIVE, packet.port, packet.frame))
         if self.service.config.window == 0:
@@ -241,6 +246,20 @@ class Handshake:
         """RST(x + 1) to the server."""
         self.state = State.DONE
         out.append(self._to_server(RST, seq=self.isn + 1))
+
+    def _first_ack(self) -> PacketOut:
+        """The client's ACK of our SYN/ACK, which got lost, as the client itself would repeat it."""
+        options = b"" if self.options.timestamps is None else timestamps_option(*self.options.timestamps)
+        frame = build(
+            self.l2,
+            *self.key,
+            seq=self.isn + 1,
+            ack=self.cookie + 1,
+            flags=ACK,
+            window=self.client_window,
+            options=options,
+        )
+        return PacketOut(self.ingress, Mode.ARRIVE, self.port, frame)
 
     def _window_update(self) -> PacketOut:
         """For a client that was told window 0: an ACK that opens the server's real window."""

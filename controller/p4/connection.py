@@ -80,7 +80,6 @@ class Connection:
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
-        self.dropped_out = 0
 
     # --- the stream -------------------------------------------------------------------------------
 
@@ -172,13 +171,13 @@ class Connection:
             self._wakeup.clear()
             await self._wakeup.wait()
 
-    def send(self, data: bytes) -> None:
-        """Queue a serialised StreamMessageRequest; when too many wait, it is dropped and counted."""
+    def send(self, data: bytes) -> bool:
+        """Queue a serialised StreamMessageRequest; False when too many wait already."""
         if len(self._outgoing) >= _STREAM_QUEUE:
-            self.dropped_out += 1
-            return
+            return False
         self._outgoing.append(data)
         self._wakeup.set()
+        return True
 
     # --- RPCs -------------------------------------------------------------------------------------
 

@@ -66,13 +66,14 @@ class Hub(Protocol):
 
 
 class SwitchLink:
-    """One configured switch. `sessions` is how many session entries it holds, as far as is known."""
+    """One configured switch. `sessions`: how many entries it holds; `dropped_out`: packet-outs lost."""
 
     def __init__(self, config: SwitchConfig, hub: Hub) -> None:
         self.config = config
         self.name = config.name
         self.life = Liveness(hub.config.timers)
         self.sessions = 0
+        self.dropped_out = 0
         self.connection: Connection | None = None
         self._hub = hub
         self._arbitration = Arbitration()
@@ -84,9 +85,13 @@ class SwitchLink:
     # --- used by the hub --------------------------------------------------------------------------
 
     def send_packet(self, mode: int, port: int, frame: bytes) -> None:
-        """Send a frame through the switch; without a connection it is lost like any packet."""
-        if self.connection is not None and self._schema is not None:
-            self.connection.send(packet_out(self._schema.packet_out_metadata(mode, port), frame))
+        """Send a frame through the switch; what its connection cannot take is dropped and counted."""
+        connection, schema = self.connection, self._schema
+        if connection is not None and schema is not None:
+            message = packet_out(schema.packet_out_metadata(mode, port), frame)
+            if connection.send(message):
+                return
+        self.dropped_out += 1
 
     def put(self, job: Job) -> None:
         if self._writer is not None:

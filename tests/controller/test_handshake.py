@@ -80,6 +80,13 @@ def test_a_keep_alive_opens_with_isn_x() -> None:
     world = World()
     [syn] = to_server(world.proven(seq=X, payload=b"\0"))
     assert syn.seq == X
+    world.synack()
+    world.confirm("a")
+    # A keep-alive alone completes no handshake: the lost ACK is sent in the client's place, before it.
+    (first, ack), (second, probe) = packets(world.confirm("b"))
+    assert ack.frame == world.client_frame()
+    assert probe.frame == world.client_frame(seq=X, payload=b"\0")
+    assert first.mode == second.mode == Mode.ARRIVE
 
 
 def test_a_corrupt_punt_is_dropped_and_counted() -> None:
