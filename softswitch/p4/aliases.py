@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
 from softswitch.p4.ir_expr import Expr, FieldRef, Index, Node, Slice, StackLast, StackNext, Storage, Var
+from softswitch.p4.ir_stmt import Lookahead, Stmt, VarDecl
 from softswitch.p4.types import FieldsType, StackType, TupleType, Type, UnionType, VarbitType
 
 
@@ -72,3 +73,8 @@ def mentions(value: Expr, target: Expr) -> bool:
     """Whether a value reads the variable that an l-value is part of."""
     base = root(target)
     return base is None or any(isinstance(n, Var) and n.name == base.name for n in nodes(value))
+
+
+def has_effects(statements: list[Stmt]) -> bool:
+    """Whether statements may change anything but the fresh variables that they declare."""
+    return not all(isinstance(s, VarDecl | Lookahead) for s in statements)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from softswitch.p4 import ast
-from softswitch.p4.aliases import is_aggregate, overlap, root, variables_of
+from softswitch.p4.aliases import has_effects, is_aggregate, overlap, root, variables_of
 from softswitch.p4.errors import Failure
 from softswitch.p4.expressions import ExpressionTranslator
 from softswitch.p4.ir_expr import Const, Expr, FieldRef, Index, Loc, Slice
@@ -85,14 +85,14 @@ class ArgumentBinder(ExpressionTranslator):
         for p, arg in zip(params, matched, strict=True):
             with self.collecting() as extra:
                 values_here = self._argument(p, arg, bound)
-            if extra:
+            if has_effects(extra):
                 values = [
                     Val(self.saved(v.expr), v.new_type)
                     if v is not None and q.direction in (Direction.IN, Direction.NONE)
                     else v
                     for q, v in zip(params, values, strict=False)
                 ]
-                self.out.extend(extra)
+            self.out.extend(extra)
             values.append(values_here)
             if values_here is not None and not p.packet:
                 self.unify(p.type, values_here, bound, arg.loc)

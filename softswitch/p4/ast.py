@@ -116,10 +116,11 @@ class TypeExpr(Expression):
 
 @dataclass
 class MemberExpr(Expression):
-    """`base.name`."""
+    """`base.name`; `at` is where the name stands."""
 
     base: Expression
     name: str
+    at: Loc
 
 
 @dataclass
@@ -149,11 +150,12 @@ class UnaryExpr(Expression):
 
 @dataclass
 class BinaryExpr(Expression):
-    """`left op right`, also `++`."""
+    """`left op right`, also `++`; `at` is where the operator stands."""
 
     op: str
     left: Expression
     right: Expression
+    at: Loc
 
 
 @dataclass

@@ -293,7 +293,7 @@ class CallTranslator(ArgumentBinder):
         if isinstance(entity, Type):
             return self._size_method(call, member.name, entity)
         if isinstance(entity, Symbol):
-            raise Failure(call.loc, f"there is no method `{member.name}` here")
+            raise Failure(member.at, f"there is no method `{member.name}` here")
         base = self.translate(member.base)
         if isinstance(base.type, HeaderType | UnionType) and member.name in (
             "isValid",
@@ -306,7 +306,7 @@ class CallTranslator(ArgumentBinder):
             return None
         if member.name in ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes"):
             return self._size_method(call, member.name, base.type)
-        raise Failure(call.loc, f"{describe(base)} has no method `{member.name}`")
+        raise Failure(member.at, f"{describe(base)} has no method `{member.name}`")
 
     def _header_method(self, call: ast.CallExpr, member: ast.MemberExpr, base: Val) -> Val | None:
         if call.args:

@@ -79,7 +79,9 @@ class EntryTranslator(StatementTranslator):
             raise Failure(expression.loc, f"action `{name_expr.name}` is not in the table's list")
         plain = [p for p in symbol.params if p.direction is Direction.NONE]
         directed = [p for p in symbol.params if p.direction is not Direction.NONE]
-        if directed and len(args) == len(symbol.params):
+        if directed:
+            if len(args) != len(symbol.params):
+                raise Failure(expression.loc, f"action `{name_expr.name}` needs all its arguments here")
             pairs = list(zip(args, symbol.params, strict=True))
             given = [a for a, p in pairs if p.direction is not Direction.NONE]
             what = f"action `{name_expr.name}`"

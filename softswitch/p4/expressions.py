@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from softswitch.p4 import ast, fold
+from softswitch.p4.aliases import has_effects
 from softswitch.p4.convert import Converter, describe
 from softswitch.p4.errors import Failure
 from softswitch.p4.fold import wrap
@@ -116,9 +117,9 @@ class ExpressionTranslator(Converter):
         for part in parts:
             with self.collecting() as extra:
                 value = part()
-            if extra:
+            if has_effects(extra):
                 values = [Val(self.saved(v.expr), v.new_type) for v in values]
-                self.out.extend(extra)
+            self.out.extend(extra)
             values.append(value)
         return values
 
@@ -202,7 +203,7 @@ class ExpressionTranslator(Converter):
         if isinstance(entity, Type):
             return self._type_member(e, entity)
         if entity is not None:
-            raise Failure(e.loc, f"`.{e.name}` is no value")
+            raise Failure(e.at, f"`.{e.name}` is no value")
         if isinstance(e.base, ast.CallExpr) and e.name in ("hit", "miss", "action_run"):
             return self.table_result(e.base, e.name, e.loc)
         base = self.translate(e.base)
@@ -210,7 +211,7 @@ class ExpressionTranslator(Converter):
             return self._field_value(base, base.type, e)
         if isinstance(base.type, StackType):
             return self._stack_member(base, base.type, e)
-        raise Failure(e.loc, f"{describe(base)} has no member `{e.name}`")
+        raise Failure(e.at, f"{describe(base)} has no member `{e.name}`")
 
     def table_result(self, call: ast.CallExpr, what: str, loc: Loc) -> Val:
         """`table.apply().hit` or `.miss`."""
@@ -219,7 +220,7 @@ class ExpressionTranslator(Converter):
     def _type_member(self, e: ast.MemberExpr, t: Type) -> Val:
         if t == ERROR:
             if e.name not in self.context.errors:
-                raise Failure(e.loc, f"error `{e.name}` is not declared")
+                raise Failure(e.at, f"error `{e.name}` is not declared")
             return Val(ErrorConst(ERROR, e.name, self.context.errors.index(e.name), loc=e.loc))
         if isinstance(t, EnumType) and e.name in t.members:
             return Val(EnumConst(t, e.name, t.members.index(e.name), loc=e.loc))
@@ -227,7 +228,7 @@ class ExpressionTranslator(Converter):
             for name, number in t.members:
                 if name == e.name:
                     return Val(Const(t, number, loc=e.loc))
-        raise Failure(e.loc, f"{t} has no member `{e.name}`")
+        raise Failure(e.at, f"{t} has no member `{e.name}`")
 
     def _field_value(self, base: Val, t: FieldsType, e: ast.MemberExpr) -> Val:
         for position, f in enumerate(t.fields):
@@ -235,20 +236,20 @@ class ExpressionTranslator(Converter):
                 if isinstance(base.expr, FieldsExpr):
                     return Val(base.expr.values[position], f.type_name)
                 return Val(FieldRef(f.type, base.expr, f.name, loc=e.loc), f.type_name, base.writable)
-        raise Failure(e.loc, f"{t} has no field `{e.name}`")
+        raise Failure(e.at, f"{t} has no field `{e.name}`")
 
     def _stack_member(self, base: Val, t: StackType, e: ast.MemberExpr) -> Val:
         if e.name == "size":
             return Val(Const(BitType(32), t.size, loc=e.loc))
         if e.name in ("next", "last", "lastIndex") and self.unit.kind != "parser":
-            raise Failure(e.loc, f"`.{e.name}` of a header stack exists only in parsers")
+            raise Failure(e.at, f"`.{e.name}` of a header stack exists only in parsers")
         if e.name == "next":
             return Val(StackNext(t.element, base.expr, loc=e.loc), None, base.writable)
         if e.name == "last":
             return Val(StackLast(t.element, base.expr, loc=e.loc), None, base.writable)
         if e.name == "lastIndex":
             return Val(StackLastIndex(BitType(32), base.expr, loc=e.loc))
-        raise Failure(e.loc, f"a header stack has no member `{e.name}`")
+        raise Failure(e.at, f"a header stack has no member `{e.name}`")
 
     def _index(self, e: ast.IndexExpr, _: Type | None) -> Val:
         base, index = self.ordered_lvalue(e.base, e.index)
@@ -319,11 +320,10 @@ class ExpressionTranslator(Converter):
         left, right = self.ordered(
             [lambda: self.translate(e.left, wanted), lambda: self.translate(e.right, wanted)]
         )
-        return self.operate(e.op, left, right, e.loc)
+        return self.operate(e.op, left, right, e.at)
 
     def operate(self, op: str, left: Val, right: Val, loc: Loc) -> Val:
         """`left op right` of translated operands."""
-        left, right = self._number(left), self._number(right)
         if op == "++":
             return self._concat(left, right, loc)
         if op in ("<<", ">>"):
@@ -331,6 +331,9 @@ class ExpressionTranslator(Converter):
         operator = BinaryOp(op)
         if operator in (BinaryOp.EQ, BinaryOp.NE):
             return self._equal(operator, left, right, loc)
+        for side in (left, right):
+            if not isinstance(side.type, BitType | IntType | InfInt | SerEnumType):
+                raise Failure(loc, f"`{op}` cannot take {describe(left)} and {describe(right)}")
         left, right = self._same_width(op, left, right, loc)
         t = left.type
         if not isinstance(t, BitType | IntType | InfInt) or left.type != right.type:
@@ -341,11 +344,6 @@ class ExpressionTranslator(Converter):
             raise Failure(loc, f"`{op}` is not defined on {t}")
         new_type = left.new_type if operator not in _ORDERED else None
         return Val(fold.binary(operator, left.expr, right.expr, loc), new_type)
-
-    def _number(self, value: Val) -> Val:
-        if isinstance(value.type, SerEnumType):
-            return Val(value.expr, value.new_type)
-        return value
 
     def _same_width(self, op: str, left: Val, right: Val, loc: Loc) -> tuple[Val, Val]:
         """Operands of one type: literals take the other's type, enums with values become numbers."""

@@ -193,16 +193,22 @@ class ExpressionGrammar(TokenStream):
         condition = self._binary(1)
         if not self.at("?"):
             return condition
-        loc = self.next().loc
+        self.next()
         then = self.expression()
         self.expect(":", "of the conditional expression")
         otherwise = self.expression()
-        return ast.MuxExpr(loc, condition, then, otherwise)
+        return ast.MuxExpr(condition.loc, condition, then, otherwise)
+
+    def _at_plus_colon(self) -> bool:
+        """Whether `+:` of a slice `[low +: width]` stands here."""
+        return self.at("+") and self.peek().text == ":" and self.peek().glued
 
     def _operator(self) -> str:
         """The binary operator here, with `>` `>` joined; "" if there is none."""
         token = self.token
         if token.kind is not Kind.PUNCT:
+            return ""
+        if self._at_plus_colon():
             return ""
         if token.text == ">" and self.peek().text == ">" and self.peek().glued:
             return ">>"
@@ -216,7 +222,7 @@ class ExpressionGrammar(TokenStream):
             if operator == ">>":
                 self.next()
             right = self._binary(_PRECEDENCE[operator] + 1)
-            left = ast.BinaryExpr(loc, operator, left, right)
+            left = ast.BinaryExpr(left.loc, operator, left, right, loc)
             chain += 1
             if chain > MAX_CHAIN:
                 raise Failure(loc, f"more than {MAX_CHAIN} operators in a row: not supported")
@@ -307,31 +313,35 @@ class ExpressionGrammar(TokenStream):
 
     def _postfix(self, base: ast.Expression) -> ast.Expression:
         for _ in range(MAX_CHAIN):
-            loc = self.loc
             if self.accept("."):
                 if self.token.kind is Kind.KEYWORD and not self.at_name():
                     raise self.unexpected("a member's name")
-                base = ast.MemberExpr(loc, base, self.name("a member's name").text)
+                name = self.name("a member's name")
+                base = ast.MemberExpr(base.loc, base, name.text, name.loc)
             elif self.accept("["):
-                base = self._subscript(loc, base)
+                base = self._subscript(base)
             elif self.at("("):
-                base = ast.CallExpr(loc, base, [], self.arguments())
+                base = ast.CallExpr(base.loc, base, [], self.arguments())
             elif self.at("<") and (types := self._call_types()) is not None:
-                base = ast.CallExpr(loc, base, types, self.arguments())
+                base = ast.CallExpr(base.loc, base, types, self.arguments())
             else:
                 return base
         raise Failure(self.loc, f"more than {MAX_CHAIN} members in a row: not supported")
 
-    def _subscript(self, loc: Loc, base: ast.Expression) -> ast.Expression:
+    def _subscript(self, base: ast.Expression) -> ast.Expression:
         index = self.expression()
         if self.accept(":"):
             low = self.expression()
             self.expect("]")
-            return ast.SliceExpr(loc, base, index, low)
-        if self.at("+") and self.peek().text == ":":
-            raise Failure(self.loc, "slices `[low +: width]` are not supported")
+            return ast.SliceExpr(base.loc, base, index, low)
+        if self._at_plus_colon():
+            self.next()
+            one = ast.IntLiteral(self.next().loc, 1, None, False)
+            above = ast.BinaryExpr(index.loc, "+", index, self.expression(), index.loc)
+            self.expect("]")
+            return ast.SliceExpr(base.loc, base, ast.BinaryExpr(index.loc, "-", above, one, index.loc), index)
         self.expect("]")
-        return ast.IndexExpr(loc, base, index)
+        return ast.IndexExpr(base.loc, base, index)
 
     def _call_types(self) -> list[ast.TypeRef] | None:
         """Type arguments of a call, None (nothing taken) when `<` is a comparison."""
@@ -398,5 +408,5 @@ class ExpressionGrammar(TokenStream):
         if operator := self.accept("&&&", ".."):
             other = self.expression()
             kind = ast.MaskExpr if operator.text == "&&&" else ast.RangeExpr
-            return kind(operator.loc, value, other)
+            return kind(value.loc, value, other)
         return value

@@ -63,29 +63,27 @@ def _whole_bytes(program: ir.Program, diagnostics: Diagnostics) -> None:
 
 
 def _direct_externs(program: ir.Program, diagnostics: Diagnostics) -> None:
-    """Methods of direct counters and meters are called only by actions of the table they belong to."""
-    table_of = {e.name: e.table for e in program.externs if isinstance(e, ir.DirectCounter | ir.DirectMeter)}
+    """Direct resources are used in actions; a direct meter only in actions of the table it belongs to."""
+    direct = {e.name: e for e in program.externs if isinstance(e, ir.DirectCounter | ir.DirectMeter)}
     tables = program.all_tables()
     for control in program.controls:
         for node in nodes(control.body):
-            if isinstance(node, CallMethod) and node.instance in table_of:
+            if isinstance(node, CallMethod) and node.instance in direct:
                 diagnostics.error(
                     node.loc, f"`{node.method}` of a direct resource is called outside an action"
                 )
         for action in control.actions:
             users = {t.name for t in tables.values() if any(r.action == action.name for r in t.actions)}
             for node in nodes(action.body):
-                if isinstance(node, CallMethod) and node.instance in table_of:
-                    _direct_call(node, table_of[node.instance], users, diagnostics)
+                if isinstance(node, CallMethod) and isinstance(direct.get(node.instance), ir.DirectMeter):
+                    _direct_meter(node, direct[node.instance].table, users, diagnostics)
 
 
-def _direct_call(call: CallMethod, table: str, users: set[str], diagnostics: Diagnostics) -> None:
+def _direct_meter(call: CallMethod, table: str, users: set[str], diagnostics: Diagnostics) -> None:
     if not table:
-        text = f"`{call.method}` of a direct resource that no table has as `counters` or `meters`"
-        diagnostics.error(call.loc, text)
+        diagnostics.error(call.loc, "no table has this direct meter as its `meters`")
     elif users - {table}:
-        text = f"`{call.method}` of a direct resource in an action of a table that does not have it"
-        diagnostics.error(call.loc, text)
+        diagnostics.error(call.loc, "this action belongs to a table that does not have this direct meter")
 
 
 def _all_nodes(program: ir.Program) -> Iterable[Node]:
