@@ -44,7 +44,7 @@ lint: $(VENV) ## check style, types and generated files
 run: $(VENV) ## bring up a lab with a prompt: host commands, sessions, status, exit (needs root)
 	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET)
 
-shell: $(SHELL_VENV) ## p4runtime-shell on a switch of the running lab, as a reader beside the controller
+shell: $(VENV) $(SHELL_VENV) ## p4runtime-shell on a switch of the running lab, as a reader beside the controller
 	@$(SYNCLINE) lab shell $(SWITCH)
 
 bench: $(VENV) ## rates of absorbed SYNs beside the kernel's own (needs root)

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from controller.lab.cli import SHELL_PYTHON
 from controller.lab.errors import LabError
 from controller.lab.targets import BMV2, P4C, find_tool
 
@@ -25,6 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "root": None if os.geteuid() == 0 else "needs root (it makes network namespaces)",
         "bmv2": _missing(BMV2, P4C),
         "p4c": _missing(P4C),
+        "shell": None
+        if SHELL_PYTHON.exists()
+        else "needs p4runtime-shell in .venv-shell (make test sets it up)",
     }
     for item in items:
         for marker, reason in reasons.items():

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -28,6 +29,8 @@ from controller.lab.targets import prepare
 from controller.lab.topology import SCHEMA, load_topology, schema_text
 
 COMMAND_NOT_FOUND = 127
+SHELL_PYTHON = Path(__file__).resolve().parents[2] / ".venv-shell" / "bin" / "python"
+"""p4runtime-shell needs an older protobuf than Syncline and lives in an environment of its own."""
 
 app = typer.Typer(
     help="Labs: whole networks of hosts and P4 switches in network namespaces of this machine.",
@@ -131,6 +134,34 @@ def status(
             typer.echo(json.dumps(document, indent=2))
         else:
             _print_status(document)
+
+
+@app.command()
+def shell(
+    switch: Annotated[str, typer.Argument(help="A switch of the lab.")],
+    lab: LabOption = None,
+) -> None:
+    """p4runtime-shell on a switch of a lab, beside the controller (make shell sets it up first).
+
+    Its election id is lower than the controller's: it reads tables and counters, and writes nothing as long
+    as the controller is connected.
+    """
+    with _errors():
+        found = _the_lab(lab)
+        if switch not in found.plan.switches:
+            known = ", ".join(found.plan.switches)
+            raise LabError(f"lab {found.name} has no switch {switch}; it has {known}")
+        if not SHELL_PYTHON.exists():
+            raise LabError(
+                f"{SHELL_PYTHON} is not there; set up p4runtime-shell with: make shell SWITCH={switch}"
+            )
+        options = {
+            "--grpc-addr": found.grpc_address(switch),
+            "--device-id": str(found.plan.device_id(switch)),
+            "--election-id": "0,1",
+        }
+        arguments = [part for option in options.items() for part in option]
+        os.execv(SHELL_PYTHON, [str(SHELL_PYTHON), "-m", "p4runtime_sh", *arguments])
 
 
 @app.command()

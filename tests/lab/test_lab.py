@@ -154,6 +154,21 @@ def test_exec_that_cannot_be(two_pop: Lab, arguments: list[str], code: int, said
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.shell
+def test_an_operators_shell_reads_beside_the_controller(two_pop: Lab) -> None:
+    script = 'tables\nprint("services", len(list(table_entry["services_v4"].read())))\n'
+    done = syncline("lab", "shell", "a", stdin=script)
+    assert "You are not the primary client" in done.stdout
+    assert "sessions_v4" in done.stdout
+    assert "services 3" in done.stdout
+    assert two_pop.status()["ready"] is True
+
+
+def test_a_shell_on_what_is_no_switch(two_pop: Lab) -> None:
+    done = syncline("lab", "shell", "client")
+    assert (done.returncode, done.stderr) == (1, f"lab {two_pop.name} has no switch client; it has a, b\n")
+
+
 def test_a_second_lab_of_the_same_name(two_pop: Lab) -> None:
     done = syncline("lab", "up", "two-pop", "--name", two_pop.name)
     assert (done.returncode, done.stdout) == (1, "")
