@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,15 +10,15 @@ import pytest
 from finsy.proto import p4i
 from google.protobuf import text_format
 
+from controller.lab.targets import P4C, find_tool
 from softswitch.p4.frontend import parse_program
 from softswitch.p4.preprocess import preprocess
 from softswitch.p4info import build_p4info
 from tests.p4.snippets import PROGRAMS
 
-P4C = shutil.which("p4c-bm2-ss") or shutil.which("p4c-bm2-ss", path="/opt/p4tools/bin:/usr/local/bin")
 SYNCLINE = Path(__file__).parent.parent.parent / "p4src" / "v1model" / "syncline.p4"
 
-pytestmark = [pytest.mark.p4c, pytest.mark.skipif(P4C is None, reason="p4c-bm2-ss is not installed")]
+pytestmark = pytest.mark.p4c
 
 
 def objects(info: p4i.P4Info) -> dict[tuple[str, str], str]:
@@ -40,7 +39,7 @@ def objects(info: p4i.P4Info) -> dict[tuple[str, str], str]:
 def test_equal_object_for_object(path: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "p4info.txtpb"
     command = [
-        str(P4C),
+        find_tool(P4C),
         "--arch",
         "v1model",
         "-o",

@@ -233,8 +233,8 @@ control MyIngress(inout headers hdr,
         hdr.ipv4.ttl = hdr.ipv4.ttl |-| 1;
         route_hits.count();
     }
-    action mark(inout bit<8> where, in bit<8> how, bool really) {
-        where = really ? how : 8w0;
+    action mark(inout bit<8> where, in bit<8> how, bit<1> really) {
+        where = really == 1 ? how : 8w0;
     }
     action punt(reason_t reason) {
         hdr.packet_in.setValid();
@@ -278,8 +278,8 @@ control MyIngress(inout headers hdr,
         }
         default_action = NoAction();
         const entries = {
-            (0x0A000000 &&& 0xFF000000, 0 .. 1023, _, true): mark(hdr.ipv4.diffserv, 8w3, true);
-            (_, _, TYPE_IPV4, false): mark(hdr.ipv4.diffserv, 8w3, false);
+            (0x0A000000 &&& 0xFF000000, 0 .. 1023, _, true): mark(hdr.ipv4.diffserv, 8w3, 1);
+            (_, _, TYPE_IPV4, false): mark(hdr.ipv4.diffserv, 8w3, 0);
             (32w1, 5, 16w7, true): NoAction();
         }
     }
