@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile packets and writes against programs built with sanitizers: no read or write out of bounds, no undefined
+behaviour, no data race."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import subprocess
+from pathlib import Path
+
+from finsy.proto import p4i
+
+from softswitch import build
+from softswitch.compiler import CompiledProgram, compile_file
+from tests.codegen.harness import compile_source, num_bytes
+from tests.runtime.programs import EVERYTHING
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVER = Path(__file__).with_name("driver.c")
+PACKET, WRITE, READ, REPLICATE = range(4)
+
+
+def command(kind: int, a: int, b: int, c: int, data: bytes) -> bytes:
+    """One command of driver.c."""
+    return struct.pack("=IIIII", kind, a, b, c, len(data)) + data
+
+
+def random_packets(rng: random.Random, n: int, seeds: list[bytes]) -> bytes:
+    """Random bytes, and seeds with some bytes changed, cut or doubled."""
+    out = b""
+    for _ in range(n):
+        frame = bytearray(rng.choice(seeds))
+        for _ in range(rng.choice((0, 1, 2, 8))):
+            frame[rng.randrange(len(frame))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        choice = rng.randrange(8)
+        if choice == 0:
+            frame = bytearray(rng.randbytes(rng.randrange(120)))
+        elif choice == 1:
+            frame = frame[: rng.randrange(len(frame) + 1)]
+        elif choice == 2:
+            frame += rng.randbytes(rng.choice((1, 100, 9000)))
+        out += command(PACKET, rng.choice((0, 1, 2, 510, rng.randrange(512))), 0, 0, bytes(frame))
+    return out
+
+
+def table_entry(rng: random.Random, table: p4i.Table, info: p4i.P4Info) -> bytes:
+    """A write to a table that is often, but not always, right."""
+    key, mask, priority = b"", b"", 0
+    for field in table.match_fields:
+        width, ones = field.bitwidth, (1 << field.bitwidth) - 1
+        value = rng.choice((0, 1, ones, rng.getrandbits(width), rng.randrange(min(ones, 7) + 1)))
+        other = ones
+        if field.match_type == p4i.MatchField.LPM:
+            other = ones ^ (ones >> rng.randrange(width + 1))
+        elif field.match_type == p4i.MatchField.TERNARY:
+            other = rng.choice((0, ones, rng.getrandbits(width)))
+        elif field.match_type == p4i.MatchField.OPTIONAL:
+            other = rng.choice((0, ones))
+        if field.match_type == p4i.MatchField.RANGE:
+            value, other = sorted((value, rng.getrandbits(width)))
+        else:
+            value &= other
+        if field.match_type in (p4i.MatchField.TERNARY, p4i.MatchField.RANGE, p4i.MatchField.OPTIONAL):
+            priority = rng.randrange(1, 5)
+        key += value.to_bytes(num_bytes(width), "big")
+        mask += other.to_bytes(num_bytes(width), "big")
+    action_id = rng.choice(table.action_refs).id
+    action = next(a for a in info.actions if a.preamble.id == action_id)
+    params = b"".join(rng.getrandbits(p.bitwidth).to_bytes(num_bytes(p.bitwidth), "big") for p in action.params)
+    if rng.randrange(10) == 0:
+        params = rng.randbytes(rng.randrange(40))
+    is_default = rng.randrange(8) == 0
+    op = 2 if is_default else rng.choice((1, 1, 2, 3))
+    data = struct.pack("=iIII", 0 if is_default else priority, int(is_default), len(key), len(params))
+    return command(WRITE, op, table.preamble.id, action.preamble.id, data + key + mask + params)
+
+
+def commands(program: CompiledProgram, seeds: list[bytes], n: int) -> bytes:
+    """Packets and writes in turn."""
+    rng = random.Random(7)
+    info = program.p4info
+    out = b""
+    for i in range(n):
+        out += random_packets(rng, 8, seeds)
+        for table in info.tables:
+            out += table_entry(rng, table, info)
+            if i % 50 == 0:
+                out += command(READ, 0, table.preamble.id, 0, b"")
+        if i % 20 == 0:
+            out += command(REPLICATE, rng.randrange(9), rng.randrange(9), rng.choice((0, 30)), rng.randbytes(3))
+    return out
+
+
+def build_driver(program: CompiledProgram, folder: Path, sanitizer: str) -> Path:
+    """An executable of driver, runtime and program."""
+    source = folder / "program.c"
+    source.write_text(program.c_source)
+    output = folder / "driver"
+    flags = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", "-O1", "-pthread", f"-I{build.RUNTIME_DIR}"]
+    warnings = [*build.WARNINGS, *build.GENERATED_FLAGS]
+    sources = [str(DRIVER), str(source), *map(str, sorted(build.RUNTIME_DIR.glob("*.c")))]
+    command = [build.compiler(), *build.COMMON_FLAGS, *warnings, *flags, *sources, "-o", str(output)]
+    subprocess.run(command, check=True, timeout=120)
+    return output
+
+
+SEEDS = [
+    bytes.fromhex("0000000000010200000000008847") + bytes.fromhex("0001000a" * 3 + "0001010a") + bytes(20),
+    bytes.fromhex("00000000000202000000001f0001") + bytes([1, 5]) + bytes(5) + b"\x09" + bytes([0, 2]) + bytes(30),
+    bytes.fromhex("0000000000030200000000ff0002") + bytes(range(40)),
+    bytes.fromhex("00000000000402000000003c0003") + bytes(range(64)) + b"\0" + bytes(30),
+    bytes.fromhex("0000000000050200000000000101") + b"\x08\x10\x18\x20\0" * 20,
+]
+
+
+def run(driver: Path, *arguments: str) -> int:
+    """Runs the driver; returns how many packets it processed."""
+    environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", TSAN_OPTIONS="halt_on_error=1")
+    result = subprocess.run(
+        [str(driver), *arguments], capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    assert result.returncode == 0, result.stderr[-6000:]
+    return int(result.stdout)
+
+
+def test_address_and_undefined(tmp_path: Path) -> None:
+    program = compile_source(EVERYTHING, tmp_path)
+    driver = build_driver(program, tmp_path, "address,undefined")
+    (tmp_path / "commands").write_bytes(commands(program, SEEDS, 600))
+    assert run(driver, str(tmp_path / "commands")) == 4800
+
+
+def test_races(tmp_path: Path) -> None:
+    program = compile_source(EVERYTHING, tmp_path)
+    driver = build_driver(program, tmp_path, "thread")
+    (tmp_path / "commands").write_bytes(commands(program, SEEDS, 100))
+    assert run(driver, str(tmp_path / "commands"), "2") > 500
+
+
+def test_our_program_survives(tmp_path: Path) -> None:
+    folder = ROOT / "p4src"
+    program = compile_file(folder / "v1model/syncline.p4", [folder / "v1model", folder])
+    driver = build_driver(program, tmp_path, "address,undefined")
+    syn = bytes.fromhex(
+        "0200000000990200000000010800450000400001000040060000c6120001c6120002"
+        "04d20050000003e800000000b0022000000000000204 05b40402080a000000010000000001030307"
+    )
+    ack = bytes.fromhex(
+        "02000000009902000000000108004500004c0001000040060000c6120001c6120002"
+        "04d20050000003e90000000190102000000000000101 080a00000001000000020101051200000010000000200000003000000040"
+    )
+    arp = bytes.fromhex("ffffffffffff02000000000108060001080006040001020000000001c6120001000000000000c6120063")
+    (tmp_path / "commands").write_bytes(commands(program, [syn, ack, arp, b"\1\0\1" + syn], 500))
+    assert run(driver, str(tmp_path / "commands")) == 4000
