@@ -18,6 +18,8 @@ MARK = "SYNCLINE_LAB"
 """Environment variable of every process that a lab starts: the lab's folder. It finds a process whose start a
 crash kept out of the state file."""
 TAIL_LINES = 15
+IP = shutil.which("ip") or "/usr/sbin/ip"
+"""Root's PATH may lack the sbin folders (su without -)."""
 
 
 class Supervisor:
@@ -115,4 +117,4 @@ def take_down(files: LabFiles, namespaces: Sequence[str]) -> list[str]:
 
 def in_namespace(namespace: str, argv: Sequence[str]) -> list[str]:
     """A command line that runs `argv` within a namespace, with the same pid, environment and folder."""
-    return ["ip", "netns", "exec", namespace, *argv]
+    return [IP, "netns", "exec", namespace, *argv]
