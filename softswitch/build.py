@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building shared objects: the runtime once per machine, then each generated C file linked with it.
 
-Results lie in a cache folder under the hash of all that went into them, so that an entry never changes once it is
+Results lie in a cache folder under the hash of all that went into them, so that an entry never changes once
+it is
 there; files and folders are made aside and renamed, so that processes may build the same at the same time.
 """
 
@@ -17,9 +18,22 @@ import tempfile
 from pathlib import Path
 
 RUNTIME_DIR = Path(__file__).resolve().parent / "runtime"
-COMMON_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-g1", "-fPIC", "-fno-strict-aliasing", "-fvisibility=default")
+COMMON_FLAGS = (
+    "-std=c11",
+    "-D_GNU_SOURCE",
+    "-O2",
+    "-g1",
+    "-fPIC",
+    "-fno-strict-aliasing",
+    "-fvisibility=default",
+)
 WARNINGS = ("-Wall", "-Wextra")
-GENERATED_FLAGS = ("-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-parameter", "-Wno-type-limits")
+GENERATED_FLAGS = (
+    "-Wno-unused-function",
+    "-Wno-unused-variable",
+    "-Wno-unused-parameter",
+    "-Wno-type-limits",
+)
 LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-pthread")
 CC_TIMEOUT_S = 120
 CC_MEMORY_KIB = 4 << 20
@@ -78,7 +92,12 @@ def run_cc(arguments: list[str], what: str) -> None:
     """Runs the C compiler with limits of time and memory. BuildError when it fails."""
     command = ["/bin/sh", "-c", f'ulimit -v {CC_MEMORY_KIB}; exec "$@"', "cc", compiler(), *arguments]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     ) as process:
         try:
             _, stderr = process.communicate(timeout=CC_TIMEOUT_S)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The P4 compiler as a whole: P4 text → IR → P4Info and C → shared object, cached by content.
 
-A text that comes over P4Runtime is preprocessed already: it is compiled without the preprocessor, so that it cannot
+A text that comes over P4Runtime is preprocessed already: it is compiled without the preprocessor, so that
+it cannot
 make the switch read files.
 """
 

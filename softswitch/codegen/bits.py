@@ -35,7 +35,8 @@ def _groups(fields: Sequence[Bits]) -> Iterator[tuple[int, list[Bits]]]:
 
 
 def store(out: Writer, where: str, fields: Sequence[Bits]) -> None:
-    """Stores fields from `where` (a C pointer) on, most significant bit first; a last partial byte ends in zeros."""
+    """Stores fields from `where` (a C pointer) on, most significant bit first; a last partial byte ends in
+    zeros."""
     padding = -sum(f.width for f in fields) % 8
     if padding:
         fields = [*fields, Bits("0", padding)]
@@ -53,7 +54,9 @@ def _joined(group: list[Bits]) -> str:
     parts, shift = [], sum(f.width for f in group)
     for f in group:
         shift -= f.width
-        parts.append(f"(uint64_t){f.text} << {shift}" if shift else f"(uint64_t){f.text}" if len(group) > 1 else f.text)
+        parts.append(
+            f"(uint64_t){f.text} << {shift}" if shift else f"(uint64_t){f.text}" if len(group) > 1 else f.text
+        )
     return " | ".join(parts)
 
 
@@ -71,7 +74,8 @@ def _store_one_by_one(out: Writer, at: str, group: list[Bits]) -> None:
 
 
 def load(out: Writer, where: str, fields: Sequence[Bits]) -> None:
-    """Loads l-values from `where` (a C pointer) on; beyond the last field nothing is read but the rest of its byte."""
+    """Loads l-values from `where` (a C pointer) on; beyond the last field nothing is read but the rest of
+    its byte."""
     for bit, group in _groups(fields):
         total, at = sum(f.width for f in group), f"{where} + {bit // 8}" if bit else where
         if len(group) == 1 and total <= 64 and total % 8 == 0 and not group[0].is_bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""C functions that read a header from the packet and write it to the output, emitted on demand, one pair per type."""
+"""C functions that read a header from the packet and write it to the output, emitted on demand, one pair
+per type."""
 
 from __future__ import annotations
 
@@ -33,11 +34,14 @@ def field_bits(t: HeaderType | StructType, base: str, loc: Loc) -> tuple[list[Bi
 
 
 def fixed_bits(t: HeaderType | StructType, loc: Loc) -> int:
-    """Bits of all fields but the varbit. Unsupported if they, or those before the varbit, fill no whole bytes."""
+    """Bits of all fields but the varbit. Unsupported if they, or those before the varbit, fill no whole
+    bytes."""
     before, varbit, after = field_bits(t, "", loc)
     head, tail = sum(f.width for f in before), sum(f.width for f in after)
     if (head + tail) % 8 or (varbit is not None and head % 8):
-        raise Unsupported(loc, f"header {t.name} has {head + tail} bits: only whole bytes can be parsed and emitted")
+        raise Unsupported(
+            loc, f"header {t.name} has {head + tail} bits: only whole bytes can be parsed and emitted"
+        )
     return head + tail
 
 
@@ -95,7 +99,9 @@ class Codec:
         out.line("uint8_t *p = x->out + x->out_len;")
         bits.store(out, "p", before)
         if varbit is not None:
-            out.line(f"memcpy(p + {sum(f.width for f in before) // 8}, {varbit}.data, ({varbit}.bits + 7) / 8);")
+            out.line(
+                f"memcpy(p + {sum(f.width for f in before) // 8}, {varbit}.data, ({varbit}.bits + 7) / 8);"
+            )
             if after:
                 out.line(f"p += {sum(f.width for f in before) // 8} + ({varbit}.bits + 7) / 8;")
             bits.store(out, "p", after)

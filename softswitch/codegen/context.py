@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all parts of the generator share for one program: helpers, places of objects in the descriptor tables, P4Info ids."""
+"""What all parts of the generator share for one program: helpers, places of objects in the descriptor
+tables, P4Info ids."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def nodes(node: Any, kind: type[Any] | tuple[type[Any], ...]) -> Iterator[Any]:
     if isinstance(node, tuple):
         for each in node:
             yield from nodes(each, kind)
-    elif isinstance(node, Node) or (is_dataclass(node) and type(node).__module__.startswith("softswitch.p4.ir")):
+    elif isinstance(node, Node) or (
+        is_dataclass(node) and type(node).__module__.startswith("softswitch.p4.ir")
+    ):
         if isinstance(node, kind):
             yield node
         for f in fields(node):
@@ -72,7 +75,11 @@ class Context:
     def _find_exit(self, kind: str, name: str) -> bool:
         if kind == "table":
             return any(self.may_exit("action", a.action) for a in self.tables[name].actions)
-        body = self.actions[name].body if kind == "action" else (self.controls[name].setup, self.controls[name].body)
+        body = (
+            self.actions[name].body
+            if kind == "action"
+            else (self.controls[name].setup, self.controls[name].body)
+        )
         return (
             any(True for _ in nodes(body, Exit))
             or any(c.function in ("assert", "assume") for c in nodes(body, CallExtern))

@@ -25,7 +25,9 @@ def emit_function(context: Context, function: ir.Function, out: Writer) -> None:
     scope = Scope("", references(function.params))
     result = "void" if str(function.result) == "void" else context.layout.ctype(function.result, function.loc)
     out.at(None)
-    out.line(f"static {result} function_{function.name}(ss_exec *x{params_text(context, function.params)}) {{")
+    out.line(
+        f"static {result} function_{function.name}(ss_exec *x{params_text(context, function.params)}) {{"
+    )
     out.line("(void)x;")
     reset_outs(context, function.params, out)
     Statements(context, scope, out).block(function.body.body)
@@ -89,7 +91,9 @@ def emit_control(context: Context, control: ir.Control, out: Writer) -> None:
 def _frame(context: Context, control: ir.Control, out: Writer) -> None:
     members = []
     for p in control.params:
-        members.append(f"{context.layout.ctype(p.type, p.loc)} {'*' if by_reference(p) else ''}{c_variable(p.name)};")
+        members.append(
+            f"{context.layout.ctype(p.type, p.loc)} {'*' if by_reference(p) else ''}{c_variable(p.name)};"
+        )
     for v in control.variables:
         members.append(f"{context.layout.ctype(v.type, v.loc)} {c_variable(v.name)};")
     out.at(None)
@@ -109,7 +113,9 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
     to = Statements(context, Scope("f->", references(control.params)), out)
     out.at(None)
     out.line(f"// Table {table.cp_name}.")
-    out.line(f"static const ss_row *table_{table.name}(ss_exec *x, struct control_{control.name}_frame *f) {{")
+    out.line(
+        f"static const ss_row *table_{table.name}(ss_exec *x, struct control_{control.name}_frame *f) {{"
+    )
     out.at(table.loc)
     if table.keys:
         _key(to, table)
@@ -172,7 +178,9 @@ def _run_action(to: Statements, ref: ir.ActionRef) -> None:
             args += f", {source.replace('p', '*p', 1) if not at else f'p[{at}]'} != 0"
         else:
             load = "ss_load128" if width > 64 else "ss_load"
-            args += f", ({to.context.layout.ctype(param.type, param.loc)}){load}({source}, {num_bytes(width)})"
+            args += (
+                f", ({to.context.layout.ctype(param.type, param.loc)}){load}({source}, {num_bytes(width)})"
+            )
     frame = ", f" if ref.action in to.context.owner else ""
     to.out.line(f"action_{action.name}(x{frame}{args});")
     for target, name in back:

@@ -12,7 +12,8 @@ from softswitch.p4.types import FieldsType, HeaderType, StackType, Type, VarbitT
 
 
 class Equality:
-    """Headers are equal when both are invalid, or both are valid and all fields are equal (P4_16, section 8.17)."""
+    """Headers are equal when both are invalid, or both are valid and all fields are equal (P4_16, section
+    8.17)."""
 
     def __init__(self, out: Writer, layout: Layout) -> None:
         self._out = out
@@ -37,11 +38,20 @@ class Equality:
             tests = [self._test(f.type, c_name(f.name), loc) for f in t.fields]
             result = f"return {' && '.join(tests) or 'true'};"
             if isinstance(t, HeaderType):
-                return ["if (a.ss_valid != b.ss_valid) return false;", "if (!a.ss_valid) return true;", result]
+                return [
+                    "if (a.ss_valid != b.ss_valid) return false;",
+                    "if (!a.ss_valid) return true;",
+                    result,
+                ]
             return [result]
         if isinstance(t, StackType):
             test = self._test(t.element, "items[i]", loc)
-            return [f"for (unsigned i = 0; i < {t.size}; i++) {{", f"if (!({test})) return false;", "}", "return true;"]
+            return [
+                f"for (unsigned i = 0; i < {t.size}; i++) {{",
+                f"if (!({test})) return false;",
+                "}",
+                "return true;",
+            ]
         if isinstance(t, VarbitType):
             return ["return a.bits == b.bits && memcmp(a.data, b.data, (a.bits + 7) / 8) == 0;"]
         raise Unsupported(loc, f"values of type {t} cannot be compared")

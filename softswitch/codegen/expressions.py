@@ -226,7 +226,9 @@ class Expressions:
         if not is_scalar(t):
             if expr.op not in (Op.EQ, Op.NE):
                 raise Unsupported(expr, f"values of type {t} have no order")
-            return f"({'' if expr.op is Op.EQ else '!'}{self.equality.function(t, expr.loc)}({left}, {right}))"
+            return (
+                f"({'' if expr.op is Op.EQ else '!'}{self.equality.function(t, expr.loc)}({left}, {right}))"
+            )
         if width > WIDE:
             return f"({self.wide.compare(width, is_signed(t))}({left}, {right}) {operator} 0)"
         if is_signed(t) and expr.op not in (Op.EQ, Op.NE):
@@ -256,7 +258,9 @@ class Expressions:
         if operation is not None:
             return f"{self.wide.binary(operation, width)}({left}, {right})"
         if expr.op in (Op.SAT_ADD, Op.SAT_SUB) and not is_signed(expr.type):
-            return f"{self.wide.saturating('add' if expr.op is Op.SAT_ADD else 'sub', width)}({left}, {right})"
+            return (
+                f"{self.wide.saturating('add' if expr.op is Op.SAT_ADD else 'sub', width)}({left}, {right})"
+            )
         raise Unsupported(expr, f"operator {expr.op.value} on more than {WIDE} bits is not supported")
 
     def _narrow_binary(self, expr: e.Binary) -> str:

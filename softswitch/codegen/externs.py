@@ -44,7 +44,9 @@ def call_method(to: Statements, stmt: s.CallMethod) -> None:
     emit = _METHODS.get((type(instance), stmt.method))
     if emit is None:
         kind = type(instance).__name__
-        raise Unsupported(stmt, f"{stmt.instance}.{stmt.method}: method {stmt.method} of {kind} is not supported")
+        raise Unsupported(
+            stmt, f"{stmt.instance}.{stmt.method}: method {stmt.method} of {kind} is not supported"
+        )
     emit(to, stmt)
 
 
@@ -93,7 +95,8 @@ def _algorithm(stmt: Call, expr: e.Expr) -> str:
 
 
 def _hash(to: Statements, stmt: s.CallExtern) -> None:
-    """`hash(result, algorithm, base, data, max)`: base + hash mod max, as BMv2 in 64 bits; max 0 counts as 1."""
+    """`hash(result, algorithm, base, data, max)`: base + hash mod max, as BMv2 in 64 bits; max 0 counts as
+    1."""
     target, algorithm, base, data, limit = (_value(stmt, i) for i in range(5))
     call = _ALGORITHMS[_algorithm(stmt, algorithm)][0]
     to.out.line("{")
@@ -177,11 +180,15 @@ def _checksum(to: Statements, stmt: s.CallExtern, with_payload: bool) -> str:
 def _verify(with_payload: bool) -> Callable[[Statements, s.CallExtern], None]:
     def emit(to: Statements, stmt: s.CallExtern) -> None:
         expected = _value(stmt, 2)
-        guard = valid_guard(expected, to.expressions)  # BMv2 skips the check when the target's header is invalid
+        guard = valid_guard(
+            expected, to.expressions
+        )  # BMv2 skips the check when the target's header is invalid
         condition = to.value(_value(stmt, 0))
         to.out.line(f"if ({f'{guard} && ' if guard else ''}{condition}) {{")
         call = _checksum(to, stmt, with_payload)
-        to.out.line(f"if ({_cast_u64(to, call, expected)} != {to.value(expected)}) x->std.checksum_error = 1;")
+        to.out.line(
+            f"if ({_cast_u64(to, call, expected)} != {to.value(expected)}) x->std.checksum_error = 1;"
+        )
         to.out.line("}")
 
     return emit
@@ -213,7 +220,9 @@ def _execute_meter(to: Statements, stmt: s.CallMethod) -> None:
     place, target = to.context.index_of(to.context.meters, stmt.instance), _value(stmt, 1)
     colour = to.temporary()
     to.out.line("{")
-    to.out.line(f"const int {colour} = ss_meter_execute(x, {place}, {to.expressions.as_u64(_value(stmt, 0))});")
+    to.out.line(
+        f"const int {colour} = ss_meter_execute(x, {place}, {to.expressions.as_u64(_value(stmt, 0))});"
+    )
     to.out.line(f"if ({colour} >= 0) {{")
     to.assign(target, _cast_u64(to, f"(uint64_t){colour}", target))
     to.out.line("}")
@@ -230,7 +239,10 @@ def _register_width(to: Statements, stmt: s.CallMethod) -> int:
 def _register_read(to: Statements, stmt: s.CallMethod) -> None:
     """Beyond the size the result stays as it was, as in BMv2."""
     width, target = _register_width(to, stmt), _value(stmt, 0)
-    place, index = to.context.index_of(to.context.registers, stmt.instance), to.expressions.as_u64(_value(stmt, 1))
+    place, index = (
+        to.context.index_of(to.context.registers, stmt.instance),
+        to.expressions.as_u64(_value(stmt, 1)),
+    )
     cells, ctype = to.temporary(), to.context.layout.ctype(target.type, stmt.loc)
     to.out.line("{")
     to.out.line(f"uint64_t {cells}[{limbs(width)}];")
@@ -250,7 +262,10 @@ def _register_read(to: Statements, stmt: s.CallMethod) -> None:
 
 def _register_write(to: Statements, stmt: s.CallMethod) -> None:
     width, value = _register_width(to, stmt), _value(stmt, 1)
-    place, index = to.context.index_of(to.context.registers, stmt.instance), to.expressions.as_u64(_value(stmt, 0))
+    place, index = (
+        to.context.index_of(to.context.registers, stmt.instance),
+        to.expressions.as_u64(_value(stmt, 0)),
+    )
     name, ctype = to.temporary(), to.context.layout.ctype(value.type, stmt.loc)
     to.out.line("{")
     to.out.line(f"const {ctype} {name} = {to.value(value)};")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """C types for P4 types.
 
-bit<W> and int<W> lie in the smallest unsigned integer that holds W bits (up to 128), wider ones in structs of 64-bit
-limbs; bits above W are zero in every stored value (int<W> is kept as its two's complement). A header is a struct with
+bit<W> and int<W> lie in the smallest unsigned integer that holds W bits (up to 128), wider ones in structs
+of 64-bit
+limbs; bits above W are zero in every stored value (int<W> is kept as its two's complement). A header is a
+struct with
 `ss_valid` before its fields, a stack has `next` and one spare element for indices out of bounds.
 """
 

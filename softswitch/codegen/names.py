@@ -10,14 +10,13 @@ from softswitch.p4.ir_expr import NOWHERE
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
-_RESERVED = frozenset(
-    """
+_WORDS = """
     auto break case char const continue default do double else enum extern float for goto if inline int long
     register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
     while _Alignas _Alignof _Atomic _Bool _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local
     asm typeof bool true false NULL offsetof alignas alignof linux unix
-    """.split()
-)
+"""
+_RESERVED = frozenset(_WORDS.split())
 """Keywords and macros of the headers that generated code includes."""
 
 _OURS = frozenset(["x", "f", "p", "row", "key", "memset", "memcpy", "memcmp", "memmove"])

@@ -42,7 +42,9 @@ def extract(to: Statements, stmt: s.Extract) -> None:
     size, function = codec.fixed_bits(header, stmt.loc) // 8, to.context.codec.extract(header, stmt.loc)
     limit = codec.varbit_limit(header)
     if (limit is None) != (stmt.varbit_bits is None):
-        raise Unsupported(stmt, "extract takes a second argument for a header with a varbit field, and only for one")
+        raise Unsupported(
+            stmt, "extract takes a second argument for a header with a varbit field, and only for one"
+        )
     to.check_stacks(stmt.header)
     target = address(to.l_value(stmt.header))
     if stmt.varbit_bits is None:

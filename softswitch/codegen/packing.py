@@ -19,7 +19,8 @@ from softswitch.p4.types import BoolType, HeaderType, StructType, VarbitType
 
 @dataclass(frozen=True)
 class Piece:
-    """One field. `guard`: C condition under which it is there, "" = always (BMv2 leaves out fields of invalid headers)."""
+    """One field. `guard`: C condition under which it is there, "" = always (BMv2 leaves out fields of
+    invalid headers)."""
 
     text: str
     width: int
@@ -64,7 +65,8 @@ def pieces(expr: e.Expr, expressions: Expressions) -> Iterator[Piece]:
 
 
 def pack(out: Writer, expr: e.Expr, expressions: Expressions) -> None:
-    """Declares `uint8_t data[]` with the fields bit after bit, zeros behind the last, and `n`, its length in bytes."""
+    """Declares `uint8_t data[]` with the fields bit after bit, zeros behind the last, and `n`, its length
+    in bytes."""
     found = list(pieces(expr, expressions))
     size = num_bytes(sum(p.width for p in found))
     if size > 4096:
@@ -115,12 +117,15 @@ def _pack_bits(out: Writer, found: list[Piece], size: int) -> None:
 
 
 def pack_bytewise(out: Writer, where: str, found: list[Piece]) -> int:
-    """Stores every field in whole bytes of its own, one behind the other, from `where` on; returns how many bytes."""
+    """Stores every field in whole bytes of its own, one behind the other, from `where` on; returns how many
+    bytes."""
     at = 0
     for p in found:
         size = num_bytes(p.width)
         spare = size * 8 - p.width
-        row = [Bits("0", spare), Bits(p.text, p.width)] if spare and p.width > 64 else [Bits(p.text, size * 8)]
+        row = (
+            [Bits("0", spare), Bits(p.text, p.width)] if spare and p.width > 64 else [Bits(p.text, size * 8)]
+        )
         if p.is_varbit:
             raise Unsupported(e.NOWHERE, "a varbit cannot be part of a digest or a key")
         bits.store(out, f"{where} + {at}" if at else where, row)

@@ -73,14 +73,13 @@ def emit_parser(context: Context, parser: ir.Parser, out: Writer) -> None:
 def _has_loop(parser: ir.Parser) -> bool:
     targets = {state.name: _targets(state.transition) for state in parser.states}
     done: set[str] = set()
-    for name in targets:
-        if _reaches_itself(name, targets, done):
-            return True
-    return False
+    return any(_reaches_itself(name, targets, done) for name in targets)
 
 
 def _targets(transition: ir.Select | ir.Goto) -> list[str]:
-    return [transition.target] if isinstance(transition, ir.Goto) else [case.target for case in transition.cases]
+    return (
+        [transition.target] if isinstance(transition, ir.Goto) else [case.target for case in transition.cases]
+    )
 
 
 def _reaches_itself(start: str, targets: dict[str, list[str]], done: set[str]) -> bool:
@@ -151,4 +150,3 @@ def check_value_sets(context: Context) -> None:
     """Value sets have no control API yet."""
     for value_set in context.program.value_sets:
         raise Unsupported(value_set, f"parser value sets are not supported: {value_set.name}")
-

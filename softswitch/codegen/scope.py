@@ -19,7 +19,8 @@ def by_reference(param: Param) -> bool:
 
 @dataclass(frozen=True)
 class Scope:
-    """`unit_prefix` stands before parameters and variables of the unit (`f->` in a control's frame, else nothing)."""
+    """`unit_prefix` stands before parameters and variables of the unit (`f->` in a control's frame, else
+    nothing)."""
 
     unit_prefix: str
     references: frozenset[str] = frozenset()

@@ -78,7 +78,11 @@ class Statements:
         for use in nodes(where, (e.StackLast, e.StackNext, e.StackLastIndex)):
             if isinstance(use.base.type, StackType) and not isinstance(use, e.StackLastIndex):
                 next_index = member(self.l_value(use.base), "next")
-                test = f"{next_index} == 0" if isinstance(use, e.StackLast) else f"{next_index} >= {use.base.type.size}"
+                test = (
+                    f"{next_index} == 0"
+                    if isinstance(use, e.StackLast)
+                    else f"{next_index} >= {use.base.type.size}"
+                )
                 self.out.line(f"if ({test}) {self.fail('StackOutOfBounds')}")
 
     def fail(self, error: str) -> str:
@@ -103,7 +107,8 @@ class Statements:
         self.assign(stmt.target, self.value(stmt.value), stmt.value)
 
     def assign(self, target: e.Expr, text: str, value: e.Expr | None = None) -> None:
-        """`target = text`, where text is a C value of the target's type, and `value` the expression it came from."""
+        """`target = text`, where text is a C value of the target's type, and `value` the expression it came
+        from."""
         if isinstance(target, e.Slice):
             self._assign_slice(target, text)
             return
@@ -141,7 +146,11 @@ class Statements:
         while isinstance(inner := target.base, e.Slice):
             low = inner.low
             target = e.Slice(target.type, inner.base, low + target.high, low + target.low, loc=target.loc)
-        base, width, take = self.l_value(target.base), scalar_width(target.base.type), target.high - target.low + 1
+        base, width, take = (
+            self.l_value(target.base),
+            scalar_width(target.base.type),
+            target.high - target.low + 1,
+        )
         if is_wide(target.base.type):
             part = self.temporary()
             self.out.line("{")
@@ -150,7 +159,9 @@ class Statements:
                 self.out.line(f"memcpy({part}, {text}.w, sizeof {part});")
             else:
                 self.out.line(f"const ss_u128 {part}_v = {text};")
-                self.out.line(f"const uint64_t {part}[2] = {{(uint64_t){part}_v, (uint64_t)({part}_v >> 64)}};")
+                self.out.line(
+                    f"const uint64_t {part}[2] = {{(uint64_t){part}_v, (uint64_t)({part}_v >> 64)}};"
+                )
             self.out.line(f"ss_wide_insert({base}.w, {target.low}, {take}, {part});")
             self.out.line("}")
             return
@@ -173,7 +184,9 @@ class Statements:
             self.check_stacks(stmt.value)
         name = self.temporary()
         self.out.line("{")
-        self.out.line(f"const {self.context.layout.ctype(stmt.value.type, stmt.loc)} {name} = {self.value(stmt.value)};")
+        self.out.line(
+            f"const {self.context.layout.ctype(stmt.value.type, stmt.loc)} {name} = {self.value(stmt.value)};"
+        )
         first = True
         for case in stmt.cases:
             tests = " || ".join(self.equal(name, value) for value in case.values)
@@ -204,8 +217,11 @@ class Statements:
 
     # --- calls -------------------------------------------------------------------------------------
 
-    def arguments(self, params: Sequence[ir.Param], args: Sequence[s.Arg]) -> tuple[str, list[tuple[e.Slice, str]]]:
-        """C arguments, each with `, ` before it, and slices to be written back after the call: they have no address."""
+    def arguments(
+        self, params: Sequence[ir.Param], args: Sequence[s.Arg]
+    ) -> tuple[str, list[tuple[e.Slice, str]]]:
+        """C arguments, each with `, ` before it, and slices to be written back after the call: they have no
+        address."""
         texts, back = [], []
         roots = {_root(a.value) for a in args if a.direction in (s.Direction.OUT, s.Direction.INOUT)}
         for param, arg in zip(params, args, strict=True):
@@ -228,7 +244,9 @@ class Statements:
         self.out.line(f"{self.context.layout.ctype(value.type, value.loc)} {name} = {self.value(value)};")
         return name
 
-    def _call(self, params: Sequence[ir.Param], args: Sequence[s.Arg], pattern: str, after: Sequence[str] = ()) -> None:
+    def _call(
+        self, params: Sequence[ir.Param], args: Sequence[s.Arg], pattern: str, after: Sequence[str] = ()
+    ) -> None:
         """`pattern` with `{}` for the arguments, in a block of its own where it needs variables."""
         outer, self.out = self.out, self.out.fork()
         texts, back = self.arguments(params, args)
@@ -267,7 +285,9 @@ class Statements:
         action = self.context.actions[stmt.action]
         frame = ", f" if stmt.action in self.context.owner else ""
         pattern = f"action_{action.name}(x{frame}{{}});"
-        self._call([*action.params, *action.cp_params], stmt.args, pattern, self._exit_check("action", action.name))
+        self._call(
+            [*action.params, *action.cp_params], stmt.args, pattern, self._exit_check("action", action.name)
+        )
 
     def _CallControl(self, stmt: s.CallControl) -> None:  # noqa: N802
         control = self.context.controls[stmt.control]

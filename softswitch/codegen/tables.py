@@ -77,14 +77,18 @@ def _table(context: Context, table: ir.Table, out: Writer) -> str:
     if table.meter is not None:
         raise Unsupported(table, f"table {table.cp_name}: direct meters are not supported")
     if sum(num_bytes(k.width) for k in table.keys) > MAX_KEY_BYTES:
-        raise Unsupported(table, f"table {table.cp_name}: keys of more than {MAX_KEY_BYTES} bytes are not supported")
+        raise Unsupported(
+            table, f"table {table.cp_name}: keys of more than {MAX_KEY_BYTES} bytes are not supported"
+        )
     _array(out, "ss_field_desc", f"fields_{name}", [f"{{{k.width}, SS_{k.match.name}}}" for k in table.keys])
     actions = [_action(context, ref, f"{name}_{i}", out) for i, ref in enumerate(table.actions)]
     _array(out, "ss_action_desc", f"actions_{name}", actions)
     places = {ref.action: i for i, ref in enumerate(table.actions)}
     default = context.actions[table.default.action]
     out.line(f"static const uint8_t default_{name}[] = {byte_array(_params(default, table.default))};")
-    entries = [_entry(context, table, entry, places, f"{name}_{i}", out) for i, entry in enumerate(table.entries)]
+    entries = [
+        _entry(context, table, entry, places, f"{name}_{i}", out) for i, entry in enumerate(table.entries)
+    ]
     _array(out, "ss_entry_desc", f"entries_{name}", entries)
     flags = [table.const_entries, table.const_default, table.counter is not None, table.idle_timeout]
     parts = [
@@ -130,7 +134,8 @@ def _big_endian(value: int, width: int) -> bytes:
 
 def _params(action: ir.Action, call: ir.ActionCallConst) -> bytes:
     return b"".join(
-        _big_endian(_constant(value), scalar_width(p.type)) for p, value in zip(action.cp_params, call.args, strict=True)
+        _big_endian(_constant(value), scalar_width(p.type))
+        for p, value in zip(action.cp_params, call.args, strict=True)
     )
 
 

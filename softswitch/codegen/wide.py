@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inline C functions over numbers of more than 128 bits, emitted on demand; they wrap those of runtime/wide.h."""
+"""Inline C functions over numbers of more than 128 bits, emitted on demand; they wrap those of
+runtime/wide.h."""
 
 from __future__ import annotations
 
@@ -31,7 +32,12 @@ class WideFunctions:
     def binary(self, operation: str, width: int) -> str:
         """add, sub, mul, and, or, xor of two numbers of `width` bits, mod 2^width."""
         n, t = limbs(width), self._type(width)
-        body = [f"{t} r;", f"ss_wide_{operation}(r.w, a.w, b.w, {n});", f"ss_wide_trim(r.w, {n}, {width});", "return r;"]
+        body = [
+            f"{t} r;",
+            f"ss_wide_{operation}(r.w, a.w, b.w, {n});",
+            f"ss_wide_trim(r.w, {n}, {width});",
+            "return r;",
+        ]
         return self._make(f"ss_{operation}{width}", t, f"{t} a, {t} b", body)
 
     def complement(self, width: int) -> str:
@@ -44,15 +50,28 @@ class WideFunctions:
         """shl, shr, sar by an amount of up to 64 bits."""
         n, t = limbs(width), self._type(width)
         extra = f"{n}, {width}" if direction == "sar" else f"{n}"
-        body = [f"{t} r;", f"ss_wide_{direction}(r.w, a.w, {extra}, by);", f"ss_wide_trim(r.w, {n}, {width});", "return r;"]
+        body = [
+            f"{t} r;",
+            f"ss_wide_{direction}(r.w, a.w, {extra}, by);",
+            f"ss_wide_trim(r.w, {n}, {width});",
+            "return r;",
+        ]
         return self._make(f"ss_{direction}{width}", t, f"{t} a, uint64_t by", body)
 
     def saturating(self, operation: str, width: int) -> str:
         """add or sub of unsigned numbers that stops at 2^width - 1 or 0."""
         n, t = limbs(width), self._type(width)
         plain = self.binary(operation, width)
-        test = "ss_wide_compare(r.w, a.w, {n}) < 0" if operation == "add" else "ss_wide_compare(a.w, b.w, {n}) < 0"
-        end = f"return {self.complement(width)}(({t}){{{{0}}}});" if operation == "add" else f"return ({t}){{{{0}}}};"
+        test = (
+            "ss_wide_compare(r.w, a.w, {n}) < 0"
+            if operation == "add"
+            else "ss_wide_compare(a.w, b.w, {n}) < 0"
+        )
+        end = (
+            f"return {self.complement(width)}(({t}){{{{0}}}});"
+            if operation == "add"
+            else f"return ({t}){{{{0}}}};"
+        )
         body = [f"{t} r = {plain}(a, b);", f"if ({test.format(n=n)}) {end}", "return r;"]
         return self._make(f"ss_sat_{operation}{width}", t, f"{t} a, {t} b", body)
 
@@ -71,12 +90,15 @@ class WideFunctions:
         name = f"ss_w{width}{'s' if signed else ''}_to{to}"
         if to <= WIDE:
             mask = f"ss_mask128({to})"
-            return self._make(name, result, f"{t} a", [f"return ({result})(ss_wide_get128(a.w, {limbs(width)}) & {mask});"])
+            return self._make(
+                name, result, f"{t} a", [f"return ({result})(ss_wide_get128(a.w, {limbs(width)}) & {mask});"]
+            )
         if width <= WIDE:
             body = [f"{result} r;", f"ss_wide_set128(r.w, {limbs(to)}, a);"]
             if signed:
                 body[1] = f"ss_wide_set128(r.w, {limbs(to)}, (ss_u128)ss_sign128(a, {width}));"
-                body.append(f"for (unsigned i = 2; i < {limbs(to)}; i++) r.w[i] = ss_sign128(a, {width}) < 0 ? UINT64_MAX : 0;")
+                body.append(f"const uint64_t fill = ss_sign128(a, {width}) < 0 ? UINT64_MAX : 0;")
+                body.append(f"for (unsigned i = 2; i < {limbs(to)}; i++) r.w[i] = fill;")
             body += [f"ss_wide_trim(r.w, {limbs(to)}, {to});", "return r;"]
             return self._make(name, result, f"{t} a", body)
         body = [f"{result} r;", f"ss_wide_resize(r.w, {limbs(to)}, a.w, {limbs(width)}, 0);"]
@@ -93,7 +115,9 @@ class WideFunctions:
         result, n = self._type(take), limbs(width)
         name = f"ss_slice{width}_{high}_{low}"
         if take <= 64:
-            return self._make(name, result, f"{t} a", [f"return ({result})ss_wide_slice(a.w, {n}, {low}, {take});"])
+            return self._make(
+                name, result, f"{t} a", [f"return ({result})ss_wide_slice(a.w, {n}, {low}, {take});"]
+            )
         return self._make(
             name,
             result,

@@ -18,13 +18,15 @@ def program(
     compute: str = "",
     top: str = "",
 ) -> str:
-    """`headers`: header declarations, then `struct headers_t`; the other texts are bodies. `h`, `m`, `std` name the
+    """`headers`: header declarations, then `struct headers_t`; the other texts are bodies. `h`, `m`, `std`
+    name the
     pipeline's parameters, `p` the packet."""
     return f"""{V1MODEL}
 {headers}
 struct metadata_t {{ {metadata} }}
 {top}
-parser TestParser(packet_in p, out headers_t h, inout metadata_t m, inout standard_metadata_t std) {{ {parser} }}
+parser TestParser(packet_in p, out headers_t h, inout metadata_t m, inout standard_metadata_t std) {{
+{parser} }}
 control TestVerify(inout headers_t h, inout metadata_t m) {{ apply {{ {verify} }} }}
 control TestIngress(inout headers_t h, inout metadata_t m, inout standard_metadata_t std) {{ {ingress} }}
 control TestEgress(inout headers_t h, inout metadata_t m, inout standard_metadata_t std) {{ {egress} }}

@@ -17,7 +17,8 @@ WIDTHS = (2, 7, 8, 9, 16, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 192, 2
 
 @dataclass(frozen=True)
 class Operation:
-    """`expression` over a, b (bit<W>), s (bit<9>), sa, sb (int<W>); `width` of its result given W; Python's idea."""
+    """`expression` over a, b (bit<W>), s (bit<9>), sa, sb (int<W>); `width` of its result given W; Python's
+    idea."""
 
     name: str
     expression: str
@@ -187,6 +188,8 @@ def test_operators(switch: Switch, w: int) -> None:
         assert len(out) == num_bytes(sum(widths))
         for op, got in zip(ops, unpack(out, widths), strict=False):
             want = int(op.expected(a, b, s, w)) & (1 << op.width(w)) - 1
-            assert got == want, f"{op.expression} at W={w} with a={a:#x} b={b:#x} s={s}: {got:#x}, not {want:#x}"
+            assert got == want, (
+                f"{op.expression} at W={w} with a={a:#x} b={b:#x} s={s}: {got:#x}, not {want:#x}"
+            )
 
     check()

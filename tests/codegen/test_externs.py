@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import binascii
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,9 @@ def test_meters(tmp_path: Path) -> None:
       apply { std.egress_spec = 1; bit<8> colour = 9; m.execute_meter((bit<32>)h.word.tag, colour);
         bit<2> bytes_colour = 3; b.execute_meter((bit<32>)h.word.tag, bytes_colour);
         h.word.tag = colour; h.word.value = (bit<32>)bytes_colour; }"""
-    text = program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT).replace("metadata_t m", "metadata_t meta")
+    text = program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT).replace(
+        "metadata_t m", "metadata_t meta"
+    )
     with Switch.of(text, tmp_path) as switch:
         packets, octets = switch.id_of("meters", "m"), switch.id_of("meters", "b")
 
@@ -82,11 +85,13 @@ def test_meters(tmp_path: Path) -> None:
 
 def test_registers(tmp_path: Path) -> None:
     headers = "header r_t { bit<8> op; bit<32> i; bit<160> v; } struct headers_t { r_t r; }"
-    ingress = """register<bit<160>>(4) wide; register<bit<48>>(4) r; register<bit<100>>(4) mid; register<bit<1>>(4) one;
+    ingress = """register<bit<160>>(4) wide; register<bit<48>>(4) r; register<bit<100>>(4) mid;
+    register<bit<1>>(4) one;
       apply { std.egress_spec = 1; bit<48> v; bit<100> u; bit<1> b;
         if (h.r.op == 0) { r.write(h.r.i, h.r.v[47:0]); }
         if (h.r.op == 1) { v = 5; r.read(v, h.r.i); h.r.v = (bit<160>)v; }
-        if (h.r.op == 2) { wide.write(h.r.i, h.r.v); mid.write(h.r.i, h.r.v[99:0]); one.write(h.r.i, h.r.v[0:0]); }
+        if (h.r.op == 2) { wide.write(h.r.i, h.r.v); mid.write(h.r.i, h.r.v[99:0]); one.write(h.r.i,
+        h.r.v[0:0]); }
         if (h.r.op == 3) { wide.read(h.r.v, h.r.i); }
         if (h.r.op == 4) { mid.read(u, h.r.i); h.r.v = (bit<160>)u; }
         if (h.r.op == 5) { one.read(b, h.r.i); h.r.v = (bit<160>)b; } }"""
@@ -113,16 +118,18 @@ def test_registers(tmp_path: Path) -> None:
         assert switch.engine.register_read(register, 4, 6) == OUT_OF_RANGE
 
 
-HASHES = {
+HASHES: dict[str, Callable[[bytes], int]] = {
     "crc32": binascii.crc32,
     "crc16": crc16,
     "csum16": csum16,
     "identity": lambda d: int.from_bytes(d[:8], "big"),
-    "xor16": lambda d: int.from_bytes(d[0:2], "big")
-    ^ int.from_bytes(d[2:4], "big")
-    ^ int.from_bytes(d[4:6], "big")
-    ^ int.from_bytes(d[6:8], "big")
-    ^ (d[8] << 8),
+    "xor16": lambda d: (
+        int.from_bytes(d[0:2], "big")
+        ^ int.from_bytes(d[2:4], "big")
+        ^ int.from_bytes(d[4:6], "big")
+        ^ int.from_bytes(d[6:8], "big")
+        ^ (d[8] << 8)
+    ),
 }
 
 
@@ -132,7 +139,8 @@ def test_hashes(tmp_path: Path) -> None:
     calls = ""
     for k, name in enumerate(HASHES):
         calls += f"""if (std.ingress_port == {k}) {{
-          hash(h.o.v, HashAlgorithm.{name}, 64w0, {{ h.i.a, h.i.b, h.n.never, h.i.c, h.i.d }}, 64w0x4000000000000000);
+          hash(h.o.v, HashAlgorithm.{name}, 64w0, {{ h.i.a, h.i.b, h.n.never, h.i.c, h.i.d }},
+          64w0x4000000000000000);
           hash(h.o.ranged, HashAlgorithm.{name}, 64w7, {{ h.i }}, 64w10); }}"""
     text = program(
         headers,
@@ -162,17 +170,25 @@ def test_checksums(tmp_path: Path) -> None:
     verify = f"""verify_checksum(h.ip.isValid(), {data}, h.ip.sum, HashAlgorithm.csum16);
       verify_checksum_with_payload(true, {{ h.ip.c, h.ip.d }}, h.ip.psum, HashAlgorithm.csum16);"""
     compute = f"""update_checksum(h.ip.d != 0xff, {data}, h.ip.sum, HashAlgorithm.csum16);
-      update_checksum_with_payload(h.ip.isValid(), {{ h.ip.c, h.ip.d, 8w1 }}, h.ip.psum, HashAlgorithm.csum16);"""
+      update_checksum_with_payload(h.ip.isValid(), {{ h.ip.c, h.ip.d, 8w1 }}, h.ip.psum,
+      HashAlgorithm.csum16);"""
     ingress = """apply { std.egress_spec = 1; if (std.checksum_error == 1) std.egress_spec = 2;
       if (std.ingress_port == 1) h.ip.a = 0x1234; }"""
     parser = "state start { p.extract(h.ip); transition accept; }"
-    text = program(headers, parser=parser, ingress=ingress, deparser="p.emit(h.ip);", verify=verify, compute=compute)
+    text = program(
+        headers, parser=parser, ingress=ingress, deparser="p.emit(h.ip);", verify=verify, compute=compute
+    )
     with Switch.of(text, tmp_path) as switch:
 
         def build(a: int, b: int, c: int, d: int, payload: bytes) -> bytes:
             plain = a.to_bytes(2, "big") + b.to_bytes(2, "big") + bytes([c])
             total = csum16(plain + bytes([d]))
-            return plain + total.to_bytes(2, "big") + bytes([d]) + csum16(bytes([c, d]) + payload).to_bytes(2, "big")
+            return (
+                plain
+                + total.to_bytes(2, "big")
+                + bytes([d])
+                + csum16(bytes([c, d]) + payload).to_bytes(2, "big")
+            )
 
         for payload in (b"", b"x", b"even", b"odd", bytes(range(251))):
             head = build(0xFFFF, 0x8001, 3, 4, payload)
@@ -222,7 +238,9 @@ def test_truncate_and_lengths(tmp_path: Path) -> None:
     ingress = """apply { std.egress_spec = 1; if (h.word.tag != 0) truncate((bit<32>)h.word.tag);
       if (std.ingress_port == 1) h.word.setInvalid(); }"""
     egress = "apply { h.length.setValid(); h.length.v = std.packet_length; }"
-    headers = ONE_HEADER.replace("struct headers_t {", "header l_t { bit<32> v; } struct headers_t { l_t length;")
+    headers = ONE_HEADER.replace(
+        "struct headers_t {", "header l_t { bit<32> v; } struct headers_t { l_t length;"
+    )
     text = program(headers, parser=EXTRACT, ingress=ingress, egress=egress, deparser="p.emit(h);")
     with Switch.of(text, tmp_path) as switch:
         full = (25).to_bytes(4, "big") + word(1, 0) + bytes(20)
@@ -235,7 +253,8 @@ def test_truncate_and_lengths(tmp_path: Path) -> None:
 
 
 def test_log_and_assert(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    ingress = r"""apply { std.egress_spec = 1; log_msg("tag {} \"quoted\" ??/ of {}", { h.word.tag, h.word.value });
+    ingress = r"""apply { std.egress_spec = 1; log_msg("tag {} \"quoted\" ??/ of {}", { h.word.tag,
+    h.word.value });
       assert(h.word.tag != 9); h.word.value = 7; }"""
     with Switch.of(program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT), tmp_path) as switch:
         assert switch.one(0, word(3, 4))[1] == word(7, 4)
@@ -247,6 +266,7 @@ def test_log_and_assert(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
 
 def test_what_is_not_supported_says_so(tmp_path: Path) -> None:
     ingress = """action_profile(4) ap; action tag() { }
-      table t { key = { h.word.tag: exact; } actions = { tag; NoAction; } implementation = ap; } apply { t.apply(); }"""
+      table t { key = { h.word.tag: exact; } actions = { tag; NoAction; } implementation = ap; } apply {
+      t.apply(); }"""
     with pytest.raises(P4Error, match=r"program\.p4:\d+:\d+: error: .*not supported"):
         Switch.of(program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT), tmp_path)

@@ -30,7 +30,8 @@ def error_ladder() -> str:
 
 def test_short_packets_reach_ingress_with_an_error(tmp_path: Path) -> None:
     headers = ONE_HEADER.replace("struct headers_t {", REPORT + "struct headers_t { report_t report;")
-    ingress = f"apply {{ std.egress_spec = 1; {error_ladder()} h.report.valid = (bit<8>)(bit<1>)h.word.isValid(); }}"
+    ingress = f"""apply {{ std.egress_spec = 1; {error_ladder()}
+      h.report.valid = (bit<8>)(bit<1>)h.word.isValid(); }}"""
     text = program(
         headers, parser=EXTRACT, ingress=ingress, deparser="p.emit(h.report);" + EMIT, top="error { Mine }"
     )
@@ -46,7 +47,8 @@ def test_short_packets_reach_ingress_with_an_error(tmp_path: Path) -> None:
     [(0, 0, 1), (1, 7, 1), (2, 2, 1), (3, 0, 1), (4, 0, 3), (5, 6, 1), (6, 1, 1), (7, 0, 1)],
 )
 def test_ends_of_parsers(tmp_path: Path, first: int, code: int, consumed: int) -> None:
-    """accept; verify; no case; reject (no error in BMv2); advance; advance by bits; advance too far; lookahead."""
+    """accept; verify; no case; reject (no error in BMv2); advance; advance by bits; advance too far;
+    lookahead."""
     headers = f"header one_t {{ bit<8> v; }} {REPORT} struct headers_t {{ report_t report; one_t one; }}"
     parser = """
     state start { p.extract(h.one); transition select(h.one.v) {
@@ -56,9 +58,12 @@ def test_ends_of_parsers(tmp_path: Path, first: int, code: int, consumed: int) -
     state skip { p.advance(16); transition accept; }
     state odd { p.advance((bit<32>)h.one.v); transition accept; }
     state far { p.advance(h.one.v ++ 24w0); transition accept; }
-    state look { m.seen = p.lookahead<bit<16>>(); transition select(m.seen) { 0xabcd: accept; default: far; } }
+    state look { m.seen = p.lookahead<bit<16>>(); transition select(m.seen) { 0xabcd: accept; default: far;
+    } }
     """
-    ingress = f"apply {{ std.egress_spec = 1; {error_ladder()} h.report.valid = h.one.v; h.one.setInvalid(); }}"
+    ingress = (
+        f"apply {{ std.egress_spec = 1; {error_ladder()} h.report.valid = h.one.v; h.one.setInvalid(); }}"
+    )
     text = program(
         headers,
         parser=parser,
@@ -73,19 +78,25 @@ def test_ends_of_parsers(tmp_path: Path, first: int, code: int, consumed: int) -
 
 
 def test_header_stacks(tmp_path: Path) -> None:
-    headers = f"header e_t {{ bit<1> bottom; bit<7> v; }} {REPORT} struct headers_t {{ report_t report; e_t[3] s; }}"
+    headers = f"""header e_t {{ bit<1> bottom; bit<7> v; }} {REPORT}
+      struct headers_t {{ report_t report; e_t[3] s; }}"""
     parser = """
     state start { p.extract(h.s.next); transition select(h.s.last.bottom) { 1: accept; default: start; } }
     """
     ingress = f"""apply {{ std.egress_spec = 1; {error_ladder()}
       if (std.ingress_port == 1) h.s.push_front(1);
       if (std.ingress_port == 2) h.s.pop_front(1);
-      if (std.ingress_port == 3) {{ h.s.push_front(2); h.s[0].setValid(); h.s[0].v = 0x55; h.s[0].bottom = 0; }}
+      if (std.ingress_port == 3) {{ h.s.push_front(2); h.s[0].setValid(); h.s[0].v = 0x55; h.s[0].bottom =
+      0; }}
       if (std.ingress_port == 4) {{ bit<8> i = 2; h.s[i].v = 0x11; i = 9; h.s[i].v = 0x22; h.s[1] = h.s[i]; }}
       if (std.ingress_port == 5) h.s.pop_front(3);
     }}"""
     text = program(
-        headers, parser=parser, ingress=ingress, deparser="p.emit(h.s); p.emit(h.report);", top="error { Mine }"
+        headers,
+        parser=parser,
+        ingress=ingress,
+        deparser="p.emit(h.s); p.emit(h.report);",
+        top="error { Mine }",
     )
     with Switch.of(text, tmp_path) as switch:
         three = b"\x01\x02\x83"
@@ -120,7 +131,8 @@ def test_varbit(tmp_path: Path) -> None:
 
 
 def test_loops_end(tmp_path: Path) -> None:
-    """A state that consumes nothing and comes back ends with ParserTimeout, one that consumes ends with the packet."""
+    """A state that consumes nothing and comes back ends with ParserTimeout, one that consumes ends with the
+    packet."""
     headers = f"header one_t {{ bit<8> v; }} {REPORT} struct headers_t {{ report_t report; one_t one; }}"
     parser = """
     state start { m.count = m.count + 1; transition select(p.lookahead<bit<8>>()) { 0: spin; default: eat; } }
@@ -169,12 +181,16 @@ def test_wide_lookahead_and_subparser(tmp_path: Path) -> None:
 
 
 def test_bits_that_cross_bytes(tmp_path: Path) -> None:
-    headers = """header h_t { bit<3> a; bit<13> b; bit<1> c; bit<63> d; bit<5> e; bit<70> f; bool g; int<4> i; }
+    headers = """header h_t { bit<3> a; bit<13> b; bit<1> c; bit<63> d; bit<5> e; bit<70> f; bool g; int<4>
+    i; }
       struct headers_t { h_t x; h_t y; }"""
-    ingress = """apply { std.egress_spec = 1; h.y = { h.x.a, h.x.b, h.x.c, h.x.d, h.x.e, h.x.f, h.x.g, h.x.i };
+    ingress = """apply { std.egress_spec = 1; h.y = { h.x.a, h.x.b, h.x.c, h.x.d, h.x.e, h.x.f, h.x.g, h.x.i
+    };
       h.x.setInvalid(); }"""
     parser = "state start { p.extract(h.x); transition accept; }"
-    with Switch.of(program(headers, parser=parser, ingress=ingress, deparser="p.emit(h);"), tmp_path) as switch:
+    with Switch.of(
+        program(headers, parser=parser, ingress=ingress, deparser="p.emit(h);"), tmp_path
+    ) as switch:
         for data in (b"\xa5" * 20, bytes(range(20)), b"\xff" * 20, bytes(19) + b"\1", b"\x80" + bytes(19)):
             assert switch.one(0, data + b"!")[1] == data + b"!"
 
@@ -203,7 +219,9 @@ def test_header_unions(tmp_path: Path) -> None:
       state a { p.extract(h.u.a); transition accept; } state b { p.extract(h.u.b); transition accept; }"""
     ingress = """apply { std.egress_spec = 1; if (!h.u.isValid()) { h.u.a.setValid(); h.u.a.v = 0xaa; }
       else if (h.u.a.isValid()) { h.u.b.setValid(); h.u.b.v = 0xbbbb; } }"""
-    with Switch.of(program(headers, parser=parser, ingress=ingress, deparser="p.emit(h);"), tmp_path) as switch:
+    with Switch.of(
+        program(headers, parser=parser, ingress=ingress, deparser="p.emit(h);"), tmp_path
+    ) as switch:
         assert switch.one(0, b"\0")[1] == b"\0\xaa"
         assert switch.one(0, b"\1\1")[1] == b"\1\xbb\xbb"
         assert switch.one(0, b"\2\1\2")[1] == b"\2\1\2"
@@ -216,7 +234,9 @@ def test_header_unions(tmp_path: Path) -> None:
         ("state start { p.advance(4); transition accept; }", "multiple of 8"),
     ],
 )
-def test_what_cannot_be_translated_is_an_error_with_its_place(tmp_path: Path, parser: str, message: str) -> None:
+def test_what_cannot_be_translated_is_an_error_with_its_place(
+    tmp_path: Path, parser: str, message: str
+) -> None:
     text = program("header odd_t { bit<9> v; } struct headers_t { odd_t odd; }", parser=parser)
     with pytest.raises(P4Error) as caught:
         Switch.of(text, tmp_path)

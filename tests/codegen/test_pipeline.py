@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens between ingress and the wire: drops, clones, multicast, resubmission, recirculation, the CPU port; and
+"""What happens between ingress and the wire: drops, clones, multicast, resubmission, recirculation, the CPU
+port; and
 how calls, exits and returns run."""
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ header word_t { bit<32> value; bit<8> tag; }
 struct headers_t { trace_t trace; word_t word; }
 """
 METADATA = "@field_list(3) bit<8> kept; bit<8> lost;"
-STAMP = """h.trace.setValid(); h.trace.instance = (bit<8>)std.instance_type; h.trace.kept = m.kept; h.trace.lost = m.lost;
+STAMP = """h.trace.setValid(); h.trace.instance = (bit<8>)std.instance_type; h.trace.kept = m.kept;
+h.trace.lost = m.lost;
   h.trace.rid = (bit<8>)std.egress_rid; h.trace.port = (bit<16>)std.egress_port;
   h.trace.ingress_port = (bit<16>)std.ingress_port;"""
 EMIT_TRACE = "p.emit(h.trace); p.emit(h.word);"
@@ -43,7 +45,8 @@ def traced(ingress: str, egress: str = "", tmp_path: Path | None = None) -> Swit
 
 def test_drops(tmp_path: Path) -> None:
     ingress = """if (h.word.tag == 1) mark_to_drop(std); else std.egress_spec = 3;
-      if (h.word.tag == 2) { mark_to_drop(std); std.egress_spec = 4; } if (h.word.tag == 3) std.egress_spec = 511;"""
+      if (h.word.tag == 2) { mark_to_drop(std); std.egress_spec = 4; } if (h.word.tag == 3) std.egress_spec
+      = 511;"""
     egress = "if (h.word.tag == 5) mark_to_drop(std);"
     with traced(ingress, egress, tmp_path) as switch:
         out = [switch.send(7, word(1, tag)) for tag in range(6)]
@@ -52,7 +55,8 @@ def test_drops(tmp_path: Path) -> None:
 
 
 def test_multicast(tmp_path: Path) -> None:
-    ingress = "m.kept = 1; m.lost = 2; h.word.value = 9; std.mcast_grp = (bit<16>)h.word.tag; std.egress_spec = 511;"
+    ingress = """m.kept = 1; m.lost = 2; h.word.value = 9; std.mcast_grp = (bit<16>)h.word.tag;
+      std.egress_spec = 511;"""
     egress = "if (std.egress_rid == 2) h.word.value = 77; if (std.egress_rid == 3) mark_to_drop(std);"
     with traced(ingress, egress, tmp_path) as switch:
         assert switch.send(0, word(0, 5)) == []  # no such group
@@ -97,12 +101,16 @@ def test_clone_of_ingress(tmp_path: Path) -> None:
 def test_clone_of_egress(tmp_path: Path) -> None:
     """The clone is the packet at the end of egress, headers as they are, and runs through egress."""
     ingress = "m.kept = 1; m.lost = 2; std.egress_spec = 3; h.word.value = 42;"
-    egress = """if (std.instance_type == 0) { h.word.value = 43; clone_preserving_field_list(CloneType.E2E, 9, 3);
+    egress = """if (std.instance_type == 0) { h.word.value = 43; clone_preserving_field_list(CloneType.E2E,
+    9, 3);
       if (h.word.tag == 1) mark_to_drop(std); } else { h.word.tag = 99; }"""
     with traced(ingress, egress, tmp_path) as switch:
         assert switch.engine.clone_set(9, [(6, 5)], 0) == 0
         clone = (6, trace(2, 1, 0, 5, 6, 0) + word(43, 99) + b"pay")
-        assert switch.send(8, word(5, 0) + b"pay") == [(3, trace(0, 1, 2, 0, 3, 8) + word(43, 0) + b"pay"), clone]
+        assert switch.send(8, word(5, 0) + b"pay") == [
+            (3, trace(0, 1, 2, 0, 3, 8) + word(43, 0) + b"pay"),
+            clone,
+        ]
         assert switch.send(8, word(5, 1) + b"pay") == [clone]
 
 
@@ -116,8 +124,10 @@ def test_resubmit(tmp_path: Path) -> None:
 
 
 def test_recirculate(tmp_path: Path) -> None:
-    """The packet as the deparser made it goes through the parser again; it ends, also when the program does not."""
-    ingress = """std.egress_spec = 3; if (std.instance_type == 4) h.word.value = h.word.value + (bit<32>)std.packet_length;"""
+    """The packet as the deparser made it goes through the parser again; it ends, also when the program does
+    not."""
+    ingress = """std.egress_spec = 3; if (std.instance_type == 4) h.word.value = h.word.value +
+    (bit<32>)std.packet_length;"""
     egress = "if (h.word.tag != 0) { h.word.tag = h.word.tag - 1; m.kept = m.kept + 1; m.lost = 1; "
     egress += "recirculate_preserving_field_list(3); return; }"
     text = program(
@@ -169,11 +179,14 @@ def test_calls_exits_and_returns(tmp_path: Path) -> None:
       sub.apply(h.word, h.word.tag, r);
       other.apply(h.word, 2, old);
       if (h.word.tag == 3) { h.word.tag = twice(h.word.tag) + twice(150); }
-      if (h.word.tag == 4) { bump(h.word.tag, old); bump(h.word.tag, h.word.value[7:0]); add(h.word.tag, old); }
+      if (h.word.tag == 4) { bump(h.word.tag, old); bump(h.word.tag, h.word.value[7:0]); add(h.word.tag,
+      old); }
       t.apply();
       h.word.value = h.word.value + 100000 * (bit<32>)unit + 10000000 * (bit<32>)r;
     }"""
-    with Switch.of(program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT, top=top), tmp_path) as switch:
+    with Switch.of(
+        program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT, top=top), tmp_path
+    ) as switch:
         unit, r = 100000, 10000000
         assert switch.one(0, word(0, 1))[1] == word(1000, 1)
         assert switch.one(0, word(0, 2))[1] == word(3 * unit, 2)
@@ -186,21 +199,32 @@ def test_calls_exits_and_returns(tmp_path: Path) -> None:
 def test_switch_statements_and_expressions(tmp_path: Path) -> None:
     top = "enum bit<8> kind_t { A = 3, B = 200 } enum plain_t { X, Y }"
     ingress = """apply { std.egress_spec = 1; kind_t k = (kind_t)h.word.tag; plain_t e = plain_t.X;
-      switch (h.word.value) { 1: { h.word.tag = 11; } 2: 3: { h.word.tag = 12; e = plain_t.Y; } default: { h.word.tag = 13; } }
-      if (k == kind_t.B) { h.word.value = 5; } else if (e == plain_t.Y && !(h.word.tag != 12)) { h.word.value = 6; }
+      switch (h.word.value) { 1: { h.word.tag = 11; } 2: 3: { h.word.tag = 12; e = plain_t.Y; } default: {
+      h.word.tag = 13; } }
+      if (k == kind_t.B) { h.word.value = 5; } else if (e == plain_t.Y && !(h.word.tag != 12)) {
+      h.word.value = 6; }
       bool b = h.word.value > 5 || h.word.tag == 13; h.word.tag = b ? h.word.tag : 8w99; }"""
-    with Switch.of(program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT, top=top), tmp_path) as switch:
-        cases = [(word(1, 0), word(1, 99)), (word(2, 0), word(6, 12)), (word(3, 200), word(5, 99)), (word(9, 0), word(9, 13))]
+    with Switch.of(
+        program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT, top=top), tmp_path
+    ) as switch:
+        cases = [
+            (word(1, 0), word(1, 99)),
+            (word(2, 0), word(6, 12)),
+            (word(3, 200), word(5, 99)),
+            (word(9, 0), word(9, 13)),
+        ]
         for given, expected in cases:
             assert switch.one(0, given)[1] == expected
 
 
 def test_c_words_as_names(tmp_path: Path) -> None:
     """P4 names that mean something in C."""
-    headers = """header int_t { bit<8> long; bit<8> NULL; bit<8> ss_valid; bit<8> x; } struct headers_t { int_t register_; }"""
+    headers = """header int_t { bit<8> long; bit<8> NULL; bit<8> ss_valid; bit<8> x; } struct headers_t {
+    int_t register_; }"""
     ingress = """bit<8> static = 1; bit<8> x = 2; bit<8> memcpy = 3;
       action volatile(bit<8> f, bit<8> row) { h.register_.long = f + row; }
-      table double { key = { h.register_.x: exact; } actions = { volatile; } default_action = volatile(5, 6); }
+      table double { key = { h.register_.x: exact; } actions = { volatile; } default_action = volatile(5,
+      6); }
       apply { std.egress_spec = 1; bit<8> f = 4; bit<8> table_double = 7; double.apply();
         h.register_.NULL = static + x + memcpy + f + table_double; h.register_.ss_valid = 9; }"""
     parser = "state start { p.extract(h.register_); transition auto; } state auto { transition accept; }"

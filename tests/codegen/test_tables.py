@@ -86,7 +86,9 @@ def test_refusals(switch: Switch) -> None:
     assert switch.write(INSERT, "exact_t", [9], "NoAction") == INVALID  # not one of the table's
     assert switch.write(INSERT, "ternary_t", [(1, 1), None], "tag", 9) == INVALID  # no priority
     assert switch.write(INSERT, "exact_t", [9], "tag", 9, priority=3) == INVALID
-    assert switch.write(INSERT, "ternary_t", [(3, 1), None], "tag", 9, priority=1) == INVALID  # beyond the mask
+    assert (
+        switch.write(INSERT, "ternary_t", [(3, 1), None], "tag", 9, priority=1) == INVALID
+    )  # beyond the mask
     assert switch.write(INSERT, "range_t", [(9, 3), 0], "tag", 9, priority=1) == INVALID
     assert switch.write(INSERT, "lpm_t", [0, 5], "tag", 1, idle_ms=10) == INVALID  # no support_timeout
     key, mask = switch.key_and_mask("lpm_t", [0, 5])
@@ -158,11 +160,15 @@ def test_keyless_and_action_run(switch: Switch) -> None:
     assert switch.set_default("keyless_t", "tag", 3) == OK
     assert switch.one(6, word(1, 2)) == (1, word(100, 3))
     table = switch.table("keyless_t").preamble.id
-    assert switch.engine.write(MODIFY, table, b"", flags=FLAG_DEFAULT) == OK  # the program's own default again
+    assert (
+        switch.engine.write(MODIFY, table, b"", flags=FLAG_DEFAULT) == OK
+    )  # the program's own default again
     assert switch.one(6, word(1, 2)) == (1, word(200, 2))
     action = switch.action("tag").preamble.id
     assert switch.engine.write(INSERT, table, b"", None, 0, action, b"\1") == INVALID
-    assert switch.engine.write(INSERT, table, b"", action_id=action, params=b"\1", flags=FLAG_DEFAULT) == INVALID
+    assert (
+        switch.engine.write(INSERT, table, b"", action_id=action, params=b"\1", flags=FLAG_DEFAULT) == INVALID
+    )
 
 
 def test_entries_of_the_program(switch: Switch) -> None:
@@ -179,7 +185,17 @@ def test_records_carry_all_data(switch: Switch) -> None:
     table, action = switch.table("exact_t").preamble.id, switch.action("tag").preamble.id
     key = b"\0\0\0\5"
     code = switch.engine.write(
-        INSERT, table, key, None, 0, action, b"\x09", idle_timeout_ns=10**12, metadata=77, packets=3, octets=100
+        INSERT,
+        table,
+        key,
+        None,
+        0,
+        action,
+        b"\x09",
+        idle_timeout_ns=10**12,
+        metadata=77,
+        packets=3,
+        octets=100,
     )
     assert code == OK
     switch.send(1, word(5) + bytes(95))

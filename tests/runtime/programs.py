@@ -17,7 +17,8 @@ struct headers_t { eth_t eth; label_t[4] labels; option_t option; wide_t wide; w
 state start { p.extract(h.eth); transition select(h.eth.type) {
   0x8847: labels; 0x0001: option; 0x0002: wide; 0x0003: look; 0x0100 .. 0x01ff: walk; default: accept; } }
 state labels { p.extract(h.labels.next);
-  transition select(h.labels.last.bottom, h.labels.lastIndex) { (1, _): accept; (0, 0 .. 2): labels; default: labels; } }
+  transition select(h.labels.last.bottom, h.labels.lastIndex) { (1, _): accept; (0, 0 .. 2): labels;
+  default: labels; } }
 state option { bit<16> head = p.lookahead<bit<16>>(); p.extract(h.option, ((bit<32>)head[7:0]) << 3);
   transition select(h.option.kind) { 1: option; 2: wide; default: accept; } }
 state wide { p.extract(h.wide); transition accept; }
@@ -39,7 +40,8 @@ table exact_t { key = { h.eth.dst: exact; } actions = { set; drop; NoAction; } c
 table lpm_t { key = { h.eth.src: lpm; } actions = { set; drop; NoAction; } size = 64; }
 table ternary_t { key = { h.eth.type: ternary; h.labels[1].label: ternary; h.wide.v: ternary; }
   actions = { wide; set; NoAction; } size = 64; }
-table range_t { key = { h.eth.type: range; h.wide.isValid(): optional; } actions = { set; drop; NoAction; } size = 64; }
+table range_t { key = { h.eth.type: range; h.wide.isValid(): optional; } actions = { set; drop; NoAction; }
+size = 64; }
 apply {
   std.egress_spec = (bit<9>)h.eth.dst;
   exact_t.apply(); lpm_t.apply(); ternary_t.apply(); range_t.apply();
@@ -59,6 +61,7 @@ apply {
   if (h.eth.src[7:7] == 1 && m.rounds < 12) { m.rounds = m.rounds + 1; recirculate_preserving_field_list(1); }
 }""",
     verify="verify_checksum_with_payload(true, { h.eth, h.option }, h.eth.type, HashAlgorithm.csum16);",
-    compute="update_checksum_with_payload(h.wide.isValid(), { h.wide, h.eth.src }, h.eth.type, HashAlgorithm.csum16);",
+    compute="""update_checksum_with_payload(h.wide.isValid(), { h.wide, h.eth.src }, h.eth.type,
+      HashAlgorithm.csum16);""",
     deparser="p.emit(h);",
 )

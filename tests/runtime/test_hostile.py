@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile packets and writes against programs built with sanitizers: no read or write out of bounds, no undefined
+"""Hostile packets and writes against programs built with sanitizers: no read or write out of bounds, no
+undefined
 behaviour, no data race."""
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def table_entry(rng: random.Random, table: p4i.Table, info: p4i.P4Info) -> bytes
         mask += other.to_bytes(num_bytes(width), "big")
     action_id = rng.choice(table.action_refs).id
     action = next(a for a in info.actions if a.preamble.id == action_id)
-    params = b"".join(rng.getrandbits(p.bitwidth).to_bytes(num_bytes(p.bitwidth), "big") for p in action.params)
+    params = b"".join(
+        rng.getrandbits(p.bitwidth).to_bytes(num_bytes(p.bitwidth), "big") for p in action.params
+    )
     if rng.randrange(10) == 0:
         params = rng.randbytes(rng.randrange(40))
     is_default = rng.randrange(8) == 0
@@ -89,7 +92,9 @@ def commands(program: CompiledProgram, seeds: list[bytes], n: int) -> bytes:
             if i % 50 == 0:
                 out += command(READ, 0, table.preamble.id, 0, b"")
         if i % 20 == 0:
-            out += command(REPLICATE, rng.randrange(9), rng.randrange(9), rng.choice((0, 30)), rng.randbytes(3))
+            out += command(
+                REPLICATE, rng.randrange(9), rng.randrange(9), rng.choice((0, 30)), rng.randbytes(3)
+            )
     return out
 
 
@@ -98,7 +103,13 @@ def build_driver(program: CompiledProgram, folder: Path, sanitizer: str) -> Path
     source = folder / "program.c"
     source.write_text(program.c_source)
     output = folder / "driver"
-    flags = [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", "-O1", "-pthread", f"-I{build.RUNTIME_DIR}"]
+    flags = [
+        f"-fsanitize={sanitizer}",
+        "-fno-sanitize-recover=all",
+        "-O1",
+        "-pthread",
+        f"-I{build.RUNTIME_DIR}",
+    ]
     warnings = [*build.WARNINGS, *build.GENERATED_FLAGS]
     sources = [str(DRIVER), str(source), *map(str, sorted(build.RUNTIME_DIR.glob("*.c")))]
     command = [build.compiler(), *build.COMMON_FLAGS, *warnings, *flags, *sources, "-o", str(output)]
@@ -108,7 +119,12 @@ def build_driver(program: CompiledProgram, folder: Path, sanitizer: str) -> Path
 
 SEEDS = [
     bytes.fromhex("0000000000010200000000008847") + bytes.fromhex("0001000a" * 3 + "0001010a") + bytes(20),
-    bytes.fromhex("00000000000202000000001f0001") + bytes([1, 5]) + bytes(5) + b"\x09" + bytes([0, 2]) + bytes(30),
+    bytes.fromhex("00000000000202000000001f0001")
+    + bytes([1, 5])
+    + bytes(5)
+    + b"\x09"
+    + bytes([0, 2])
+    + bytes(30),
     bytes.fromhex("0000000000030200000000ff0002") + bytes(range(40)),
     bytes.fromhex("00000000000402000000003c0003") + bytes(range(64)) + b"\0" + bytes(30),
     bytes.fromhex("0000000000050200000000000101") + b"\x08\x10\x18\x20\0" * 20,
@@ -149,8 +165,11 @@ def test_our_program_survives(tmp_path: Path) -> None:
     )
     ack = bytes.fromhex(
         "02000000009902000000000108004500004c0001000040060000c6120001c6120002"
-        "04d20050000003e90000000190102000000000000101 080a00000001000000020101051200000010000000200000003000000040"
+        "04d20050000003e9000000019010200000000000 0101080a0000000100000002"
+        "0101051200000010000000200000003000000040"
     )
-    arp = bytes.fromhex("ffffffffffff02000000000108060001080006040001020000000001c6120001000000000000c6120063")
+    arp = bytes.fromhex(
+        "ffffffffffff02000000000108060001080006040001020000000001c6120001000000000000c6120063"
+    )
     (tmp_path / "commands").write_bytes(commands(program, [syn, ack, arp, b"\1\0\1" + syn], 500))
     assert run(driver, str(tmp_path / "commands")) == 4000
