@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from controller.lab.model import Topology
 from controller.lab.plan import Plan
+from controller.lab.state import LabState
 from controller.scenario.rawport import Capture, Endpoint
 from controller.scenario.servers import TcpServer
 
@@ -25,6 +26,8 @@ class LabLike(Protocol):
 
     @property
     def plan(self) -> Plan: ...
+    @property
+    def state(self) -> LabState: ...
     def netns(self, node: str) -> str: ...
     def api(self, path: str) -> Any: ...
     def run(self, host: str, argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]: ...

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from controller.lab.plan import Plan, make_plan
+from controller.lab.processes import ProcessId
+from controller.lab.state import LabState
 from controller.lab.topology import load_topology
 from controller.scenario.clients import many, percentile
 from controller.scenario.model import parse_step
@@ -23,6 +26,7 @@ class FakeLab:
 
     def __init__(self, topology: str = "three-pop", documents: list[dict[str, Any]] | None = None) -> None:
         self.plan: Plan = make_plan(load_topology(topology))
+        self.state = LabState("test", "three-pop", "softswitch", False, [])
         self.calls: list[tuple[Any, ...]] = []
         self.documents = documents or [status()]
         self.exit_code = 0
@@ -115,6 +119,23 @@ def test_failures_and_restarts_reach_the_lab() -> None:
         ("start_switch", "b"),
         ("wait_ready", 30.0),
     ]
+
+
+def test_a_switch_is_paused_and_resumed() -> None:
+    lab = FakeLab()
+    with subprocess.Popen(["sleep", "30"]) as process:
+        identity = ProcessId.of(process.pid)
+        assert identity is not None
+        lab.state.processes["b"] = identity
+        try:
+            assert run(lab, {"pause_switch": "b"})[0].ok
+            _, how = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(how)
+            assert run(lab, {"resume_switch": "b"})[0].ok
+            _, how = os.waitpid(process.pid, os.WCONTINUED)
+            assert os.WIFCONTINUED(how)
+        finally:
+            process.kill()
 
 
 def test_an_anycast_shift_is_a_route_of_the_host() -> None:

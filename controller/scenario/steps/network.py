@@ -117,6 +117,30 @@ class StartSwitch(Step):
         return f"in service after {time.monotonic() - start:.1f} s"
 
 
+class PauseSwitch(Step):
+    """Stops a switch process in its tracks: it answers nothing, and nobody is told that it is gone."""
+
+    keyword: ClassVar[str] = "pause_switch"
+    shorthand: ClassVar[str | None] = "switch"
+    switch: str
+
+    def run(self, world: World) -> str:
+        world.lab.state.processes[self.switch].signal(signal.SIGSTOP)
+        return ""
+
+
+class ResumeSwitch(Step):
+    """Lets a paused switch go on where it was."""
+
+    keyword: ClassVar[str] = "resume_switch"
+    shorthand: ClassVar[str | None] = "switch"
+    switch: str
+
+    def run(self, world: World) -> str:
+        world.lab.state.processes[self.switch].signal(signal.SIGCONT)
+        return ""
+
+
 class Wait(Step):
     """Lets time pass."""
 
@@ -166,6 +190,8 @@ NETWORK_STEPS: tuple[type[Step], ...] = (
     StartController,
     StopSwitch,
     StartSwitch,
+    PauseSwitch,
+    ResumeSwitch,
     Wait,
     SpoofedFlood,
 )
