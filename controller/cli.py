@@ -8,7 +8,6 @@ import typer
 from controller import commands
 from controller.lab import cli as lab
 from controller.scenario import cli as scenario
-from controller.scenario import cli as scenario
 from softswitch import cli as softswitch
 
 main = typer.Typer(
@@ -24,5 +23,4 @@ main = typer.Typer(
 softswitch.register(main)
 commands.register(main)
 main.add_typer(lab.app, name="lab")
-scenario.register(main)
 scenario.register(main)
