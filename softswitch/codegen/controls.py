@@ -44,7 +44,7 @@ def emit_action(context: Context, action: ir.Action, control: ir.Control | None,
         references(control.params) if control else frozenset(),
         frozenset(p.name for p in params if by_reference(p)),
     )
-    frame = f", struct control_{control.name}_frame *f" if control else ""
+    frame = f", struct ss_frame_{control.name} *f" if control else ""
     out.at(None)
     out.line(f"// Action {action.cp_name or action.name}.")
     out.line(f"static void action_{action.name}(ss_exec *x{frame}{params_text(context, params)}) {{")
@@ -69,7 +69,7 @@ def emit_control(context: Context, control: ir.Control, out: Writer) -> None:
     out.at(None)
     out.line(f"// Control {control.cp_name or control.name}.")
     out.line(f"static void control_{control.name}(ss_exec *x{params_text(context, control.params)}) {{")
-    out.line(f"struct control_{control.name}_frame ss_frame, *const f = &ss_frame;")
+    out.line(f"struct ss_frame_{control.name} ss_frame, *const f = &ss_frame;")
     out.line("(void)x;")
     out.line("(void)f;")
     for p in control.params:
@@ -97,7 +97,7 @@ def _frame(context: Context, control: ir.Control, out: Writer) -> None:
     for v in control.variables:
         members.append(f"{context.layout.ctype(v.type, v.loc)} {c_variable(v.name)};")
     out.at(None)
-    out.line(f"struct control_{control.name}_frame {{")
+    out.line(f"struct ss_frame_{control.name} {{")
     for member in members or ["char ss_empty;"]:
         out.line(member)
     out.line("};")
@@ -114,7 +114,7 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
     out.at(None)
     out.line(f"// Table {table.cp_name}.")
     out.line(
-        f"static const ss_row *table_{table.name}(ss_exec *x, struct control_{control.name}_frame *f) {{"
+        f"static const ss_row *table_{table.name}(ss_exec *x, struct ss_frame_{control.name} *f) {{"
     )
     out.at(table.loc)
     if table.keys:

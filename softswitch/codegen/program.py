@@ -26,13 +26,13 @@ _HEAD = """\
 """
 
 _STAGES = """\
-struct state {
+struct ss_state {
   HEADERS hdr;
   METADATA meta;
 };
 
 static void parse(ss_exec *x) {
-  struct state *s = x->state;
+  struct ss_state *s = x->state;
   uint16_t error = parser_PARSER(x, &s->hdr, &s->meta, &x->std);
   x->std.parser_error = error == SS_REJECT ? error_NoError : error;  // BMv2 has no error for a plain reject
   x->std.checksum_error = 0;
@@ -40,17 +40,17 @@ static void parse(ss_exec *x) {
 }
 
 static void ingress(ss_exec *x) {
-  struct state *s = x->state;
+  struct ss_state *s = x->state;
   control_INGRESS(x, &s->hdr, &s->meta, &x->std);
 }
 
 static void egress(ss_exec *x) {
-  struct state *s = x->state;
+  struct ss_state *s = x->state;
   control_EGRESS(x, &s->hdr, &s->meta, &x->std);
 }
 
 static void deparse(ss_exec *x) {
-  struct state *s = x->state;
+  struct ss_state *s = x->state;
   control_COMPUTE(x, &s->hdr, &s->meta);
   control_DEPARSER(x, &s->hdr);
 }
@@ -127,8 +127,8 @@ def _preserve(context: Context, out: Writer) -> None:
     lists: dict[int, list[str]] = {}
     _field_lists(context.program.metadata_type, "meta", lists)
     out.line("static void preserve(uint8_t list, ss_exec *to, const ss_exec *from) {")
-    out.line("struct state *const target = to->state;")
-    out.line("const struct state *const source = from->state;")
+    out.line("struct ss_state *const target = to->state;")
+    out.line("const struct ss_state *const source = from->state;")
     out.line("(void)target;")
     out.line("(void)source;")
     out.line("switch (list) {")
@@ -167,8 +167,8 @@ def _program(context: Context, out: Writer) -> None:
     program = context.program
     out.line("const ss_program ss_the_program = {")
     out.line(f".name = {c_string(program.name)},")
-    out.line(".state_size = sizeof(struct state),")
-    out.line(".metadata_offset = offsetof(struct state, meta),")
+    out.line(".state_size = sizeof(struct ss_state),")
+    out.line(".metadata_offset = offsetof(struct ss_state, meta),")
     out.line(f".header_bytes = {_header_bytes(context, context.controls[program.deparser])},")
     out.line(f".digest_bytes = {context.digest_bytes},")
     for name, found in (

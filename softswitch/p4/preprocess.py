@@ -18,7 +18,8 @@ _MARKER = re.compile(r'# ([0-9]+) "((?:[^"\\]|\\.)*)"')
 _MESSAGE = re.compile(
     r"(?P<file>[^:\n]+):(?P<line>[0-9]+):(?:(?P<column>[0-9]+):)? (?:fatal )?error: (?P<text>.*)"
 )
-_BLANKS = re.compile(r"/\*.*?\*/|//.*|\s+")
+_COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|/\*.*?\*/|//.*')
+_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|/\*.*?\*/|//.*|\s+')
 
 
 def preprocess(path: Path, include_dirs: Sequence[Path] = (), defines: Sequence[str] = ()) -> str:
@@ -73,11 +74,11 @@ def _restore_columns(text: str) -> str:
             result.append(output)
             continue
         original = source[line - 1] if 0 < line <= len(source) else ""
-        same = output.strip() and _BLANKS.sub("", original) == _BLANKS.sub("", output)
+        same = output.strip() and _BLANKS.sub(r"\1", original) == _BLANKS.sub(r"\1", output)
         result.append(_without_comments(original) if same else output)
         line += 1
     return "\n".join(result)
 
 
 def _without_comments(line: str) -> str:
-    return re.sub(r"/\*.*?\*/|//.*", lambda m: " " * len(m[0]), line).rstrip()
+    return _COMMENT.sub(lambda m: m[1] or " " * len(m[0]), line).rstrip()
