@@ -21,7 +21,6 @@ from controller.demo.report import Report
 from controller.demo.web import missing_tools, web_server
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab
-from controller.lab.targets import Target
 from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
 TOPOLOGY = "two-pop"
@@ -29,7 +28,6 @@ SYNS, ACKS = 500_000, 100_000
 
 
 def demo(
-    target: Annotated[Target, typer.Option(help="Which switch to run on.")] = "softswitch",
     rate: Annotated[int, typer.Option(min=1000, help="Packets of the flood per second.")] = 50_000,
     syns: Annotated[int, typer.Option(min=1, max=5_000_000, help="Spoofed SYNs of the flood.")] = SYNS,
     acks: Annotated[int, typer.Option(min=0, max=1_000_000, help="Random ACKs of the flood.")] = ACKS,
@@ -46,7 +44,7 @@ def demo(
     start = time.monotonic()
     end_in_order_on_signals()
     try:
-        _show(report, folder.absolute(), target, syns, acks, rate)
+        _show(report, folder.absolute(), syns, acks, rate)
     except (LabError, ConfigError, FloodError, RuntimeError, OSError) as error:
         report.check("the demo runs to its end", False, error=str(error))
     except Exception as error:
@@ -66,13 +64,13 @@ def demo(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def _show(report: Report, folder: Path, target: Target, syns: int, acks: int, rate: int) -> None:
+def _show(report: Report, folder: Path, syns: int, acks: int, rate: int) -> None:
     if missing := missing_tools():
         raise RuntimeError(f"not installed: {', '.join(missing)}")
     build_sender()
     shutil.rmtree(folder, ignore_errors=True)
     report.section("Setting up")
-    lab = Lab.up(TOPOLOGY, target=target, pcap=True, progress=report.note)
+    lab = Lab.up(TOPOLOGY, pcap=True, progress=report.note)
     try:
         with web_server(lab, folder / "www") as server:
             run = Demo(lab, server, report, folder, syns, acks, rate)

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NAMED = re.compile(r"`([\w/.-]+\.(?:p4|py|c|h|md|yaml)|[\w/-]+/)`")
+FOLDERS = ("controller", "softswitch", "p4src", "topologies", "tests", "docs")
+NAMED = re.compile(rf"`([\w/.-]+\.(?:p4|py|c|h|md|yaml)|(?:{'|'.join(FOLDERS)})/[\w/-]*)`")
 
 
 def named_files(document: Path) -> list[str]:
@@ -24,7 +25,7 @@ def exists(name: str) -> bool:
     tail = Path(name).name
     return (ROOT / name).exists() or any(
         str(path).endswith(f"/{name.rstrip('/')}")
-        for folder in ("controller", "softswitch", "p4src", "topologies", "tests", "docs")
+        for folder in FOLDERS
         for path in (ROOT / folder).rglob(tail)
     )
 
