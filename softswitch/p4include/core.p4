@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // P4_16 core library (specification, appendix D): the declarations every architecture builds on.
-#ifndef SYNCLINE_CORE_P4
-#define SYNCLINE_CORE_P4
+#ifndef _CORE_P4_
+#define _CORE_P4_
 
 error {
     NoError,                // all went well

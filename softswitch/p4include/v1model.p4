@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The v1model architecture as BMv2's simple_switch has it: metadata, externs, and the package.
 // V1MODEL_VERSION 20200408 and later: PortId_t, and index types as type parameters.
-#ifndef SYNCLINE_V1MODEL_P4
-#define SYNCLINE_V1MODEL_P4
+#ifndef _V1_MODEL_P4_
+#define _V1_MODEL_P4_
 
 #include <core.p4>
 
