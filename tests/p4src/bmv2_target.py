@@ -51,6 +51,8 @@ def _shortest(value: int) -> bytes:
 class Bmv2Target:
     """A `Target`: frames over veth pairs, tables over P4Runtime."""
 
+    shortest_frame = 14  # Linux sends nothing shorter on Ethernet
+
     def __init__(self, program: Path, folder: Path, ports: int) -> None:
         """Compile, make the namespace, start BMv2 with ports 1…`ports`, push the program."""
         self._info, config = self._compile(program, folder)
@@ -175,12 +177,15 @@ class Bmv2Target:
         info = self._tables[table]
         entity.table_entry.table_id = info.preamble.id
         for field in info.match_fields:
-            made = entity.table_entry.match.add(field_id=field.id)
             if field.match_type == p4i.MatchField.LPM:
-                value, made.lpm.prefix_len = prefix(match[field.name])
-                made.lpm.value = _shortest(value)
+                value, length = prefix(match[field.name])
+                if length:  # P4Runtime, section 9.1.1: a match on anything is left out
+                    made = entity.table_entry.match.add(field_id=field.id)
+                    made.lpm.value, made.lpm.prefix_len = _shortest(value), length
             else:
-                made.exact.value = _shortest(number(match[field.name]))
+                entity.table_entry.match.add(field_id=field.id).exact.value = _shortest(
+                    number(match[field.name])
+                )
         if action is not None:
             self._fill_action(entity.table_entry.action.action, action, params)
         return entity

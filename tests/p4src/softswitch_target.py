@@ -30,6 +30,8 @@ def _size(bits: int) -> int:
 class SoftswitchTarget:
     """A `Target`: an Engine whose entries are encoded by P4Info."""
 
+    shortest_frame = 1
+
     def __init__(self, program: Path) -> None:
         compiled = compile_file(program)
         self._info = compiled.p4info

@@ -74,6 +74,9 @@ class Result:
 class Target(Protocol):
     """A switch under test. Names are P4Info aliases."""
 
+    shortest_frame: int
+    """Bytes of the shortest frame that can be made to arrive."""
+
     def insert(self, table: str, match: Match, action: str, **params: Value) -> None:
         """Insert an entry."""
 

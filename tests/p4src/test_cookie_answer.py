@@ -217,7 +217,7 @@ def test_meter(net: Network) -> None:
     net.target.set_meter("syn_meter", net.service.service_id, 1, 2)
     for _ in range(2):
         sent(net.from_client(syn(1)))
-    net.dropped(net.from_client(syn(1)), Drop.SYN_RATE)
+    net.metered_out(lambda: net.from_client(syn(1)), Drop.SYN_RATE)
     net.target.set_meter("syn_meter", net.service.service_id, None)
     sent(net.from_client(syn(1)))
 

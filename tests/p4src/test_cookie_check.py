@@ -10,6 +10,7 @@ import pytest
 from .network import (
     CLIENT_LINK,
     CLIENT_MAC,
+    EARLY_RETURN,
     EVEN,
     FLOW,
     ODD,
@@ -182,9 +183,9 @@ def test_punts_are_metered_by_service_and_reason(net: Network) -> None:
     early = server_segment(2, 3)
     net.target.set_meter("punt_meter", net.service.service_id * 4 + PROVEN, 1, 1)
     net.punted(net.from_client(right), PROVEN)
-    net.dropped(net.from_client(right), Drop.PUNT_RATE)
-    assert net.from_server(early).packet_ins
-    assert net.target.counter("events", Event.PROVEN) == 1
+    net.metered_out(lambda: net.from_client(right), Drop.PUNT_RATE)
+    for _ in range(3):
+        net.punted(net.from_server(early), EARLY_RETURN)
 
 
 # --- tuples that are used again -------------------------------------------------------------------------

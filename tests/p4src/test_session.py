@@ -329,7 +329,7 @@ def test_syn_on_an_open_session_is_forwarded_and_metered(net: Network) -> None:
     again = syn(99, options=options, window=100, padding=b"\0\0")
     net.target.set_meter("syn_meter", net.service.service_id, 1, 1)
     assert net.from_client(again).outputs == (net.to_server(again, session),)
-    net.dropped(net.from_client(again), Drop.SYN_RATE)
+    net.metered_out(lambda: net.from_client(again), Drop.SYN_RATE)
 
 
 @pytest.mark.parametrize("stamped", [True, False])
@@ -378,7 +378,7 @@ def test_early_return(net: Network, flags: int) -> None:
 def test_early_returns_are_metered(net: Network) -> None:
     net.target.set_meter("punt_meter", net.service.service_id * 4 + EARLY_RETURN, 1, 1)
     net.punted(net.from_server(server_segment(9, 10)), EARLY_RETURN)
-    net.dropped(net.from_server(server_segment(9, 10)), Drop.PUNT_RATE)
+    net.metered_out(lambda: net.from_server(server_segment(9, 10)), Drop.PUNT_RATE)
     net.punted(net.from_server(server_segment(9, 10, SYN | ACK)), SERVER_SYNACK)
 
 
