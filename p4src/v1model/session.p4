@@ -93,6 +93,11 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                 // Of a new connection, even if the tuple's last one is still closing.
                 punt_as(PUNT_SERVER_SYNACK, EVENT_SERVER_SYNACK_PUNTED);
             }
+        } else if (meta.session.known == 1 && meta.session.phase == PHASE_CLOSING && hdr.tcp.rst == 1
+                   && hdr.tcp.ack == 0) {
+            // <SEQ=SEG.ACK><CTL=RST>, for a segment of no connection that the server has: one of the tuple's next
+            // connection, before that is open, and translated by the old session. It would reset the new one.
+            drop_as(DROP_UNKNOWN_RST);
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
         } else {

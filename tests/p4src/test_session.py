@@ -297,7 +297,6 @@ def test_rst_without_ack_keeps_its_fields(net: Network) -> None:
         (FIN | ACK, False, 2),
         (RST, True, 3),
         (RST | ACK, True, 3),
-        (RST, False, 4),
         (RST | ACK, False, 4),
     ],
 )
@@ -315,6 +314,17 @@ def test_ends_are_reported_and_forwarded(
         result, expected = net.from_server(segment), net.to_client(segment, session)
     assert result.outputs == (expected,)
     assert result.events == ((CLIENT, SERVER, CLIENT_PORT, SERVER_PORT, event),)
+
+
+def test_bare_rst_of_the_server(net: Network) -> None:
+    """On a closing session it may answer a segment of the tuple's next connection, and must not reset that."""
+    segment = server_segment(1, 0, RST)
+    net.open(replace(SESSION, phase=1))
+    net.dropped(net.from_server(segment), Drop.UNKNOWN_RST)
+    net.target.modify("sessions_v4", net.session_key(), "translate", **vars(SESSION))
+    result = net.from_server(segment)
+    assert result.outputs == (net.to_client(segment, SESSION),)
+    assert result.events == ((CLIENT, SERVER, CLIENT_PORT, SERVER_PORT, 4),)
 
 
 def test_nothing_is_reported_otherwise(net: Network) -> None:
