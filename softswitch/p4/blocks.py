@@ -110,9 +110,13 @@ class BlockTranslator(StateTranslator, ExternTranslator):
                 raise Failure(arg.loc, f"{what}: `{p.name}` must be a compile-time constant")
             scope.define(p.name, ConstSymbol(Val(value, new_type)), p.loc)
 
-    @staticmethod
-    def _check_instance(entity: Symbol, p: ast.Parameter, loc: Loc) -> None:
+    def _check_instance(self, entity: Symbol, p: ast.Parameter, loc: Loc) -> None:
         name = p.type.name if isinstance(p.type, ast.NamedTypeRef) else ""
+        wanted = self.context.declaration(name)
+        if isinstance(entity, BlockSymbol) and isinstance(wanted, ast.ControlDecl | ast.ParserDecl):
+            concrete = wanted.body if isinstance(wanted, ast.ControlDecl) else wanted.states
+            if concrete is None and self.param_infos(wanted.params, {}) == list(entity.params):
+                return
         if isinstance(entity, ExternSymbol | BlockSymbol) and entity.decl.name != name:
             raise Failure(loc, f"parameter `{p.name}` needs a {name}, not a {entity.decl.name}")
 

@@ -67,8 +67,21 @@ class Context:
     """Tables by the direct or implementation extern that they name."""
     may_exit: set[str] = field(default_factory=set)
     """Names of controls that may exit, themselves or through what they apply."""
+    used_declarations: set[int] = field(default_factory=set)
+    """Ids of the parsers, controls, actions and functions that were translated."""
     open_declarations: set[int] = field(default_factory=set)
     """Ids of declarations being resolved, against cycles."""
+
+    def shadow(self) -> Context:
+        """A context over the same names whose objects are thrown away: to check what nothing uses."""
+        return Context(
+            self.diagnostics,
+            self.globals,
+            types=dict(self.types),
+            errors=self.errors,
+            match_kinds=self.match_kinds,
+            new_types=dict(self.new_types),
+        )
 
     def declaration(self, name: str) -> ast.Declaration | None:
         """The (first) top-level declaration of that name."""

@@ -9,13 +9,14 @@ from softswitch.p4 import ast
 from softswitch.p4.errors import Failure
 from softswitch.p4.fold import wrap
 from softswitch.p4.ir import ActionCallConst, ActionRef, Entry, Key, MatchKind
-from softswitch.p4.ir_expr import Const, Expr, KeyAny, KeyMask, KeyRange, KeySet, KeyValue
+from softswitch.p4.ir_expr import BoolConst, Const, Expr, KeyAny, KeyMask, KeyRange, KeySet, KeyValue
 from softswitch.p4.ir_stmt import Direction
 from softswitch.p4.scopes import ActionSymbol, Val
 from softswitch.p4.statements import StatementTranslator
 from softswitch.p4.types import BitType, IntType, SerEnumType, Type
 
 MAX_ENTRIES = 65536
+MAX_PRIORITY = 0x7FFFFFFF
 PRIORITISED = (MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL)
 """Match kinds that give a table's entries priorities."""
 
@@ -110,22 +111,59 @@ class EntryTranslator(StatementTranslator):
             raise Failure(table.loc, f"more than {MAX_ENTRIES} entries: not supported")
         if not shape.keys:
             raise Failure(table.entries[0].loc, "a table without keys has no entries")
-        prioritised = any(k.match in PRIORITISED for k in shape.keys)
-        found = []
-        for position, syntax in enumerate(table.entries):
-            priority = 0
-            if (
-                syntax.priority is not None
-                or "largest_priority_wins" in properties
-                or "priority_delta" in properties
-            ):
-                raise Failure(syntax.loc, "entries with given priorities are not supported")
-            if any(a.name == "priority" for a in syntax.annotations):
-                raise Failure(syntax.loc, "@priority on entries is not supported")
-            if prioritised:
-                priority = len(table.entries) - position
-            found.append(self._entry(syntax, shape, priority, table.const_entries))
-        return tuple(found)
+        priorities = self._priorities(table, shape, properties)
+        return tuple(
+            self._entry(syntax, shape, priority, table.const_entries)
+            for syntax, priority in zip(table.entries, priorities, strict=True)
+        )
+
+    def _priorities(
+        self, table: ast.TableDecl, shape: TableShape, properties: dict[str, ast.PropertySyntax]
+    ) -> list[int]:
+        """P4Runtime priorities (larger wins) of the entries (P4_16 section 14.2.1.4)."""
+        entries = table.entries or []
+        given = [e for e in entries if e.priority is not None]
+        for e in entries:
+            if any(a.name == "priority" for a in e.annotations):
+                raise Failure(
+                    e.loc, "@priority on entries is not supported: write `priority = N:` before the keys"
+                )
+        if given and table.const_entries:
+            raise Failure(given[0].loc, "`const entries` cannot have priorities")
+        if not any(k.match in PRIORITISED for k in shape.keys):
+            if given:
+                raise Failure(given[0].loc, "this table's match kinds know no priorities")
+            return [0] * len(entries)
+        largest_wins = self.flag(properties.get("largest_priority_wins"), default=True)
+        delta = properties.get("priority_delta")
+        step = 1 if delta is None or table.const_entries else self.constant_int(delta.value, "priority_delta")
+        if step < 1:
+            raise Failure(entries[0].loc, "priority_delta must be positive")
+        if not given:
+            return [(len(entries) - i - 1) * step + 1 for i in range(len(entries))]
+        return self._given_priorities(entries, step, largest_wins)
+
+    def _given_priorities(self, entries: list[ast.EntrySyntax], step: int, largest_wins: bool) -> list[int]:
+        if entries[0].priority is None:
+            raise Failure(entries[0].loc, "the first entry needs a priority, since others have one")
+        found: list[int] = []
+        for e in entries:
+            if e.priority is not None:
+                found.append(self.constant_int(e.priority, "a priority"))
+            else:
+                found.append(found[-1] - step if largest_wins else found[-1] + step)
+            if not 1 <= found[-1] <= MAX_PRIORITY:
+                raise Failure(e.loc, f"priority {found[-1]} is not between 1 and {MAX_PRIORITY}")
+        return found if largest_wins else [max(found) + 1 - p for p in found]
+
+    def flag(self, given: ast.PropertySyntax | None, *, default: bool = False) -> bool:
+        """A table property that is true or false."""
+        if given is None:
+            return default
+        value = self.translate(given.value).expr
+        if not isinstance(value, BoolConst):
+            raise Failure(given.loc, f"`{given.name}` must be true or false")
+        return value.value
 
     def _entry(self, syntax: ast.EntrySyntax, shape: TableShape, priority: int, const: bool) -> Entry:
         expressions = syntax.keys

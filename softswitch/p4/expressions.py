@@ -434,16 +434,11 @@ class ExpressionTranslator(Converter):
         if isinstance(condition, BoolConst):
             self.out.extend(first if condition.value else second)
             return then if condition.value else otherwise
-        if expected is not None and not isinstance(expected, InfInt):
-            for side in (then, otherwise):
-                if isinstance(side.type, InfInt):
-                    new = self.convert(side, expected, None, e.loc)
-                    if side is then:
-                        then = Val(new)
-                    else:
-                        otherwise = Val(new)
         if then.type != otherwise.type:
             then, otherwise = self._same_width("?:", then, otherwise, e.loc)
+        if isinstance(then.type, InfInt) and isinstance(expected, BitType | IntType):
+            then = Val(self.convert(then, expected, None, e.loc))
+            otherwise = Val(self.convert(otherwise, expected, None, e.loc))
         if then.type != otherwise.type:
             raise Failure(e.loc, f"`?:` cannot choose between {describe(then)} and {describe(otherwise)}")
         if isinstance(then.type, InfInt):

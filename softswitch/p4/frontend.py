@@ -39,6 +39,7 @@ def parse_with_warnings(text: str, name: str) -> tuple[ir.Program, list[Diagnost
     translator.instances(declarations)
     try:
         program = translator.program(name, declarations)
+        translator.check_unused(declarations)
     except Failure as failure:
         diagnostics.failed(failure)
         diagnostics.raise_if_errors()

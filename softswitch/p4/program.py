@@ -104,6 +104,31 @@ class ProgramTranslator(BlockTranslator):
         headers, metadata, standard = self._check_roles(blocks)
         return self._assemble(name, main, blocks, (headers, metadata, standard))
 
+    def check_unused(self, declarations: list[ast.Declaration]) -> None:
+        """Translates, for their errors alone, the parsers, controls, actions and functions that nothing uses."""
+        used = self.context.used_declarations
+        shadow = ProgramTranslator(self.context.shadow())
+        for declaration in declarations:
+            if id(declaration) in used or getattr(declaration, "type_params", None):
+                continue
+            try:
+                shadow.check(declaration)
+            except Failure as failure:
+                self.context.diagnostics.failed(failure)
+
+    def check(self, declaration: ast.Declaration) -> None:
+        """Translates one declaration. Failure when it is wrong."""
+        if isinstance(declaration, ast.ActionDecl):
+            self.top_action(declaration)
+        elif isinstance(declaration, ast.FunctionDecl):
+            self.monomorph(declaration, {}, declaration.loc)
+        elif isinstance(declaration, ast.ControlDecl | ast.ParserDecl):
+            body = declaration.body if isinstance(declaration, ast.ControlDecl) else declaration.states
+            emits = any(self.packet_kind(p.type) == "packet_out" for p in declaration.params)
+            if body is not None and not declaration.constructor_params:
+                kind = "deparser" if emits else ""
+                self.instantiate(declaration, [], [], declaration.name, declaration.loc, kind)
+
     def _role(self, role: str, arg: ast.Argument) -> BlockSymbol:
         value = arg.value
         if isinstance(value, ast.CallExpr):

@@ -10,7 +10,7 @@ from softswitch.p4.entries import EntryTranslator, TableShape
 from softswitch.p4.errors import Failure
 from softswitch.p4.field_ids import field_ids
 from softswitch.p4.ir import ActionCallConst, ActionRef, Key, MatchKind
-from softswitch.p4.ir_expr import BoolConst, Expr, Loc, Storage, Var
+from softswitch.p4.ir_expr import Expr, Loc, Storage, Var
 from softswitch.p4.ir_stmt import Arg, Direction
 from softswitch.p4.key_names import key_name
 from softswitch.p4.scopes import (
@@ -91,7 +91,7 @@ class TableTranslator(EntryTranslator):
         properties = {p.name: p for p in declaration.properties}
         for p in declaration.properties:
             if p.name not in _PROPERTIES:
-                raise Failure(p.loc, f"table property `{p.name}` is not supported")
+                self.context.diagnostics.warn(p.loc, f"table property `{p.name}` is unknown: ignored")
         keys, selector = self._keys(declaration.keys or [])
         if declaration.actions is None:
             raise Failure(declaration.loc, f"table `{declaration.name}` has no list of actions")
@@ -121,7 +121,7 @@ class TableTranslator(EntryTranslator):
             entries,
             declaration.entries is not None and declaration.const_entries,
             size,
-            self._flag(properties.get("support_timeout")),
+            self.flag(properties.get("support_timeout")),
             attached["counters"],
             attached["meters"],
             attached["implementation"],
@@ -238,14 +238,6 @@ class TableTranslator(EntryTranslator):
         if not 0 <= size <= MAX_SIZE:
             raise Failure(given.loc, f"table size {size} is not between 0 and {MAX_SIZE}")
         return size or DEFAULT_SIZE
-
-    def _flag(self, given: ast.PropertySyntax | None) -> bool:
-        if given is None:
-            return False
-        value = self.translate(given.value).expr
-        if not isinstance(value, BoolConst):
-            raise Failure(given.loc, f"`{given.name}` must be true or false")
-        return value.value
 
     def _attached(self, given: ast.PropertySyntax | None, what: str, cp_name: str, table: str) -> str | None:
         """Name of the extern instance that a property names (or makes, for implementations)."""

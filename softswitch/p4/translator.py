@@ -227,6 +227,8 @@ class Translator:
         if isinstance(declaration, ast.FieldsDecl):
             args = [self.resolve(a) for a in ref.args]
             return self._fields_type(declaration, args, ref.loc), None
+        if isinstance(declaration, ast.ExternDecl):
+            raise Failure(ref.loc, f"`{ref.name}` is an extern: parameters of this type are not supported")
         if ref.args:
             raise Failure(ref.loc, f"`{ref.name}` takes no type arguments")
         if isinstance(declaration, ast.EnumDecl):
@@ -250,6 +252,7 @@ class Translator:
         if id(declaration) in opened:
             raise Failure(declaration.loc, f"`{declaration.name}` is defined by itself")
         opened.add(id(declaration))
+        self.context.used_declarations.add(id(declaration))
         try:
             yield
         finally:
@@ -280,7 +283,8 @@ class Translator:
                 raise Failure(f.loc, f"field `{f.name}` is declared twice")
             names.add(f.name)
         kinds = {"header": HeaderType, "struct": StructType, "header_union": UnionType}
-        made = kinds[declaration.kind](key, fields, self.annotations(declaration.annotations))
+        name = key if not args else self.context.names.take(key)
+        made = kinds[declaration.kind](name, fields, self.annotations(declaration.annotations))
         self.context.types[key] = made
         return made
 

@@ -71,7 +71,6 @@ def test_statements(text: str, message: str) -> None:
         ("table /*!*/t { key = { hdr.h.a: exact; } }", "no list of actions"),
         ("table t { actions = { /*!*/gone; } }", "`gone` is not declared"),
         ("table t { actions = { NoAction; /*!*/NoAction; } }", "listed twice"),
-        ("table t { actions = { NoAction; } /*!*/colour = 3; }", "`colour` is not supported"),
         (
             "action a(bit<8> v) { } table t { actions = { a; } default_action = a(/*!*/meta.x); }",
             "compile-time",
@@ -184,6 +183,25 @@ def test_literals_that_do_not_fit_are_warned_of() -> None:
         "65536 does not fit bit<16>: it becomes 0",
     ]
     assert all(w.severity == "warning" for w in warnings)
+
+
+def test_unknown_table_properties_are_warned_of() -> None:
+    table = "table t { actions = { NoAction; } colour = 3; }"
+    _, warnings = compile_source(Snippet(locals=table, apply="t.apply();").source())
+    assert [w.message for w in warnings] == ["table property `colour` is unknown: ignored"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "control Unused(inout h_t h) { apply { h.a = /*!*/h.c; } }",
+        "parser Unused(packet_in p) { state start { bit<8> v = /*!*/16w1; transition accept; } }",
+        "bit<8> unused(in bit<16> v) { return /*!*/v; }",
+        "action unused(bit<16> v) { bit<8> w = /*!*/v; }",
+    ],
+)
+def test_what_nothing_uses_is_checked_too(text: str) -> None:
+    expect_error("expected bit<8>, found bit<16>", top=text)
 
 
 def test_headers_on_the_wire_are_whole_bytes() -> None:

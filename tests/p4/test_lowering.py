@@ -172,6 +172,28 @@ def test_entries_get_masks_and_falling_priorities() -> None:
     assert made.const_entries
 
 
+def test_entries_with_priorities() -> None:
+    table = """table t {
+        key = { hdr.h.a: ternary; } actions = { NoAction; } ORDER
+        entries = { const priority = 30: 1: NoAction(); 2: NoAction(); priority = 50: 3: NoAction(); }
+    }"""
+    found = []
+    for order in ("", "largest_priority_wins = false; priority_delta = 10;"):
+        program = compile_snippet(locals=table.replace("ORDER", order), apply="t.apply();")
+        (made,) = program.all_tables().values()
+        found.append([(e.priority, e.const) for e in made.entries])
+        assert not made.const_entries
+    assert found == [[(30, True), (29, False), (50, False)], [(21, True), (11, False), (1, False)]]
+
+
+def test_controls_as_constructor_parameters() -> None:
+    top = """control step_t(inout bit<8> v);
+    control One(inout bit<8> v) { apply { v = v + 1; } }
+    control Twice(inout bit<8> v)(step_t step) { apply { step.apply(v); step.apply(v); } }"""
+    program = compile_snippet(top=top, locals="One() one; Twice(one) twice;", apply="twice.apply(meta.x);")
+    assert str(program.control_named("I_twice")).count("control I_one(inout v)") == 2
+
+
 def test_key_names() -> None:
     table = """table t {
         key = { hdr.h.isValid(): exact; hdr.stack[1].a: exact; hdr.h.c[0xB:4]: exact; hdr.h.d & 0xFF: exact;
