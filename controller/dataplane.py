@@ -72,6 +72,7 @@ DROP_REASONS: Final = (
     "NOT_IP",
     "STRAY",
     "NOT_OURS",
+    "NO_PORT",
 )
 """Indices of the counter `drops`; 0 is unused."""
 

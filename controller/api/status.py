@@ -124,7 +124,7 @@ def _session(session: Session, wall: float) -> dict[str, Any]:
         "server": str(IPv4Address(server)),
         "server_port": server_port,
         "service": session.service,
-        "phase": Phase(entry.phase).name,
+        "phase": Phase.OPEN.name if session.open else Phase.CLOSING.name,
         "version": entry.version,
         "delta": entry.delta,
         "tau": entry.tau,

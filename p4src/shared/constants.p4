@@ -58,7 +58,6 @@ const bit<8> PUNT_EARLY_RETURN = 3;   // anything else of a protected service wi
 // --- session phases -------------------------------------------------------------------------------------------------
 const bit<8> PHASE_OPEN = 0;
 const bit<8> PHASE_CLOSING = 1;
-const bit<8> PHASE_FINISHED = 2;  // closing, and the client has ended it: FINs both ways, or its RST
 
 // --- events of the digest -------------------------------------------------------------------------------------------
 const bit<8> END_FIN_FROM_CLIENT = 1;
@@ -82,7 +81,6 @@ const bit<8> DROP_NOT_IP = 12;
 const bit<8> DROP_STRAY = 13;
 const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
-const bit<8> DROP_LATE_RST = 16;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;
