@@ -73,7 +73,7 @@ class Coordinator:
         self.live = tuple(name for name in self.live if name != switch)
         self.writable = tuple(name for name in self.writable if name != switch)
         for flow in self.flows.values():
-            if flow.ingress == switch and flow.state is not State.SHARING:
+            if flow.ingress == switch and not flow.in_barrier:
                 self.results["ingress_lost"] += 1
                 self.flows.discard(flow)  # the client will try again, wherever it enters then
             elif switch in flow.waiting:
@@ -113,7 +113,7 @@ class Coordinator:
             if flow.isn == header.isn and flow.cookie == cookie:
                 self.flows.hold(flow, header.ingress_port, segment)
                 return out
-            if flow.state is State.SHARING:
+            if flow.in_barrier:
                 self.results["superseded_while_sharing"] += 1
                 return out  # the client repeats it; by then the older session can be replaced
             flow.reset_server(out)
@@ -163,8 +163,10 @@ class Coordinator:
         session = self.sessions.get(key)
         if flow is None and session is not None and switch in self.live:
             self._replay(session, switch, port, frame, now, out)
-        else:
+        elif flow is None or flow.expects(segment):
             self.returns.hold(key, switch, port, frame, now)
+        else:
+            self.returns.dropped["early_return_old"] += 1
         return out
 
     # --- reports of the switches ------------------------------------------------------------------
@@ -174,6 +176,9 @@ class Coordinator:
         session = self.sessions.get(key)
         if session is None or not self.sessions.on_end(session, event, now, wall):
             return []
+        flow = self.flows.get(key)
+        if flow is not None and flow.state is State.SHARING:
+            return [Put(self._all_but(flow.ingress), key, session.entry, False)]
         return [Put(self.writable, key, session.entry, False)]
 
     def idle_seen(self, switch: str, keys: Iterable[Key]) -> Effects:
@@ -211,7 +216,7 @@ class Coordinator:
         if removed:
             if flow.state is State.CLEARING:
                 self._confirmed(flow, switch, now, wall, out)
-        elif flow.state is State.SHARING and flow.version == version:
+        elif flow.in_barrier and flow.version == version:
             flow.timeline.confirmed[switch] = wall
             self._confirmed(flow, switch, now, wall, out)
         return out
@@ -220,7 +225,7 @@ class Coordinator:
         """A switch refused a `Put`; `full` = its table has no room."""
         out: Effects = []
         flow = self.flows.get(key)
-        if flow is not None and flow.state is State.SHARING and flow.version == version:
+        if flow is not None and flow.in_barrier and flow.version == version:
             self._abort(flow, "table_full" if full else "write_refused", wall, out)
         return out
 
@@ -228,7 +233,7 @@ class Coordinator:
         """What is due: repeated SYNs, failed barriers, ends of linger times, expired early returns."""
         out: Effects = []
         for flow in self.flows.due(now):
-            if flow.state is State.SHARING:
+            if flow.in_barrier:
                 self._abort(flow, "barrier_timeout", wall, out)
             elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
                 self.flows.schedule(flow)
@@ -266,6 +271,7 @@ class Coordinator:
             self.flows.shed["sessions"] += 1
             flow.refuse_client(out)
             return
+        self.returns.take(key)  # an older connection's
         self.flows.add(flow)
         self.flows.hold(flow, header.ingress_port, segment)
         if old is not None:
@@ -283,7 +289,7 @@ class Coordinator:
         if answer is Answer.ACCEPTED:
             flow.timeline.synack = wall
             self._learn(flow, out)
-            self._share(flow, segment.seq, now, wall, out)
+            self._share(flow, now, wall, out)
         elif answer is Answer.REFUSED:
             flow.refuse_client(out)
             self._end(flow, "server_refused")
@@ -293,11 +299,11 @@ class Coordinator:
             flow.reset_server(out)
             self._end(flow, "options_mismatch")
 
-    def _share(self, flow: Handshake, server_isn: int, now: float, wall: float, out: Effects) -> None:
+    def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         version = self.sessions.next_version(flow.key, wall)
         session = Session(
             flow.key,
-            flow.make_entry(server_isn, version),
+            flow.make_entry(version),
             flow.service.config.name,
             wall,
             flow.isn,
@@ -308,9 +314,18 @@ class Coordinator:
         flow.session, flow.version = session, version
         flow.service.sessions += 1
         self.sessions.add(session)
-        flow.await_switches(State.SHARING, {*self.live, flow.ingress} & set(self.writable), now)
+        # The ingress comes last: with the session, it would let the client's next packets through to the
+        # server, which could then speak before every switch knows the session.
+        others = self._all_but(flow.ingress)
+        flow.await_switches(State.SHARING, set(others) & set(self.live), now)
         self.flows.schedule(flow)
-        out.append(Put(self.writable, flow.key, session.entry, True))
+        if others:
+            out.append(Put(others, flow.key, session.entry, True))
+        if not flow.waiting:
+            self._open_ingress(flow, wall, out)
+
+    def _all_but(self, ingress: str) -> tuple[str, ...]:
+        return tuple(name for name in self.writable if name != ingress)
 
     def _confirmed(self, flow: Handshake, switch: str, now: float, wall: float, out: Effects) -> None:
         if not flow.on_confirmed(switch):
@@ -318,7 +333,21 @@ class Coordinator:
         if flow.state is State.CLEARING:
             flow.send_syn(now, wall, out)
             self.flows.schedule(flow)
-            return
+        elif flow.state is State.SHARING:
+            self._open_ingress(flow, wall, out)
+        else:
+            self._release(flow, wall, out)
+
+    def _open_ingress(self, flow: Handshake, wall: float, out: Effects) -> None:
+        """Every other live switch has the session: the ingress gets it too."""
+        if flow.session is not None and flow.ingress in self.writable:
+            entry = flow.session.entry
+            flow.await_ingress(entry.version)
+            out.append(Put((flow.ingress,), flow.key, entry, True))
+        else:
+            self._release(flow, wall, out)  # it is gone: the client goes on by another switch
+
+    def _release(self, flow: Handshake, wall: float, out: Effects) -> None:
         flow.timeline.released = wall
         flow.release(out)
         self._end(flow, "released")

@@ -3,7 +3,8 @@
 
     CLEARING   an older session of the same tuple is being removed from the switches
     SYN_SENT   SYN(x) is on its way to the server (retries with identical SYNs)
-    SHARING    the server answered; the session is being written to every switch (the barrier)
+    SHARING    the server answered; the session is being written to all switches but the ingress (the barrier)
+    OPENING    all of them have it; it is being written to the ingress, which lets the client through
     DONE       released, or refused
 
 x is the client's ISN, k the cookie, r the server's ISN; all sequence numbers are mod 2^32.
@@ -37,6 +38,7 @@ class State(Enum):
     CLEARING = auto()
     SYN_SENT = auto()
     SHARING = auto()
+    OPENING = auto()
     DONE = auto()
 
 
@@ -84,6 +86,7 @@ class Handshake:
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
     version: int = 0
+    server_isn: int = 0
     server_window: int = 0
     server_options: Options | None = None
 
@@ -188,13 +191,20 @@ class Handshake:
         if not segment.flags & SYN:
             return Answer.IGNORED
         given = self.server_options = parse_options(segment.options)
-        self.server_window = segment.window
+        self.server_isn, self.server_window = segment.seq, segment.window
         lacks_timestamps = self.options.timestamps is not None and given.timestamps is None
         if lacks_timestamps or (self.options.sack and not given.sack):
             return Answer.MISMATCH
         return Answer.ACCEPTED
 
-    def make_entry(self, server_isn: int, version: int) -> Entry:
+    def expects(self, segment: Segment) -> bool:
+        """Whether a packet of the server can be this connection's: a late one of an older connection must never
+        meet the new numbers."""
+        window = self.client_window << (self.options.window_scale or 0)
+        offset = (segment.seq - self.server_isn - 1) & MASK32
+        return self.state is State.SHARING and offset <= window
+
+    def make_entry(self, version: int) -> Entry:
         """Delta, tau and shifts once the server's SYN/ACK is known."""
         given = self.server_options or Options()
         tau = 0
@@ -207,16 +217,27 @@ class Handshake:
             to_client = shift(given.window_scale or 0, self.told_scale)
             to_server = shift(self.options.window_scale, 0) if given.window_scale is None else 0
         idle_ns = int(self.timers.idle * _NANOSECONDS)
-        delta = (self.cookie - server_isn) & MASK32
+        delta = (self.cookie - self.server_isn) & MASK32
         return Entry(delta, tau, to_client, to_server, Phase.OPEN, version, idle_ns)
 
     # --- the barrier ------------------------------------------------------------------------------
+
+    @property
+    def in_barrier(self) -> bool:
+        """Whether the session is being written to switches."""
+        return self.state in (State.SHARING, State.OPENING)
 
     def await_switches(self, state: State, switches: set[str], now: float) -> None:
         """Wait until all of these switches have confirmed a write (CLEARING or SHARING)."""
         self.state = state
         self.waiting = switches
         self.deadline = now + self.timers.barrier
+
+    def await_ingress(self, version: int) -> None:
+        """Wait for the ingress switch, in what is left of the barrier's time."""
+        self.state = State.OPENING
+        self.version = version
+        self.waiting = {self.ingress}
 
     def on_confirmed(self, switch: str) -> bool:
         """A switch confirmed, or is out of the live set; True when none is left to wait for."""

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from controller.dataplane import SHIFT_RIGHT, Mode, PuntHeader
+from controller.dataplane import SHIFT_RIGHT, End, Mode, PuntHeader
 from controller.logic.handshake import shift
 from controller.logic.model import ServiceChanged
 from controller.packets import ACK, FIN, PSH, RST, SYN, Options, parse_options, timestamps_option
@@ -81,9 +83,9 @@ def test_a_keep_alive_opens_with_isn_x() -> None:
     [syn] = to_server(world.proven(seq=X, payload=b"\0"))
     assert syn.seq == X
     world.synack()
-    world.confirm("a")
+    world.confirm("b")
     # A keep-alive alone completes no handshake: the lost ACK is sent in the client's place, before it.
-    (first, ack), (second, probe) = packets(world.confirm("b"))
+    (first, ack), (second, probe) = packets(world.confirm("a"))
     assert ack.frame == world.client_frame()
     assert probe.frame == world.client_frame(seq=X, payload=b"\0")
     assert first.mode == second.mode == Mode.ARRIVE
@@ -103,7 +105,9 @@ def test_the_syn_ack_makes_the_session_everywhere() -> None:
     world.proven()
     [put] = world.synack("b")
     assert isinstance(put, Put)
-    assert put.switches == ("a", "b")
+    assert put.switches == ("b",)
+    [last] = world.confirm("b")
+    assert last == replace(put, switches=("a",))
     assert put.key == KEY
     assert put.new
     assert put.entry.delta == (K - R) & MASK
@@ -125,14 +129,57 @@ def test_nothing_is_released_before_every_switch_confirmed() -> None:
     world = World()
     world.proven()
     world.synack()
-    assert world.confirm("a") == []
+    assert packets(world.sleep(0.5)) == []
+    assert packets(world.confirm("b")) == []
     assert world.sleep(0.5) == []
-    released = world.confirm("b")
+    released = world.confirm("a")
     [(out, segment)] = packets(released)
     assert (out.switch, out.mode, out.port) == ("a", Mode.ARRIVE, PORT)
     assert segment.frame == world.client_frame()
     assert len(world.core.flows) == 0
     assert len(world.core.sessions) == 1
+
+
+def test_the_ingress_gets_the_session_after_all_others_have_confirmed_it() -> None:
+    """With the session it would translate the client's next packets, and the server could speak to a switch
+    that does not know the session."""
+    world = World(live=("a", "b", "c"))
+    world.proven()
+    assert [put.switches for put in of(Put, world.synack())] == [("b", "c")]
+    assert world.confirm("c") == []
+    assert world.proven(payload=b"GET") == []  # the ingress still punts what comes: it is held
+    [put] = of(Put, world.confirm("b"))
+    assert put.switches == ("a",)
+    assert [s.payload_length for _, s in packets(world.confirm("a"))] == [0, 3]
+
+
+def test_an_end_seen_within_the_barrier_does_not_reach_the_ingress_early() -> None:
+    world = World()
+    world.proven()
+    [first] = of(Put, world.synack())
+    [closing] = of(Put, world.core.end_seen(KEY, End.RST_FROM_SERVER, world.now, world.wall))
+    assert closing.switches == ("b",)
+    [put] = of(Put, world.confirm("b", first.entry.version))
+    assert (put.switches, put.entry) == (("a",), closing.entry)
+    assert world.confirm("b", closing.entry.version) == []
+    assert packets(world.confirm("a", closing.entry.version))
+
+
+def test_a_single_switch_is_its_own_barrier() -> None:
+    world = World(live=("a",))
+    world.proven()
+    assert [put.switches for put in of(Put, world.synack("a"))] == [("a",)]
+    assert packets(world.confirm("a"))
+
+
+def test_the_time_of_the_barrier_is_for_all_switches_together() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    world.sleep(4.0)
+    world.confirm("b")
+    assert world.sleep(0.9) == []
+    assert of(Remove, world.sleep(0.2))
 
 
 def test_a_repeated_syn_ack_before_the_barrier_is_ignored() -> None:
@@ -150,8 +197,8 @@ def test_held_packets_leave_in_sequence_order() -> None:
     world.proven(seq=X + 1, payload=b"0123456789")
     world.proven()
     world.synack()
-    world.confirm("a")
-    sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("b"))]
+    world.confirm("b")
+    sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("a"))]
     assert sent == [(0, 0), (0, 10), (10, 6), (20, 0)]
 
 
@@ -302,9 +349,10 @@ def test_a_confirmation_of_an_older_version_counts_for_nothing() -> None:
     world = World()
     world.proven()
     [put] = of(Put, world.synack())
+    assert world.confirm("b", put.entry.version - 1) == []
+    assert world.confirm("b", put.entry.version)
     assert world.confirm("a", put.entry.version - 1) == []
-    assert world.confirm("b", put.entry.version) == []
-    assert world.confirm("a", put.entry.version)
+    assert packets(world.confirm("a", put.entry.version))
 
 
 def test_a_service_with_window_0_gets_a_window_update_after_the_release() -> None:
@@ -312,8 +360,8 @@ def test_a_service_with_window_0_gets_a_window_update_after_the_release() -> Non
     world = World(services=[service])
     world.proven()
     world.synack()
-    world.confirm("a")
-    effects = world.confirm("b")
+    world.confirm("b")
+    effects = world.confirm("a")
     [update] = to_client(effects)
     assert (update.seq, update.ack, update.flags) == (K + 1, (X + 1) & MASK, ACK)
     assert update.window == 65160 >> 7  # a SYN's window is unscaled, this one is read with the scale told

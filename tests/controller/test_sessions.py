@@ -82,10 +82,30 @@ def test_an_early_return_waits_for_its_session() -> None:
     world.proven()
     world.synack()
     assert world.early("b", seq=R + 1) == []
-    world.confirm("a")
-    effects = world.confirm("b")
+    effects = world.confirm("b") + world.confirm("a")
     returned = [(o.switch, o.mode, o.port) for o, s in packets(effects) if s.seq == R + 1 and o.port == 2]
     assert returned == [("b", Mode.ARRIVE, 2)]
+    assert world.core.returns.held_bytes == 0
+
+
+def test_packets_of_an_older_connection_never_meet_the_new_numbers() -> None:
+    world = opened()
+    old = end(world, End.RST_FROM_CLIENT)[0].entry.version
+    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    assert world.early("b", seq=R + 1) == []  # the switch has lost the old session, the SYN is not sent yet
+    world.confirm("a", old, removed=True)
+    world.confirm("b", old, removed=True)
+    world.synack(seq=R + 10**8, ack=1001)
+    assert world.early("b", seq=R + 1) == []
+    world.confirm("b")
+    assert [out.mode for out, _ in packets(world.confirm("a"))] == [Mode.ARRIVE]  # the client's packet alone
+    assert world.core.returns.dropped == {"early_return_old": 2}
+
+
+def test_packets_held_from_before_the_handshake_are_forgotten() -> None:
+    world = World()
+    world.early("b", seq=R + 1)
+    world.proven()
     assert world.core.returns.held_bytes == 0
 
 
