@@ -105,7 +105,7 @@ class ProgramTranslator(BlockTranslator):
         return self._assemble(name, main, blocks, (headers, metadata, standard))
 
     def check_unused(self, declarations: list[ast.Declaration]) -> None:
-        """Translates, for their errors alone, the parsers, controls, actions and functions that nothing uses."""
+        """Translates, for their errors alone, the callable things that nothing uses."""
         used = self.context.used_declarations
         shadow = ProgramTranslator(self.context.shadow())
         for declaration in declarations:
