@@ -13,7 +13,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -273,6 +273,18 @@ class Bmv2Target:
         """Let a frame arrive on a port; wait for what comes of it."""
         self._sockets[port].send(frame)
         return self._collect()
+
+    def send_all(self, frames: Iterable[tuple[int, bytes]]) -> Result:
+        """Let frames arrive one after another; give what comes of all of them, per port in their order."""
+        outputs: list[Output] = []
+        packet_ins: list[PacketIn] = []
+        events: list[SessionEvent] = []
+        for port, frame in frames:
+            self._sockets[port].send(frame)
+            self._take_frames(0.002, outputs)
+            self._take_messages(packet_ins, events)
+        rest = self._collect()
+        return Result((*outputs, *rest.outputs), (*packet_ins, *rest.packet_ins), (*events, *rest.events))
 
     def packet_out(self, mode: int, port: int, frame: bytes) -> Result:
         """Send a frame from the controller; wait for what comes of it."""

@@ -149,17 +149,6 @@ class Network:
         """Let a segment arrive on the server's link."""
         return self.target.send(SERVER_LINK, segment.frame())
 
-    def proof(self, epoch: Epoch, isn: int, **claims: int | None) -> int:
-        """The right cookie for an ISN; claims: mss, window_scale, sack."""
-        return cookie(
-            epoch,
-            FLOW,
-            isn,
-            mss_index(claims.get("mss", 1460)),
-            NO_SCALE if claims.get("window_scale", 7) is None else int(claims.get("window_scale", 7) or 0),
-            int(claims.get("sack", 1) or 0),
-        )
-
     # --- expectations ---------------------------------------------------------------------------------------
 
     def to_server(self, segment: Segment, session: Session | None = None) -> tuple[int, bytes]:
@@ -195,6 +184,12 @@ class Network:
         assert packet_in.reason == reason
         assert packet_in.service_id == self.service.service_id
         return packet_in
+
+
+def proof(epoch: Epoch, isn: int, mss: int | None = 1460, window_scale: int | None = 7, sack: int = 1) -> int:
+    """The right cookie of FLOW for an ISN and what the client was offered and took."""
+    scale = NO_SCALE if window_scale is None else window_scale
+    return cookie(epoch, FLOW, isn, mss_index(mss), scale, sack)
 
 
 def client_segment(seq: int, ack: int, flags: int = ACK, **more: object) -> Segment:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from finsy.proto import p4i
@@ -106,6 +107,12 @@ class SoftswitchTarget:
     def send(self, port: int, frame: bytes) -> Result:
         """Let a frame arrive on a port."""
         assert self._engine.process(port, frame) == 0
+        return self._collect()
+
+    def send_all(self, frames: Iterable[tuple[int, bytes]]) -> Result:
+        """Let frames arrive one after another; give what comes of all of them."""
+        for port, frame in frames:
+            assert self._engine.process(port, frame) == 0
         return self._collect()
 
     def packet_out(self, mode: int, port: int, frame: bytes) -> Result:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
@@ -100,6 +100,9 @@ class Target(Protocol):
 
     def send(self, port: int, frame: bytes) -> Result:
         """Let a frame arrive on a port; wait for what comes of it."""
+
+    def send_all(self, frames: Iterable[tuple[int, bytes]]) -> Result:
+        """Let frames arrive one after another; give what comes of all of them, per port in their order."""
 
     def packet_out(self, mode: int, port: int, frame: bytes) -> Result:
         """Send a frame from the controller; wait for what comes of it."""

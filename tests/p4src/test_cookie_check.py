@@ -21,6 +21,7 @@ from .network import (
     Event,
     Network,
     client_segment,
+    proof,
     server_segment,
     syn,
 )
@@ -87,7 +88,7 @@ def test_what_we_answer_is_what_we_accept(net: Network) -> None:
     ],
 )
 def test_the_frame_goes_up_as_it_arrived(net: Network, changes: dict[str, object]) -> None:
-    segment = replace(client_segment(ISN + 1, net.proof(EVEN, ISN) + 1), **changes)  # type: ignore[arg-type]
+    segment = replace(client_segment(ISN + 1, proof(EVEN, ISN) + 1), **changes)  # type: ignore[arg-type]
     packet_in = net.punted(net.from_client(segment), PROVEN)
     assert packet_in.frame == segment.frame()
     assert packet_in.isn == ISN
@@ -103,58 +104,56 @@ def test_the_frame_goes_up_as_it_arrived(net: Network, changes: dict[str, object
     ],
 )
 def test_wrong_cookie(net: Network, seq: int, ack: int, flow_change: dict[str, object]) -> None:
-    segment = client_segment(100 + seq + 1, net.proof(EVEN, 100) + ack + 1)
+    segment = client_segment(100 + seq + 1, proof(EVEN, 100) + ack + 1)
     net.dropped(net.from_client(replace(segment, **flow_change)), Drop.BAD_COOKIE)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bit", range(32))
 def test_every_bit_of_the_cookie_counts(net: Network, bit: int) -> None:
-    k = net.proof(EVEN, 1) ^ 1 << bit
+    k = proof(EVEN, 1) ^ 1 << bit
     net.dropped(net.from_client(client_segment(2, k + 1)), Drop.BAD_COOKIE)
 
 
 def test_expired_and_rotated(net: Network) -> None:
     """An epoch's key replaces that of two epochs before."""
-    segment = client_segment(2, net.proof(EVEN, 1) + 1)
+    segment = client_segment(2, proof(EVEN, 1) + 1)
     net.punted(net.from_client(segment), PROVEN)
     net.target.set_default("cookie_epoch", "set_epoch", parity=ODD.parity)
     net.punted(net.from_client(segment), PROVEN)
     later = Epoch(EVEN.number + 2, EVEN.k0, EVEN.k1)
     net.target.modify("cookie_keys", {"parity": 0}, "set_key", k0=later.k0, k1=later.k1, epoch=later.number)
     net.dropped(net.from_client(segment), Drop.BAD_COOKIE)
-    net.punted(net.from_client(client_segment(2, net.proof(later, 1) + 1)), PROVEN)
+    net.punted(net.from_client(client_segment(2, proof(later, 1) + 1)), PROVEN)
 
 
 def test_no_key_for_the_parity(net: Network) -> None:
     net.target.delete("cookie_keys", {"parity": 1})
-    net.dropped(net.from_client(client_segment(2, net.proof(ODD, 1) + 1)), Drop.NO_KEY)
-    net.punted(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1)), PROVEN)
+    net.dropped(net.from_client(client_segment(2, proof(ODD, 1) + 1)), Drop.NO_KEY)
+    net.punted(net.from_client(client_segment(2, proof(EVEN, 1) + 1)), PROVEN)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0"])
 @pytest.mark.parametrize("options", [b"", pad(timestamps_option(1, 2))])
 def test_keep_alive(net: Network, payload: bytes, options: bytes) -> None:
-    segment = client_segment(
-        ISN, net.proof(ODD, ISN) + 1, payload=payload, options=options, padding=b"\0" * 6
-    )
+    segment = client_segment(ISN, proof(ODD, ISN) + 1, payload=payload, options=options, padding=b"\0" * 6)
     packet_in = net.punted(net.from_client(segment), PROVEN)
     assert packet_in.isn == ISN
     assert packet_in.frame == segment.frame()
 
 
 def test_data_is_no_keep_alive(net: Network) -> None:
-    segment = client_segment(ISN, net.proof(ODD, ISN) + 1, payload=b"ab")
+    segment = client_segment(ISN, proof(ODD, ISN) + 1, payload=b"ab")
     net.dropped(net.from_client(segment), Drop.BAD_COOKIE)
 
 
 @pytest.mark.parametrize("flags", [RST, RST | ACK])
 def test_rst_without_session(net: Network, flags: int) -> None:
-    net.dropped(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1, flags)), Drop.UNKNOWN_RST)
+    net.dropped(net.from_client(client_segment(2, proof(EVEN, 1) + 1, flags)), Drop.UNKNOWN_RST)
 
 
 @pytest.mark.parametrize("flags", [FIN, SYN | ACK, FIN | PSH | URG])
 def test_strays(net: Network, flags: int) -> None:
-    net.dropped(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1, flags)), Drop.STRAY)
+    net.dropped(net.from_client(client_segment(2, proof(EVEN, 1) + 1, flags)), Drop.STRAY)
 
 
 @pytest.mark.parametrize("payload", [b"", b"payload that is not sent back"])
@@ -170,7 +169,7 @@ def test_reset_for_the_unknown(net: Network, payload: bytes) -> None:
     assert not result.packet_ins
     assert net.target.counter("events", Event.RESET_SENT) == 1
     assert net.target.counter("drops", Drop.BAD_COOKIE) == 0
-    net.punted(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1)), PROVEN)
+    net.punted(net.from_client(client_segment(2, proof(EVEN, 1) + 1)), PROVEN)
 
 
 def test_reset_never_answers_a_reset(net: Network) -> None:
@@ -179,7 +178,7 @@ def test_reset_never_answers_a_reset(net: Network) -> None:
 
 
 def test_punts_are_metered_by_service_and_reason(net: Network) -> None:
-    right = client_segment(2, net.proof(EVEN, 1) + 1)
+    right = client_segment(2, proof(EVEN, 1) + 1)
     early = server_segment(2, 3)
     net.target.set_meter("punt_meter", net.service.service_id * 4 + PROVEN, 1, 1)
     net.punted(net.from_client(right), PROVEN)
@@ -197,12 +196,12 @@ def test_closing_session_answers_a_syn_with_a_cookie(net: Network) -> None:
     net.open(CLOSING)
     ((port, frame),) = net.from_client(syn(500)).outputs
     assert port == CLIENT_LINK
-    assert int.from_bytes(frame[38:42]) == net.proof(EVEN, 500, mss=None, window_scale=None, sack=0)
+    assert int.from_bytes(frame[38:42]) == proof(EVEN, 500, mss=None, window_scale=None, sack=0)
 
 
 def test_closing_session_and_a_new_proof(net: Network) -> None:
     net.open(CLOSING)
-    packet_in = net.punted(net.from_client(client_segment(501, net.proof(EVEN, 500) + 1)), PROVEN)
+    packet_in = net.punted(net.from_client(client_segment(501, proof(EVEN, 500) + 1)), PROVEN)
     assert packet_in.isn == 500
 
 
@@ -220,5 +219,5 @@ def test_closing_session_still_translates(net: Network, parity: int) -> None:
 def test_open_session_is_not_checked(net: Network) -> None:
     session = Session(delta=7)
     net.open(session)
-    segment = client_segment(501, net.proof(EVEN, 500) + 1)
+    segment = client_segment(501, proof(EVEN, 500) + 1)
     assert net.from_client(segment).outputs == (net.to_server(segment, session),)

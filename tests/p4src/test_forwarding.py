@@ -28,6 +28,7 @@ from .network import (
     Event,
     Network,
     client_segment,
+    proof,
     server_segment,
     syn,
 )
@@ -205,7 +206,7 @@ def test_emit_sends_as_it_is(net: Network, frame: bytes) -> None:
 
 
 def test_arrive_is_the_whole_pipeline(net: Network) -> None:
-    right = client_segment(2, net.proof(EVEN, 1) + 1, payload=b"GET /")
+    right = client_segment(2, proof(EVEN, 1) + 1, payload=b"GET /")
     packet_in = net.punted(net.target.packet_out(ARRIVE, CLIENT_LINK, right.frame()), PROVEN)
     assert packet_in.ingress_port == CLIENT_LINK
     assert packet_in.frame == right.frame()

@@ -19,6 +19,7 @@ from .network import (
     Drop,
     Network,
     client_segment,
+    proof,
     server_segment,
     syn,
 )
@@ -212,7 +213,7 @@ def test_other_protocols(net: Network, ethertype: int) -> None:
 @pytest.mark.parametrize("fragment", [0x2000, 0x2001, 0x0001, 0x1FFF, 0x00B9])
 def test_fragments_to_and_from_a_service(net: Network, fragment: int) -> None:
     net.open(Session(delta=1))
-    right = client_segment(2, net.proof(EVEN, 1) + 1, fragment=fragment, payload=b"part")
+    right = client_segment(2, proof(EVEN, 1) + 1, fragment=fragment, payload=b"part")
     net.dropped(net.from_client(right), Drop.FRAGMENT)
     net.dropped(net.from_server(server_segment(1, 2, fragment=fragment)), Drop.FRAGMENT, 2)
 

@@ -317,7 +317,7 @@ def test_ends_are_reported_and_forwarded(
 
 
 def test_bare_rst_of_the_server(net: Network) -> None:
-    """On a closing session it may answer a segment of the tuple's next connection, and must not reset that."""
+    """On a closing session it may answer a segment of the next connection, and must not reset that."""
     segment = server_segment(1, 0, RST)
     net.open(replace(SESSION, phase=1))
     net.dropped(net.from_server(segment), Drop.UNKNOWN_RST)

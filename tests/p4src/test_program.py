@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the controller relies on by name, and p4c's opinion of the program."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from finsy.proto import p4i
+from google.protobuf import text_format
+
+from controller.lab.targets import P4C, find_tool
+from softswitch.compiler import compile_file
+
+from .conftest import PROGRAM
+
+TUPLE = {"client": 32, "server": 32, "client_port": 16, "server_port": 16}
+SERVICE_KEY = {"server": 32, "server_port": 16}
+KEYS = {
+    "services_v4": SERVICE_KEY,
+    "service_sources_v4": SERVICE_KEY,
+    "protected_v4": {"address": 32},
+    "protected_sources_v4": {"address": 32},
+    "sessions_v4": TUPLE,
+    "cookie_keys": {"parity": 1},
+    "cookie_epoch": {},
+    "routes_v4": {"destination": 32},
+    "neighbours_v4": {"next_hop": 32},
+    "ports": {"port": 9},
+    "local_addresses_v4": {"port": 9, "address": 32},
+}
+ACTIONS = {
+    "protect": {
+        "service_id": 16,
+        "mss": 16,
+        "window_scale": 8,
+        "sack": 1,
+        "timestamps": 1,
+        "window": 16,
+        "reset_unknown": 1,
+    },
+    "served": {"service_id": 16},
+    "protected": {},
+    "protected_source": {},
+    "translate": {
+        "delta": 32,
+        "tau": 32,
+        "to_client_shift": 8,
+        "to_server_shift": 8,
+        "phase": 8,
+        "version": 32,
+    },
+    "set_key": {"k0": 32, "k1": 32, "epoch": 32},
+    "set_epoch": {"parity": 1},
+    "no_epoch": {},
+    "via": {"port": 9, "next_hop": 32},
+    "direct": {"port": 9},
+    "set_destination_mac": {"mac": 48},
+    "set_source_mac": {"mac": 48},
+    "answer_arp": {"mac": 48},
+}
+PACKET_IN = {
+    "ingress_port": 16,
+    "reason": 8,
+    "service_id": 16,
+    "isn": 32,
+    "mss": 16,
+    "window_scale": 8,
+    "sack": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def info() -> p4i.P4Info:
+    """The P4Info of our compiler."""
+    return compile_file(PROGRAM).p4info
+
+
+def test_tables(info: p4i.P4Info) -> None:
+    found = {t.preamble.alias: {f.name: f.bitwidth for f in t.match_fields} for t in info.tables}
+    assert found == KEYS
+
+
+def test_matches(info: p4i.P4Info) -> None:
+    for table in info.tables:
+        wanted = p4i.MatchField.LPM if table.preamble.alias == "routes_v4" else p4i.MatchField.EXACT
+        assert all(field.match_type == wanted for field in table.match_fields)
+
+
+def test_actions(info: p4i.P4Info) -> None:
+    found = {a.preamble.alias: {p.name: p.bitwidth for p in a.params} for a in info.actions}
+    assert {name: found[name] for name in ACTIONS} == ACTIONS
+
+
+def test_controller_headers(info: p4i.P4Info) -> None:
+    found = {
+        header.preamble.name: {m.name: m.bitwidth for m in header.metadata}
+        for header in info.controller_packet_metadata
+    }
+    assert found == {"packet_in": PACKET_IN, "packet_out": {"mode": 8, "port": 16}}
+
+
+def test_only_sessions_grow_old(info: p4i.P4Info) -> None:
+    timed = [t.preamble.alias for t in info.tables if t.idle_timeout_behavior]
+    assert timed == ["sessions_v4"]
+
+
+def test_counters_meters_digests(info: p4i.P4Info) -> None:
+    assert {c.preamble.alias for c in info.counters} == {"drops", "events"}
+    tables = {t.preamble.id: t.preamble.alias for t in info.tables}
+    assert {tables[c.direct_table_id] for c in info.direct_counters} == {
+        *("services_v4", "sessions_v4", "routes_v4"),
+    }
+    assert {m.preamble.alias: m.size for m in info.meters} == {"syn_meter": 1024, "punt_meter": 4096}
+    (digest,) = info.digests
+    assert digest.preamble.name == "session_event_t"
+    members = info.type_info.structs["session_event_t"].members
+    assert [m.name for m in members] == [*TUPLE, "event"]
+
+
+@pytest.mark.p4c
+def test_p4c_takes_it_and_gives_the_same_p4info(info: p4i.P4Info, tmp_path: Path) -> None:
+    text = tmp_path / "syncline.p4info.txtpb"
+    command = [
+        find_tool(P4C),
+        "-o",
+        str(tmp_path / "syncline.json"),
+        "--p4runtime-files",
+        str(text),
+        str(PROGRAM),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert text_format.Parse(text.read_text(), p4i.P4Info()) == info
