@@ -9,15 +9,46 @@ const bit<9> CPU_PORT = 510;   // packet-in and packet-out
 // --- Ethernet, ARP, IP ----------------------------------------------------------------------------------------------
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
 const bit<16> ETHERTYPE_ARP = 0x0806;
+const bit<16> ETHERTYPE_VLAN = 0x8100;
+const bit<16> ETHERTYPE_IPV6 = 0x86dd;
 
 const bit<16> ARP_HARDWARE_ETHERNET = 1;
 const bit<16> ARP_REQUEST = 1;
 const bit<16> ARP_REPLY = 2;
 
 const bit<8> PROTOCOL_TCP = 6;
+const bit<8> PROTOCOL_ICMPV6 = 58;
+
+// IPv6 extension headers (IANA "IPv6 Extension Header Types"). These the parser walks,
+const bit<8> EXTENSION_HOP_BY_HOP = 0;
+const bit<8> EXTENSION_ROUTING = 43;
+const bit<8> EXTENSION_FRAGMENT = 44;
+const bit<8> EXTENSION_DESTINATION = 60;
+// and these it does not, though TCP may follow them.
+const bit<8> EXTENSION_AUTHENTICATION = 51;
+const bit<8> EXTENSION_MOBILITY = 135;
+const bit<8> EXTENSION_HIP = 139;
+const bit<8> EXTENSION_SHIM6 = 140;
+const bit<8> EXTENSION_EXPERIMENT_1 = 253;
+const bit<8> EXTENSION_EXPERIMENT_2 = 254;
+
+const bit<3> IPV6_EXTENSIONS_MAX = 4;          // of one packet
+const bit<8> IPV6_EXTENSION_LENGTH_MAX = 16;   // 136 bytes: a segment routing header of eight segments
+
+const bit<8> ICMPV6_NEIGHBOUR_SOLICITATION = 135;
+const bit<8> ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136;
+const bit<8> NEIGHBOUR_TARGET_MAC = 2;
+const bit<48> ALL_NODES_MAC = 0x333300000001;
+const bit<128> ALL_NODES = 0xff020000000000000000000000000001;           // ff02::1
+const bit<104> SOLICITED_NODES = 0xff0200000000000000000001ff;           // ff02::1:ff00:0/104
+const bit<8> NEIGHBOUR_HOP_LIMIT = 255;  // RFC 4861, section 7.1.1
 
 const bit<32> ETHERNET_BYTES = 14;
+const bit<32> VLAN_BYTES = 4;
 const bit<32> IPV4_BYTES = 20;
+const bit<32> IPV6_BYTES = 40;
+const bit<32> NEIGHBOUR_BYTES = 24;      // ICMPv6 header, flags and target
+const bit<32> NEIGHBOUR_MAC_BYTES = 8;
 const bit<32> TCP_BYTES = 20;
 const bit<32> PACKET_OUT_BYTES = 3;
 
@@ -39,6 +70,7 @@ const bit<8> WINDOW_SCALE_MAX = 14;   // RFC 7323, section 2.3
 const bit<4> COOKIE_SCALE_NONE = 15;  // the same in the cookie's four bits
 const bit<4> COOKIE_SCALE_MAX = 14;
 const bit<16> MSS_DEFAULT = 536;      // RFC 9293, section 3.7.1: what a SYN without the option means
+const bit<16> MSS_DEFAULT_V6 = 1220;  // the same on IPv6
 
 // The window, unscaled, of the ACK that answers a server's repeated SYN/ACK. The client's own is not known here: it
 // must let the server begin (not zero) and promise little (scale 7 makes 64 KiB of it). The client's next segment
@@ -54,6 +86,10 @@ const bit<8> MODE_ROUTE = 2;   // by destination, without the SYN proxy
 const bit<8> PUNT_PROVEN = 1;         // the client returned a right cookie
 const bit<8> PUNT_SERVER_SYNACK = 2;  // a SYN/ACK of a protected service without an open session
 const bit<8> PUNT_EARLY_RETURN = 3;   // anything else of a protected service without a session
+
+// --- modes of a service; 0: the proxy is at work -----------------------------------------------------------------------
+const bit<8> PROXY_PASS = 1;   // what has no session goes through untouched
+const bit<8> PROXY_DRAIN = 2;  // SYNs go through untouched; cookies that were given out before are still honoured
 
 // --- session phases -------------------------------------------------------------------------------------------------
 const bit<8> PHASE_OPEN = 0;
@@ -81,6 +117,7 @@ const bit<8> DROP_NOT_IP = 12;
 const bit<8> DROP_STRAY = 13;
 const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
+const bit<8> DROP_EXTENSIONS = 16;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;
@@ -92,5 +129,7 @@ const bit<8> EVENT_RESET_SENT = 6;
 const bit<8> EVENT_ARP_ANSWERED = 7;
 const bit<8> EVENT_TO_SERVER = 8;
 const bit<8> EVENT_TO_CLIENT = 9;
+const bit<8> EVENT_ICMP_TRANSLATED = 10;
+const bit<8> EVENT_ND_ANSWERED = 11;
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cookie: HalfSipHash-2-4 with 32-bit output (Aumasson and Bernstein, "SipHash: a fast short-input PRF", and its
-// reference implementation's halfsiphash.c), over six 32-bit words that say what the client claimed.
+// reference implementation's halfsiphash.c), over 32-bit words that say what the client claimed: six for IPv4, twelve for IPv6.
 //
 // The state travels in a struct and every step is a control of its own, so that a target which cannot do eighteen rounds in
 // one pass can stop after any step, carry the state in a header, and go on in the next pass.
@@ -23,8 +23,11 @@ struct sip_state_t {
 // What a cookie vouches for. k = parity(1) | mss_index(3) | window_scale(4) | sack(1) | mac(23).
 struct cookie_t {
     bit<32> epoch;
+    bit<1>  ipv6;          // the addresses are in `client_v6` and `server_v6`
     bit<32> client;
     bit<32> server;
+    bit<128> client_v6;
+    bit<128> server_v6;
     bit<16> client_port;
     bit<16> server_port;
     bit<32> isn;           // the client's
@@ -138,9 +141,27 @@ control MakeCookie(inout sip_state_t s, in cookie_t claims, out bit<32> cookie) 
     bit<32> mac;
 
     apply {
-        s.word = claims.client;
-        absorb.apply(s);
-        s.word = claims.server;
+        if (claims.ipv6 == 1) {
+            s.word = claims.client_v6[127:96];
+            absorb.apply(s);
+            s.word = claims.client_v6[95:64];
+            absorb.apply(s);
+            s.word = claims.client_v6[63:32];
+            absorb.apply(s);
+            s.word = claims.client_v6[31:0];
+            absorb.apply(s);
+            s.word = claims.server_v6[127:96];
+            absorb.apply(s);
+            s.word = claims.server_v6[95:64];
+            absorb.apply(s);
+            s.word = claims.server_v6[63:32];
+            absorb.apply(s);
+            s.word = claims.server_v6[31:0];
+        } else {
+            s.word = claims.client;
+            absorb.apply(s);
+            s.word = claims.server;
+        }
         absorb.apply(s);
         s.word = claims.client_port ++ claims.server_port;
         absorb.apply(s);
@@ -150,7 +171,11 @@ control MakeCookie(inout sip_state_t s, in cookie_t claims, out bit<32> cookie) 
         absorb.apply(s);
         s.word = 24w0 ++ claims.mss_index ++ claims.window_scale ++ claims.sack;
         absorb.apply(s);
-        s.word = 0x18000000;
+        if (claims.ipv6 == 1) {
+            s.word = 0x30000000;
+        } else {
+            s.word = 0x18000000;
+        }
         absorb.apply(s);
         finish.apply(s, mac);
         cookie = claims.parity ++ claims.mss_index ++ claims.window_scale ++ claims.sack ++ mac[22:0];

@@ -61,6 +61,52 @@ header ipv4_options_t {
     varbit<320> bytes;
 }
 
+// One 802.1Q tag; `ethertype` is that of what it tags.
+header vlan_t {
+    bit<16> tag;
+    bit<16> ethertype;
+}
+
+header ipv6_t {
+    bit<4>   version;
+    bit<8>   traffic_class;
+    bit<20>  flow_label;
+    bit<16>  payload_length;
+    bit<8>   next_header;
+    bit<8>   hop_limit;
+    bit<128> source;
+    bit<128> destination;
+}
+
+// Hop-by-hop options, routing, destination options; and the fragment header, whose `length` is reserved.
+header ipv6_extension_t {
+    bit<8>       next_header;
+    bit<8>       length;  // in 8 bytes, without the first 8
+    varbit<1072> bytes;   // IPV6_EXTENSION_LENGTH_MAX
+}
+
+// --- ICMP, both versions --------------------------------------------------------------------------------------------
+header icmp_t {
+    bit<8>  type;
+    bit<8>  code;
+    bit<16> checksum;
+}
+
+// RFC 4861, sections 4.3 and 4.4: neighbour solicitation and advertisement, without options.
+header neighbour_t {
+    bit<1>   router;
+    bit<1>   solicited;
+    bit<1>   override;
+    bit<29>  reserved;
+    bit<128> target;
+}
+
+header neighbour_mac_t {
+    bit<8>  type;
+    bit<8>  length;
+    bit<48> mac;
+}
+
 // --- TCP ------------------------------------------------------------------------------------------------------------
 header tcp_t {
     bit<16> source_port;
@@ -131,9 +177,15 @@ struct headers_t {
     packet_in_header_t  packet_in;
     packet_out_header_t packet_out;
     ethernet_t          ethernet;
+    vlan_t              vlan;
     arp_t               arp;
     ipv4_t              ipv4;
     ipv4_options_t      ipv4_options;
+    ipv6_t              ipv6;
+    ipv6_extension_t[4] ipv6_extensions;
+    icmp_t              icmp;
+    neighbour_t         neighbour;
+    neighbour_mac_t     neighbour_mac;
     tcp_t               tcp;
 
     option_word_t[10]   option_words;

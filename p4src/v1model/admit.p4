@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a packet is, and whether it is fit to be processed: packet-out modes, broken frames, broken IPv4.
+// What a packet is, and whether it is fit to be processed: packet-out modes, broken frames, broken IP.
 #ifndef SYNCLINE_ADMIT_P4
 #define SYNCLINE_ADMIT_P4
 
 control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
     bit<32> frame_bytes;
+    bit<32> wanted_bytes;
 
     action drop_as(bit<8> reason) {
         meta.step = STEP_DROP;
@@ -28,15 +29,28 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
         }
 
         if (meta.step == STEP_PROXY || meta.step == STEP_ROUTE) {
+            wanted_bytes = meta.parsed.link_bytes;
+            if (hdr.ipv4.isValid()) {
+                wanted_bytes = wanted_bytes + (bit<32>)hdr.ipv4.total_length;
+            } else if (hdr.ipv6.isValid()) {
+                wanted_bytes = wanted_bytes + IPV6_BYTES + (bit<32>)hdr.ipv6.payload_length;
+            }
+
             if (hdr.arp.isValid() && meta.step == STEP_PROXY) {
-                meta.step = STEP_ARP;
-            } else if (!hdr.ethernet.isValid() || hdr.ethernet.ethertype != ETHERTYPE_IPV4) {
+                meta.step = STEP_NEIGHBOUR;
+            } else if (meta.parsed.ethertype != ETHERTYPE_IPV4 && meta.parsed.ethertype != ETHERTYPE_IPV6) {
                 drop_as(DROP_NOT_IP);
             } else if (standard_metadata.parser_error != error.NoError
-                       || meta.parsed.ipv4_malformed == 1
+                       || meta.parsed.ip_malformed == 1
                        || standard_metadata.checksum_error == 1
-                       || ETHERNET_BYTES + (bit<32>)hdr.ipv4.total_length > frame_bytes) {
+                       || wanted_bytes > frame_bytes) {
                 drop_as(DROP_MALFORMED_IP);
+            } else if (hdr.neighbour.isValid()) {
+                if (meta.step == STEP_PROXY) {
+                    meta.step = STEP_NEIGHBOUR;
+                } else {
+                    drop_as(DROP_NOT_IP);
+                }
             } else if (hdr.ethernet.destination[40:40] == 1) {
                 drop_as(DROP_NO_ROUTE);  // RFC 1812, section 5.3.4: sent to everybody, not to us
             }

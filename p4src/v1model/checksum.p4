@@ -12,6 +12,11 @@ bit<32> halves(in bit<32> value) {
     return (value >> 16) + (value & 0xffff);
 }
 
+// The same of an IPv6 address: eight words.
+bit<32> eighths(in bit<128> address) {
+    return halves(address[127:96]) + halves(address[95:64]) + halves(address[63:32]) + halves(address[31:0]);
+}
+
 // A sum's ones'-complement value in 16 bits. Twice, since the first fold can carry again.
 bit<16> fold(in bit<32> sum) {
     bit<32> once = (sum >> 16) + (sum & 0xffff);

@@ -5,9 +5,11 @@
 
 control Classify(inout headers_t hdr, inout metadata_t meta) {
     direct_counter(CounterType.packets_and_bytes) services_v4_counter;
+    direct_counter(CounterType.packets_and_bytes) services_v6_counter;
+    bit<1> fragment;  // a part of a datagram
 
     action protect(bit<16> service_id, bit<16> mss, bit<8> window_scale, bit<1> sack, bit<1> timestamps,
-                   bit<16> window, bit<1> reset_unknown) {
+                   bit<16> window, bit<1> reset_unknown, bit<8> mode, bit<1> lenient) {
         meta.direction = TO_SERVER;
         meta.service.id = service_id;
         meta.service.mss = mss;
@@ -16,6 +18,8 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
         meta.service.timestamps = timestamps;
         meta.service.window = window;
         meta.service.reset_unknown = reset_unknown;
+        meta.service.mode = mode;
+        meta.service.lenient = lenient;
     }
 
     table services_v4 {
@@ -32,14 +36,43 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
         size = SERVICES_SIZE;
     }
 
-    action served(bit<16> service_id) {
+    table services_v6 {
+        key = {
+            hdr.ipv6.destination     : exact @name("server");
+            hdr.tcp.destination_port : exact @name("server_port");
+        }
+        actions = {
+            protect;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        counters = services_v6_counter;
+        size = SERVICES_SIZE;
+    }
+
+    action served(bit<16> service_id, bit<8> mode, bit<1> lenient) {
         meta.direction = TO_CLIENT;
         meta.service.id = service_id;
+        meta.service.mode = mode;
+        meta.service.lenient = lenient;
     }
 
     table service_sources_v4 {
         key = {
             hdr.ipv4.source     : exact @name("server");
+            hdr.tcp.source_port : exact @name("server_port");
+        }
+        actions = {
+            served;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = SERVICES_SIZE;
+    }
+
+    table service_sources_v6 {
+        key = {
+            hdr.ipv6.source     : exact @name("server");
             hdr.tcp.source_port : exact @name("server_port");
         }
         actions = {
@@ -66,6 +99,18 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
         size = SERVICES_SIZE;
     }
 
+    table protected_v6 {
+        key = {
+            hdr.ipv6.destination : exact @name("address");
+        }
+        actions = {
+            protected;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = SERVICES_SIZE;
+    }
+
     action protected_source() {
         meta.direction = TO_CLIENT;
     }
@@ -82,27 +127,58 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
         size = SERVICES_SIZE;
     }
 
+    table protected_sources_v6 {
+        key = {
+            hdr.ipv6.source : exact @name("address");
+        }
+        actions = {
+            protected_source;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        size = SERVICES_SIZE;
+    }
+
     action drop_as(bit<8> reason) {
         meta.step = STEP_DROP;
         meta.drop_reason = reason;
     }
 
     apply {
-        if (hdr.tcp.isValid()) {
-            if (!services_v4.apply().hit) {
-                service_sources_v4.apply();
+        // Without ports to see, it is a later fragment, a header cut short, or hidden: the address decides.
+        if (hdr.ipv6.isValid()) {
+            fragment = meta.parsed.fragment;
+            if (hdr.tcp.isValid()) {
+                if (!services_v6.apply().hit) {
+                    service_sources_v6.apply();
+                }
+            } else if (meta.parsed.protocol == PROTOCOL_TCP || meta.parsed.obscured == 1) {
+                if (!protected_v6.apply().hit) {
+                    protected_sources_v6.apply();
+                }
             }
-        } else if (hdr.ipv4.protocol == PROTOCOL_TCP) {
-            // No ports to see: a later fragment, or a header cut short.
-            if (!protected_v4.apply().hit) {
-                protected_sources_v4.apply();
+        } else {
+            fragment = hdr.ipv4.more_fragments;
+            if (hdr.ipv4.fragment_offset != 0) {
+                fragment = 1;
+            }
+            if (hdr.tcp.isValid()) {
+                if (!services_v4.apply().hit) {
+                    service_sources_v4.apply();
+                }
+            } else if (hdr.ipv4.protocol == PROTOCOL_TCP) {
+                if (!protected_v4.apply().hit) {
+                    protected_sources_v4.apply();
+                }
             }
         }
 
         if (meta.direction == NOT_PROXIED) {
             meta.step = STEP_ROUTE;
-        } else if (hdr.ipv4.more_fragments == 1 || hdr.ipv4.fragment_offset != 0) {
+        } else if (fragment == 1) {
             drop_as(DROP_FRAGMENT);
+        } else if (meta.parsed.obscured == 1) {
+            drop_as(DROP_EXTENSIONS);
         } else if (meta.parsed.tcp_malformed == 1
                    || (hdr.tcp.syn & hdr.tcp.fin) == 1
                    || (hdr.tcp.syn & hdr.tcp.rst) == 1

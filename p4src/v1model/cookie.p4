@@ -52,8 +52,14 @@ control Cookie(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        meta.claims.client = meta.session.client;
-        meta.claims.server = meta.session.server;
+        if (hdr.ipv6.isValid()) {
+            meta.claims.ipv6 = 1;
+            meta.claims.client_v6 = meta.session.client_v6;
+            meta.claims.server_v6 = meta.session.server_v6;
+        } else {
+            meta.claims.client = meta.session.client;
+            meta.claims.server = meta.session.server;
+        }
         meta.claims.client_port = meta.session.client_port;
         meta.claims.server_port = meta.session.server_port;
 
@@ -63,6 +69,8 @@ control Cookie(inout headers_t hdr, inout metadata_t meta) {
             mss = MSS_DEFAULT;
             if (meta.parsed.mss != 0) {
                 mss = meta.parsed.mss;
+            } else if (hdr.ipv6.isValid()) {
+                mss = MSS_DEFAULT_V6;
             }
             mss_to_index.apply(mss, meta.claims.mss_index);
             meta.claims.window_scale = COOKIE_SCALE_NONE;
@@ -87,6 +95,8 @@ control Cookie(inout headers_t hdr, inout metadata_t meta) {
                 make_cookie.apply(meta.sip, meta.claims, meta.cookie);
             } else if (meta.step == STEP_CHECK && meta.session.known == 1) {
                 meta.step = STEP_TRANSLATE;  // a closing session needs no key to go on closing
+            } else if (meta.step == STEP_CHECK && meta.service.lenient == 1) {
+                meta.step = STEP_ROUTE;
             } else {
                 drop_no_key();
             }

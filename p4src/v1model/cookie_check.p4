@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether an ACK brings back the right cookie. Right: the client is proven, and the controller takes over. Wrong: translated
-// if it is a closing session's, else dropped or reset, as the service wants it.
+// if it is a closing session's, else routed, dropped or reset, as the service wants it.
 #ifndef SYNCLINE_COOKIE_CHECK_P4
 #define SYNCLINE_COOKIE_CHECK_P4
 
@@ -31,6 +31,8 @@ control CookieCheck(inout headers_t hdr, inout metadata_t meta) {
             meta.event = EVENT_PROVEN;
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
+        } else if (meta.service.lenient == 1) {
+            meta.step = STEP_ROUTE;  // of a connection that is older than the proxy
         } else if (meta.service.reset_unknown == 1) {
             meta.step = STEP_RESET;
         } else {

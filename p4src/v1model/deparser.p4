@@ -7,9 +7,15 @@ control SynclineDeparser(packet_out packet, in headers_t hdr) {
     apply {
         packet.emit(hdr.packet_in);
         packet.emit(hdr.ethernet);
+        packet.emit(hdr.vlan);
         packet.emit(hdr.arp);
         packet.emit(hdr.ipv4);
         packet.emit(hdr.ipv4_options);
+        packet.emit(hdr.ipv6);
+        packet.emit(hdr.ipv6_extensions);
+        packet.emit(hdr.icmp);
+        packet.emit(hdr.neighbour);
+        packet.emit(hdr.neighbour_mac);
         packet.emit(hdr.tcp);
         packet.emit(hdr.option_words);
         packet.emit(hdr.mss);

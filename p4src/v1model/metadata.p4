@@ -6,7 +6,7 @@
 // Where a packet stands. A stage acts on the packets whose step is its own and moves them on, always downwards.
 typedef bit<4> step_t;
 const step_t STEP_PROXY = 0;        // to be looked at as TCP of a protected service
-const step_t STEP_ARP = 1;          // to be looked at as ARP
+const step_t STEP_NEIGHBOUR = 1;    // to be looked at as ARP or neighbour discovery
 const step_t STEP_ANSWER = 2;       // a SYN that gets a cookie
 const step_t STEP_CHECK = 3;        // an ACK whose cookie is to be checked
 const step_t STEP_TRANSLATE = 4;    // a packet of a session
@@ -24,8 +24,16 @@ const direction_t TO_CLIENT = 2;
 
 // What the parser found besides headers.
 struct parsed_t {
-    bit<1>  ipv4_malformed;
+    bit<16> ethertype;     // behind the tag, if there is one
+    bit<32> link_bytes;    // Ethernet header and tag
+    bit<8>  protocol;      // of IPv6: what follows the extension headers, as far as they were walked
+    bit<1>  fragment;      // IPv6: a part of a datagram
+    bit<1>  obscured;      // IPv6: there may be TCP behind headers that were not walked
+    bit<1>  ip_malformed;
     bit<1>  tcp_malformed;
+    bit<1>  neighbour_malformed;
+    bit<1>  source_mac;    // a neighbour solicitation names its sender's
+    bit<32> neighbour_sum; // plain sum of a neighbour solicitation's options
     bit<16> tcp_bytes;     // TCP header, options and payload, without Ethernet's padding
     bit<16> option_bytes;
     bit<32> option_sum;    // plain sum of the option area's 16-bit words, at most 20 of them
@@ -56,12 +64,16 @@ struct service_t {
     bit<1>  timestamps;
     bit<16> window;
     bit<1>  reset_unknown;
+    bit<8>  mode;
+    bit<1>  lenient;
 }
 
 // The connection that a packet belongs to, and how its two sequence spaces differ.
 struct session_t {
-    bit<32> client;
-    bit<32> server;
+    bit<32>  client;
+    bit<32>  server;
+    bit<128> client_v6;
+    bit<128> server_v6;
     bit<16> client_port;
     bit<16> server_port;
     bit<1>  known;
@@ -89,6 +101,7 @@ struct metadata_t {
     cookie_t    claims;        // what the cookie to be made, or to be checked, vouches for
     bit<32>     cookie;        // the right cookie for these claims
     bit<32>     next_hop;
+    bit<128>    next_hop_v6;
     bit<9>      egress_port;
 }
 
@@ -99,6 +112,14 @@ struct session_event_t {
     bit<16> client_port;
     bit<16> server_port;
     bit<8>  event;
+}
+
+struct session_event_v6_t {
+    bit<128> client;
+    bit<128> server;
+    bit<16>  client_port;
+    bit<16>  server_port;
+    bit<8>   event;
 }
 
 #endif

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all segments have in common that the switch makes itself, out of the packet that they answer: sent back where it came
-// from, with a fresh IPv4 header, no payload, and checksums computed from scratch.
+// from, with a fresh IP header, no payload, and checksums computed from scratch.
 #ifndef SYNCLINE_OWN_P4
 #define SYNCLINE_OWN_P4
 
 control FinishOwn(inout headers_t hdr, inout metadata_t meta) {
     bit<32> address;
+    bit<128> address_v6;
+    bit<32> addresses;  // summed
     bit<16> port;
     bit<16> option_bytes;
+    bit<16> tcp_bytes;
     bit<32> sum;
 
-    action turn_around() {
-        address = hdr.ipv4.source;
-        hdr.ipv4.source = hdr.ipv4.destination;
-        hdr.ipv4.destination = address;
+    action turn_ports() {
         port = hdr.tcp.source_port;
         hdr.tcp.source_port = hdr.tcp.destination_port;
         hdr.tcp.destination_port = port;
     }
 
     action write_ipv4() {
+        address = hdr.ipv4.source;
+        hdr.ipv4.source = hdr.ipv4.destination;
+        hdr.ipv4.destination = address;
         hdr.ipv4_options.setInvalid();
         hdr.ipv4.ihl = 5;
         hdr.ipv4.tos = 0;
@@ -28,7 +31,22 @@ control FinishOwn(inout headers_t hdr, inout metadata_t meta) {
         hdr.ipv4.dont_fragment = 1;
         hdr.ipv4.more_fragments = 0;
         hdr.ipv4.ttl = OWN_TTL;
-        hdr.ipv4.total_length = (bit<16>)(IPV4_BYTES + TCP_BYTES) + option_bytes;
+        hdr.ipv4.total_length = (bit<16>)IPV4_BYTES + tcp_bytes;
+    }
+
+    action write_ipv6() {
+        address_v6 = hdr.ipv6.source;
+        hdr.ipv6.source = hdr.ipv6.destination;
+        hdr.ipv6.destination = address_v6;
+        hdr.ipv6_extensions[0].setInvalid();
+        hdr.ipv6_extensions[1].setInvalid();
+        hdr.ipv6_extensions[2].setInvalid();
+        hdr.ipv6_extensions[3].setInvalid();
+        hdr.ipv6.traffic_class = 0;
+        hdr.ipv6.flow_label = 0;
+        hdr.ipv6.payload_length = tcp_bytes;
+        hdr.ipv6.next_header = PROTOCOL_TCP;
+        hdr.ipv6.hop_limit = OWN_TTL;
     }
 
     action write_tcp() {
@@ -79,25 +97,30 @@ control FinishOwn(inout headers_t hdr, inout metadata_t meta) {
                   + (bit<32>)(hdr.window_scale.length ++ hdr.window_scale.shift);
         }
 
-        turn_around();
-        write_ipv4();
+        tcp_bytes = (bit<16>)TCP_BYTES + option_bytes;
+        turn_ports();
         write_tcp();
+        if (hdr.ipv6.isValid()) {
+            write_ipv6();
+            sum = sum + eighths(hdr.ipv6.source) + eighths(hdr.ipv6.destination);
+            truncate(meta.parsed.link_bytes + IPV6_BYTES + (bit<32>)tcp_bytes);
+        } else {
+            write_ipv4();
+            // 0x4500: version 4, five words; 0x4000: don't fragment.
+            addresses = halves(hdr.ipv4.source) + halves(hdr.ipv4.destination);
+            hdr.ipv4.checksum = ~fold(0x4500 + 0x4000 + (bit<32>)hdr.ipv4.total_length
+                                      + (bit<32>)(OWN_TTL ++ PROTOCOL_TCP) + addresses);
+            sum = sum + addresses;
+            truncate(meta.parsed.link_bytes + (bit<32>)hdr.ipv4.total_length);
+        }
 
         // RFC 9293, section 3.1: pseudo header, TCP header.
-        sum = sum + halves(hdr.ipv4.source) + halves(hdr.ipv4.destination) + (bit<32>)PROTOCOL_TCP
-              + TCP_BYTES + (bit<32>)option_bytes
+        sum = sum + (bit<32>)PROTOCOL_TCP + (bit<32>)tcp_bytes
               + (bit<32>)hdr.tcp.source_port + (bit<32>)hdr.tcp.destination_port
               + halves(hdr.tcp.sequence) + halves(hdr.tcp.acknowledgment)
               + (bit<32>)(hdr.tcp.data_offset ++ 7w0 ++ hdr.tcp.ack ++ 1w0 ++ hdr.tcp.rst ++ hdr.tcp.syn ++ 1w0)
               + (bit<32>)hdr.tcp.window;
         hdr.tcp.checksum = ~fold(sum);
-
-        // 0x4500: version 4, five words; 0x4000: don't fragment.
-        sum = 0x4500 + 0x4000 + (bit<32>)hdr.ipv4.total_length + (bit<32>)(OWN_TTL ++ PROTOCOL_TCP)
-              + halves(hdr.ipv4.source) + halves(hdr.ipv4.destination);
-        hdr.ipv4.checksum = ~fold(sum);
-
-        truncate(ETHERNET_BYTES + (bit<32>)hdr.ipv4.total_length);
     }
 }
 

@@ -9,7 +9,8 @@
 
 control RewriteOptions(inout headers_t hdr, inout metadata_t meta, inout bit<32> sum) {
     bit<16> bytes;  // of the new option area
-    bit<16> total_length;
+    bit<16> before;  // length of the datagram, in IPv4, or of its payload, in IPv6
+    bit<16> after;
     bit<4>  data_offset;
 
     action take_out_words() {
@@ -89,16 +90,14 @@ control RewriteOptions(inout headers_t hdr, inout metadata_t meta, inout bit<32>
         sum = sum + halves(meta.parsed.left_4) + halves(meta.parsed.right_4);
     }
 
-    // The new area's length shows in the data offset, in IPv4's total length, and by it in the pseudo header.
+    // The new area's length shows in the data offset, in the IP header, and in the pseudo header, by as much.
     action write_lengths() {
         data_offset = 5 + bytes[5:2];
         sum = sum + (bit<32>)(~(hdr.tcp.data_offset ++ 12w0)) + (bit<32>)(data_offset ++ 12w0);
         hdr.tcp.data_offset = data_offset;
 
-        total_length = hdr.ipv4.total_length - meta.parsed.option_bytes + bytes;
-        sum = sum + (bit<32>)(~hdr.ipv4.total_length) + (bit<32>)total_length;
-        hdr.ipv4.checksum = update_word(hdr.ipv4.checksum, hdr.ipv4.total_length, total_length);
-        hdr.ipv4.total_length = total_length;
+        after = before - meta.parsed.option_bytes + bytes;
+        sum = sum + (bit<32>)(~before) + (bit<32>)after;
     }
 
     apply {
@@ -134,7 +133,16 @@ control RewriteOptions(inout headers_t hdr, inout metadata_t meta, inout bit<32>
         }
 
         if (bytes != meta.parsed.option_bytes) {
-            write_lengths();
+            if (hdr.ipv6.isValid()) {
+                before = hdr.ipv6.payload_length;
+                write_lengths();
+                hdr.ipv6.payload_length = after;
+            } else {
+                before = hdr.ipv4.total_length;
+                write_lengths();
+                hdr.ipv4.checksum = update_word(hdr.ipv4.checksum, before, after);
+                hdr.ipv4.total_length = after;
+            }
         }
     }
 }

@@ -6,7 +6,9 @@
 
 control Session(inout headers_t hdr, inout metadata_t meta) {
     direct_counter(CounterType.packets_and_bytes) sessions_v4_counter;
+    direct_counter(CounterType.packets_and_bytes) sessions_v6_counter;
     meter(SERVICES_SIZE, MeterType.packets) syn_meter;
+    counter(SERVICES_SIZE, CounterType.packets) service_syns;  // by service_id: what came, whatever became of it
     bit<2> color;
 
     // `version` is the controller's: it comes back when sessions are read.
@@ -37,6 +39,23 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         size = SESSIONS_SIZE;
     }
 
+    table sessions_v6 {
+        key = {
+            meta.session.client_v6   : exact @name("client");
+            meta.session.server_v6   : exact @name("server");
+            meta.session.client_port : exact @name("client_port");
+            meta.session.server_port : exact @name("server_port");
+        }
+        actions = {
+            translate;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction();
+        counters = sessions_v6_counter;
+        support_timeout = true;
+        size = SESSIONS_SIZE;
+    }
+
     action drop_as(bit<8> reason) {
         meta.step = STEP_DROP;
         meta.drop_reason = reason;
@@ -50,20 +69,41 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (meta.direction == TO_SERVER) {
-            meta.session.client = hdr.ipv4.source;
-            meta.session.server = hdr.ipv4.destination;
             meta.session.client_port = hdr.tcp.source_port;
             meta.session.server_port = hdr.tcp.destination_port;
         } else {
-            meta.session.client = hdr.ipv4.destination;
-            meta.session.server = hdr.ipv4.source;
             meta.session.client_port = hdr.tcp.destination_port;
             meta.session.server_port = hdr.tcp.source_port;
         }
-        sessions_v4.apply();
+        if (hdr.ipv6.isValid()) {
+            if (meta.direction == TO_SERVER) {
+                meta.session.client_v6 = hdr.ipv6.source;
+                meta.session.server_v6 = hdr.ipv6.destination;
+            } else {
+                meta.session.client_v6 = hdr.ipv6.destination;
+                meta.session.server_v6 = hdr.ipv6.source;
+            }
+            sessions_v6.apply();
+        } else {
+            if (meta.direction == TO_SERVER) {
+                meta.session.client = hdr.ipv4.source;
+                meta.session.server = hdr.ipv4.destination;
+            } else {
+                meta.session.client = hdr.ipv4.destination;
+                meta.session.server = hdr.ipv4.source;
+            }
+            sessions_v4.apply();
+        }
 
         if (meta.direction == TO_SERVER) {
             if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+                service_syns.count((bit<32>)meta.service.id);
+            }
+            if (meta.session.known == 0
+                && (meta.service.mode == PROXY_PASS
+                    || (meta.service.mode == PROXY_DRAIN && hdr.tcp.syn == 1 && hdr.tcp.ack == 0))) {
+                meta.step = STEP_ROUTE;
+            } else if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
                 syn_meter.execute_meter<bit<2>>((bit<32>)meta.service.id, color);
                 if (color == 2) {
                     drop_as(DROP_SYN_RATE);
@@ -79,13 +119,19 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                 } else {
                     meta.step = STEP_TRANSLATE;
                 }
+            } else if (hdr.tcp.syn == 1) {
+                drop_as(DROP_STRAY);
+            } else if (hdr.tcp.rst == 0 && hdr.tcp.ack == 1) {
+                meta.step = STEP_CHECK;
+            } else if (meta.service.lenient == 1) {
+                meta.step = STEP_ROUTE;
             } else if (hdr.tcp.rst == 1) {
                 drop_as(DROP_UNKNOWN_RST);
-            } else if (hdr.tcp.syn == 1 || hdr.tcp.ack == 0) {
-                drop_as(DROP_STRAY);
             } else {
-                meta.step = STEP_CHECK;
+                drop_as(DROP_STRAY);
             }
+        } else if (meta.session.known == 0 && meta.service.mode == PROXY_PASS) {
+            meta.step = STEP_ROUTE;
         } else if (hdr.tcp.syn == 1 && hdr.tcp.ack == 1) {
             if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
                 meta.step = STEP_ACKNOWLEDGE;
@@ -100,6 +146,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             drop_as(DROP_UNKNOWN_RST);
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
+        } else if (meta.service.lenient == 1) {
+            meta.step = STEP_ROUTE;
         } else {
             punt_as(PUNT_EARLY_RETURN, EVENT_EARLY_RETURN_PUNTED);
         }

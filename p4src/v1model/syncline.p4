@@ -15,6 +15,7 @@
 #include "checksum.p4"
 #include "admit.p4"
 #include "arp.p4"
+#include "nd.p4"
 #include "classify.p4"
 #include "session.p4"
 #include "cookie.p4"
@@ -32,6 +33,7 @@
 control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
     Admit()        admit;
     Arp()          arp;
+    NeighbourDiscovery() neighbour_discovery;
     Classify()     classify;
     Session()      session;
     Cookie()       cookie;
@@ -46,8 +48,12 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
 
     apply {
         admit.apply(hdr, meta, standard_metadata);
-        if (meta.step == STEP_ARP) {
-            arp.apply(hdr, meta, standard_metadata);
+        if (meta.step == STEP_NEIGHBOUR) {
+            if (hdr.arp.isValid()) {
+                arp.apply(hdr, meta, standard_metadata);
+            } else {
+                neighbour_discovery.apply(hdr, meta, standard_metadata);
+            }
         }
         if (meta.step == STEP_PROXY) {
             classify.apply(hdr, meta);

@@ -84,7 +84,10 @@ control Translate(inout headers_t hdr, inout metadata_t meta) {
         }
         hdr.tcp.checksum = ~fold(sum);
 
-        if (ending != 0) {
+        if (ending != 0 && hdr.ipv6.isValid()) {
+            digest<session_event_v6_t>(1, { meta.session.client_v6, meta.session.server_v6,
+                                            meta.session.client_port, meta.session.server_port, ending });
+        } else if (ending != 0) {
             digest<session_event_t>(1, { meta.session.client, meta.session.server, meta.session.client_port,
                                          meta.session.server_port, ending });
         }

@@ -46,6 +46,12 @@ class Service:
     timestamps: int = 1
     window: int = 5840
     reset_unknown: int = 0
+    mode: int = 0
+    lenient: int = 0
+
+    def served(self) -> dict[str, int]:
+        """What `service_sources_v4` says of it."""
+        return {"service_id": self.service_id, "mode": self.mode, "lenient": self.lenient}
 
 
 class Drop:
@@ -96,7 +102,7 @@ class Network:
         )
         key = {"server": SERVER, "server_port": SERVER_PORT}
         target.insert("services_v4", key, "protect", **vars(self.service))
-        target.insert("service_sources_v4", key, "served", service_id=self.service.service_id)
+        target.insert("service_sources_v4", key, "served", **self.service.served())
         target.insert("protected_v4", {"address": SERVER}, "protected")
         target.insert("protected_sources_v4", {"address": SERVER}, "protected_source")
         for epoch in (EVEN, ODD):

@@ -17,18 +17,29 @@ from .conftest import PROGRAM
 
 TUPLE = {"client": 32, "server": 32, "client_port": 16, "server_port": 16}
 SERVICE_KEY = {"server": 32, "server_port": 16}
-KEYS = {
+KEYS_V4 = {
     "services_v4": SERVICE_KEY,
     "service_sources_v4": SERVICE_KEY,
     "protected_v4": {"address": 32},
     "protected_sources_v4": {"address": 32},
     "sessions_v4": TUPLE,
-    "cookie_keys": {"parity": 1},
-    "cookie_epoch": {},
     "routes_v4": {"destination": 32},
     "neighbours_v4": {"next_hop": 32},
-    "ports": {"port": 9},
     "local_addresses_v4": {"port": 9, "address": 32},
+}
+
+
+def with_v6_addresses(key: dict[str, int]) -> dict[str, int]:
+    """A key's IPv6 twin."""
+    return {name: 128 if bits == 32 else bits for name, bits in key.items()}
+
+
+KEYS = {
+    **KEYS_V4,
+    **{name.replace("_v4", "_v6"): with_v6_addresses(key) for name, key in KEYS_V4.items()},
+    "cookie_keys": {"parity": 1},
+    "cookie_epoch": {},
+    "ports": {"port": 9},
 }
 ACTIONS = {
     "protect": {
@@ -39,8 +50,10 @@ ACTIONS = {
         "timestamps": 1,
         "window": 16,
         "reset_unknown": 1,
+        "mode": 8,
+        "lenient": 1,
     },
-    "served": {"service_id": 16},
+    "served": {"service_id": 16, "mode": 8, "lenient": 1},
     "protected": {},
     "protected_source": {},
     "translate": {
@@ -55,10 +68,12 @@ ACTIONS = {
     "set_epoch": {"parity": 1},
     "no_epoch": {},
     "via": {"port": 9, "next_hop": 32},
+    "via_v6": {"port": 9, "next_hop": 128},
     "direct": {"port": 9},
     "set_destination_mac": {"mac": 48},
     "set_source_mac": {"mac": 48},
     "answer_arp": {"mac": 48},
+    "answer_nd": {"mac": 48},
 }
 PACKET_IN = {
     "ingress_port": 16,
@@ -84,7 +99,8 @@ def test_tables(info: p4i.P4Info) -> None:
 
 def test_matches(info: p4i.P4Info) -> None:
     for table in info.tables:
-        wanted = p4i.MatchField.LPM if table.preamble.alias == "routes_v4" else p4i.MatchField.EXACT
+        routes = table.preamble.alias in ("routes_v4", "routes_v6")
+        wanted = p4i.MatchField.LPM if routes else p4i.MatchField.EXACT
         assert all(field.match_type == wanted for field in table.match_fields)
 
 
@@ -103,20 +119,24 @@ def test_controller_headers(info: p4i.P4Info) -> None:
 
 def test_only_sessions_grow_old(info: p4i.P4Info) -> None:
     timed = [t.preamble.alias for t in info.tables if t.idle_timeout_behavior]
-    assert timed == ["sessions_v4"]
+    assert timed == ["sessions_v4", "sessions_v6"]
 
 
 def test_counters_meters_digests(info: p4i.P4Info) -> None:
-    assert {c.preamble.alias for c in info.counters} == {"drops", "events"}
+    assert {c.preamble.alias for c in info.counters} == {"drops", "events", "service_syns"}
     tables = {t.preamble.id: t.preamble.alias for t in info.tables}
     assert {tables[c.direct_table_id] for c in info.direct_counters} == {
         *("services_v4", "sessions_v4", "routes_v4"),
+        *("services_v6", "sessions_v6", "routes_v6"),
     }
     assert {m.preamble.alias: m.size for m in info.meters} == {"syn_meter": 1024, "punt_meter": 4096}
-    (digest,) = info.digests
-    assert digest.preamble.name == "session_event_t"
-    members = info.type_info.structs["session_event_t"].members
-    assert [m.name for m in members] == [*TUPLE, "event"]
+    names = ("session_event_t", "session_event_v6_t")
+    assert sorted(digest.preamble.name for digest in info.digests) == sorted(names)
+    for name, address_bits in zip(names, (32, 128), strict=True):
+        members = info.type_info.structs[name].members
+        assert [m.name for m in members] == [*TUPLE, "event"]
+        widths = [m.type_spec.bitstring.bit.bitwidth for m in members]
+        assert widths == [address_bits, address_bits, 16, 16, 8]
 
 
 @pytest.mark.p4c
