@@ -45,6 +45,9 @@ const bit<16> MSS_DEFAULT = 536;      // RFC 9293, section 3.7.1: what a SYN wit
 // corrects it.
 const bit<16> ACKNOWLEDGING_WINDOW = 512;
 
+// How long a proven flow counts as being opened, in 2^20 microseconds: a little longer than the SYNs to the server last.
+const bit<16> PENDING_TICKS = 8;
+
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
 const bit<8> MODE_ARRIVE = 1;  // as if it had arrived on `port`
@@ -81,6 +84,7 @@ const bit<8> DROP_NOT_IP = 12;
 const bit<8> DROP_STRAY = 13;
 const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
+const bit<8> DROP_PENDING = 16;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// To the controller: the packet as it arrived, behind a header that says why and what the cookie says. Metered, each reason by
-// itself, so that a flood of one kind does not starve another.
+// To the controller: the packet as it arrived, behind a header that says why and what the cookie says. Metered, each reason
+// by itself, so that a flood of one kind does not starve another.
 #ifndef SYNCLINE_PUNT_P4
 #define SYNCLINE_PUNT_P4
 

@@ -52,7 +52,7 @@ class Drop:
     """Reasons of the counter `drops`."""
 
     MALFORMED_IP, MALFORMED_TCP, FRAGMENT, BAD_COOKIE, NO_KEY, SYN_RATE, PUNT_RATE, UNKNOWN_RST = range(1, 9)
-    NO_ROUTE, NO_NEIGHBOUR, TTL, NOT_IP, STRAY, NOT_OURS, NO_PORT = range(9, 16)
+    NO_ROUTE, NO_NEIGHBOUR, TTL, NOT_IP, STRAY, NOT_OURS, NO_PORT, PENDING = range(9, 17)
 
 
 class Event:
@@ -186,10 +186,17 @@ class Network:
         return packet_in
 
 
-def proof(epoch: Epoch, isn: int, mss: int | None = 1460, window_scale: int | None = 7, sack: int = 1) -> int:
-    """The right cookie of FLOW for an ISN and what the client was offered and took."""
+def proof(
+    epoch: Epoch,
+    isn: int,
+    mss: int | None = 1460,
+    window_scale: int | None = 7,
+    sack: int = 1,
+    client_port: int = CLIENT_PORT,
+) -> int:
+    """The right cookie for an ISN and what the client offered."""
     scale = NO_SCALE if window_scale is None else window_scale
-    return cookie(epoch, FLOW, isn, mss_index(mss), scale, sack)
+    return cookie(epoch, replace(FLOW, client_port=client_port), isn, mss_index(mss), scale, sack)
 
 
 def client_segment(seq: int, ack: int, flags: int = ACK, **more: object) -> Segment:
