@@ -57,6 +57,7 @@ const bit<8> MODE_ROUTE = 2;   // by destination, without the SYN proxy
 const bit<8> PUNT_PROVEN = 1;         // the client returned a right cookie
 const bit<8> PUNT_SERVER_SYNACK = 2;  // a SYN/ACK of a protected service without an open session
 const bit<8> PUNT_EARLY_RETURN = 3;   // anything else of a protected service without a session
+const bit<8> PUNT_FOLLOWING = 4;      // a segment of a flow that was proven a moment ago
 
 // --- session phases -------------------------------------------------------------------------------------------------
 const bit<8> PHASE_OPEN = 0;
@@ -84,7 +85,6 @@ const bit<8> DROP_NOT_IP = 12;
 const bit<8> DROP_STRAY = 13;
 const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
-const bit<8> DROP_PENDING = 16;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;
@@ -96,5 +96,6 @@ const bit<8> EVENT_RESET_SENT = 6;
 const bit<8> EVENT_ARP_ANSWERED = 7;
 const bit<8> EVENT_TO_SERVER = 8;
 const bit<8> EVENT_TO_CLIENT = 9;
+const bit<8> EVENT_FOLLOWING_PUNTED = 10;
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flows that were proven a moment ago, and whose session is being opened. A client's first flight may be several segments,
-// of which only the first can prove anything: the others follow too fast for any table to know of it. They are dropped, and
-// sent again by the client; but no RST must answer them, and no closing session of the same tuple translate them.
+// of which only the first can prove anything: the others follow too fast for any table to know of it. They go to the controller
+// as well, which queues them behind the first. No RST must answer them, and no closing session of the same tuple translate them.
 //
 // One cell per hash of the tuple, the last flow wins. A forgotten flow is treated as any unproven one.
 #ifndef SYNCLINE_PENDING_P4
@@ -25,8 +25,9 @@ control Pending(inout metadata_t meta, in standard_metadata_t standard_metadata)
             pending.read(flow, cell);
             age = now - flow[63:48];
             if (age < PENDING_TICKS && flow[47:16] == meta.session.client && flow[15:0] == meta.session.client_port) {
-                meta.step = STEP_DROP;
-                meta.drop_reason = DROP_PENDING;
+                meta.step = STEP_PUNT;
+                meta.punt_reason = PUNT_FOLLOWING;
+                meta.event = EVENT_FOLLOWING_PUNTED;
             }
         }
     }

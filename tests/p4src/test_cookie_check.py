@@ -14,8 +14,10 @@ from .network import (
     EARLY_RETURN,
     EVEN,
     FLOW,
+    FOLLOWING,
     ODD,
     PROVEN,
+    PUNT_REASONS,
     SWITCH_CLIENT_MAC,
     Drop,
     Epoch,
@@ -186,7 +188,7 @@ def test_reset_never_answers_a_reset(net: Network) -> None:
 def test_punts_are_metered_by_service_and_reason(net: Network) -> None:
     right = client_segment(2, proof(EVEN, 1) + 1)
     early = server_segment(2, 3)
-    net.target.set_meter("punt_meter", net.service.service_id * 4 + PROVEN, 1, 1)
+    net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + PROVEN, 1, 1)
     net.punted(net.from_client(right), PROVEN)
     net.metered_out(lambda: net.from_client(right), Drop.PUNT_RATE)
     for _ in range(3):
@@ -217,8 +219,21 @@ def test_the_flight_behind_a_proof_waits(net: Network, reset: int, closing: bool
         net.open(Session(delta=99, phase=1))
     first, *others = flight()
     net.punted(net.from_client(first), PROVEN)
-    for times, segment in enumerate(others, start=1):
-        net.dropped(net.from_client(segment), Drop.PENDING, times)
+    for segment in others:
+        packet_in = net.punted(net.from_client(segment), FOLLOWING)
+        assert packet_in.frame == segment.frame()
+        assert packet_in.ingress_port == CLIENT_LINK
+        assert (packet_in.isn, packet_in.mss, packet_in.window_scale, packet_in.sack) == (0, 0, 0, 0)
+    assert net.target.counter("events", Event.FOLLOWING) == len(others)
+    net.punted(net.from_client(first), PROVEN)
+
+
+def test_the_rest_of_flights_is_metered_apart(net: Network) -> None:
+    net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + FOLLOWING, 1, 1)
+    first, second, *_ = flight()
+    net.punted(net.from_client(first), PROVEN)
+    net.punted(net.from_client(second), FOLLOWING)
+    net.metered_out(lambda: net.from_client(second), Drop.PUNT_RATE)
     net.punted(net.from_client(first), PROVEN)
 
 
@@ -237,14 +252,14 @@ def test_a_flow_is_pending_alone(net: Network) -> None:
     net.punted(net.from_client(flight(40000)[0]), PROVEN)
     for _ in range(2):
         assert net.from_client(flight(40001)[1]).outputs
-    assert net.target.counter("drops", Drop.PENDING) == 0
+    assert net.target.counter("events", Event.FOLLOWING) == 0
 
 
 def test_pending_ends(net: Network) -> None:
     net.set_service(reset_unknown=1)
     first, second, *_ = flight()
     net.punted(net.from_client(first), PROVEN)
-    net.dropped(net.from_client(second), Drop.PENDING)
+    net.punted(net.from_client(second), FOLLOWING)
     time.sleep(8.5)
     assert net.from_client(second).outputs
 

@@ -112,7 +112,7 @@ def test_counters_meters_digests(info: p4i.P4Info) -> None:
     assert {tables[c.direct_table_id] for c in info.direct_counters} == {
         *("services_v4", "sessions_v4", "routes_v4"),
     }
-    assert {m.preamble.alias: m.size for m in info.meters} == {"syn_meter": 1024, "punt_meter": 4096}
+    assert {m.preamble.alias: m.size for m in info.meters} == {"syn_meter": 1024, "punt_meter": 8192}
     (digest,) = info.digests
     assert digest.preamble.name == "session_event_t"
     members = info.type_info.structs["session_event_t"].members
