@@ -241,7 +241,7 @@ class Connection:
             outcomes = await self.write(updates[start : start + batch])
             for outcome in outcomes or ():
                 if outcome.code != OK:
-                    raise SwitchError(f"Write: code {outcome.code} {outcome.message}")
+                    raise SwitchError(f"it refused an entry: {outcome}")
 
     async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
         """Read entities (wildcards allowed)."""
