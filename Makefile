@@ -33,7 +33,8 @@ demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (nee
 	@$(PY) -m controller.demo $(ARGS)
 
 test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped without it
-	@$(PY) -m pytest $(ARGS)
+	@mkdir -p build && files=$$(mktemp -d build/t.XXXX) && \
+	 $(PY) -m pytest --basetemp="$$files" $(ARGS) && rm -rf "$$files"
 
 lint: $(VENV) ## check style, types and generated files
 	@.venv/bin/ruff check

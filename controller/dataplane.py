@@ -73,6 +73,7 @@ DROP_REASONS: Final = (
     "STRAY",
     "NOT_OURS",
     "NO_PORT",
+    "PENDING",
 )
 """Indices of the counter `drops`; 0 is unused."""
 

@@ -199,8 +199,8 @@ class ControllerHub:
             if isinstance(token, _KeyWrite) and token.generation == self.keys.generation:
                 self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
             return
-        what = "session" if isinstance(token, _Session) else "key" if token else "entry"
-        self.links[switch].fail(f"a {what} was refused: code {outcome.code} {outcome.message}".rstrip())
+        what = "a session" if isinstance(token, _Session) else "a key" if token else "an entry"
+        self.links[switch].fail(f"it refused {what}: {outcome}")
 
     # --- effects ----------------------------------------------------------------------------------
 

@@ -75,15 +75,18 @@ class _Builder:
 
     def build(self) -> p4i.P4Info:
         for table in _once(self._live.tables):
-            self._table(table)
+            if not find_annotation(table.annotations, "hidden"):
+                self._table(table)
         for action in _once(self._live.actions):
-            self._action(action)
+            if not find_annotation(action.annotations, "hidden"):
+                self._action(action)
         for extern in _once(self._live.externs):
             self._extern(extern)
         for value_set in _once(self._live.value_sets):
             self._value_set(value_set)
         for header in self._headers:
-            self._controller_header(header)
+            if not find_annotation(header.annotations, "hidden"):
+                self._controller_header(header)
         for digest in self._live.digests:
             made = self._message.digests.add()
             self._preamble(made.preamble, Prefix.DIGEST, digest.cp_name, ())
@@ -118,6 +121,8 @@ class _Builder:
         self._preamble(made.preamble, Prefix.TABLE, table.cp_name, table.annotations)
         made.size = table.size
         self._match_fields(made.match_fields, table.keys)
+        for key in table.keys:
+            self._types.spec(key.expr.type, key.type_name)
         for ref in table.actions:
             listed = made.action_refs.add()
             listed.id = self._action_id(ref.action)
@@ -160,7 +165,6 @@ class _Builder:
             made.name = key.name
             annotate(made, key.annotations, ("match",))
             document(made, key.annotations)
-            self._types.spec(key.expr.type, key.type_name)
             made.bitwidth = self._types.sdn_width(key.expr.type, key.type_name)
             made.match_type = _MATCH[key.match]
             self._named(made, key.type_name)

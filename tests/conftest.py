@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skips what this machine cannot run, and says why."""
+"""Skips what this machine cannot run, and says why; keeps out of the home folder."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +20,14 @@ def _missing(*tools: str) -> str | None:
     except LabError as error:
         return str(error)
     return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_the_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """p4runtime-shell is an IPython, which makes itself a folder at home otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 from ipaddress import IPv4Address
 from typing import Any, Final
 
@@ -110,9 +109,9 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
 def sessions(hub: ControllerHub, limit: int) -> dict[str, Any]:
     """The answer to /api/sessions: the `limit` youngest sessions, the youngest first."""
     table = hub.coordinator.sessions
-    found = heapq.nlargest(limit, table.values(), key=lambda session: session.created)
     wall = hub.wall()
-    return {"total": len(table), "sessions": [_session(session, wall) for session in found]}
+    found = [_session(session, wall) for session in table.youngest(limit)]
+    return {"total": len(table), "sessions": found}
 
 
 def _session(session: Session, wall: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from controller.demo.web import CLIENT, SERVER, ShortConnections, short_connecti
 from controller.scenario.netns import interface_counters
 from controller.scenario.rawport import Capture
 
-_HONEST_SHARE = 0.75
+_HONEST_SHARE = 0.6
 """The honest connections are spread over this share of the flood's time, so that it outlasts them."""
 
 _COUNTERS_S = 1.1

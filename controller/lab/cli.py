@@ -24,7 +24,7 @@ from controller.lab.export import export
 from controller.lab.lab import Lab, need_root
 from controller.lab.plan import controller_config, controller_config_text, make_plan
 from controller.lab.state import LabFiles, build_dir, known_labs
-from controller.lab.supervisor import in_namespace, take_down
+from controller.lab.supervisor import in_namespace, lab_environment, take_down
 from controller.lab.targets import prepare
 from controller.lab.topology import SCHEMA, load_topology, schema_text
 
@@ -117,7 +117,7 @@ def exec_(
             raise typer.Exit(COMMAND_NOT_FOUND)
         sys.stdout.flush()
         argv = in_namespace(namespace, command)
-        os.execvp(argv[0], argv)
+        os.execvpe(argv[0], argv, lab_environment())
 
 
 @app.command()

@@ -24,7 +24,7 @@ from controller.lab.errors import LabError
 from controller.lab.model import Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.state import LabFiles, LabState, known_labs
-from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, take_down
+from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, lab_environment, take_down
 from controller.lab.targets import Target, own_command, prepare, switch_command
 from controller.lab.topology import find_topology, load_topology, read_topology, topology_text
 
@@ -198,14 +198,17 @@ class Lab:
 
     def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Starts a command within a host's (or switch's) namespace; `options` as subprocess.Popen's."""
+        options.setdefault("env", lab_environment())
         return subprocess.Popen(in_namespace(self.netns(host), argv), **options)
 
     def run(
         self, host: str, argv: Sequence[str], timeout: float | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command within a host's namespace and returns its exit code and output as text."""
-        command = in_namespace(self.netns(host), argv)
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        command, environment = in_namespace(self.netns(host), argv), lab_environment()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=environment
+        )
 
     # --- controller and switches ---------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # the terminal's Ctrl-C is for the command, not for the lab
-                env={**os.environ, MARK: str(self._files.root)},
+                env={**lab_environment(), MARK: str(self._files.root)},
             )
         self._children[name] = child
         process = ProcessId.of(child.pid)
@@ -113,6 +113,11 @@ def take_down(files: LabFiles, namespaces: Sequence[str]) -> list[str]:
     shutil.rmtree(files.run, ignore_errors=True)
     files.state.unlink(missing_ok=True)
     return removed
+
+
+def lab_environment() -> dict[str, str]:
+    """The environment of commands in a lab: nobody answers DNS there, so look-ups give up soon (seconds)."""
+    return {"RES_OPTIONS": "timeout:1 attempts:1", **os.environ}
 
 
 def in_namespace(namespace: str, argv: Sequence[str]) -> list[str]:

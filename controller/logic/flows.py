@@ -75,6 +75,7 @@ class FlowTable:
         flow.state = State.DONE
         del self._flows[flow.key]
         self.held_bytes -= flow.held_bytes
+        flow.held, flow.held_bytes = [], 0  # its deadline may keep the flow itself alive for some seconds
         flow.service.pending -= 1
         source = flow.key[0]
         self._per_source[source] -= 1

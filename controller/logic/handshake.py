@@ -198,11 +198,13 @@ class Handshake:
         return Answer.ACCEPTED
 
     def expects(self, segment: Segment) -> bool:
-        """Whether a packet of the server can be this connection's: a late one of an older connection must never
-        meet the new numbers."""
+        """Whether a packet of the server can be this connection's.
+
+        A late one of an older connection must never meet the new numbers.
+        """
         window = self.client_window << (self.options.window_scale or 0)
         offset = (segment.seq - self.server_isn - 1) & MASK32
-        return self.state is State.SHARING and offset <= window
+        return self.in_barrier and offset <= window
 
     def make_entry(self, version: int) -> Entry:
         """Delta, tau and shifts once the server's SYN/ACK is known."""
@@ -284,7 +286,6 @@ class Handshake:
 
     def _window_update(self) -> PacketOut:
         """For a client that was told window 0: an ACK that opens the server's real window."""
-        assert self.session is not None, "released without a session"
         scale = self.told_scale if self.options.window_scale is not None else 0
         options = b""
         if self.options.timestamps is not None:

@@ -12,6 +12,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 from controller.config import TimersConfig
@@ -64,6 +65,10 @@ class SessionTable:
 
     def values(self) -> Iterable[Session]:
         return self._sessions.values()
+
+    def youngest(self, limit: int) -> list[Session]:
+        """Up to `limit` sessions, the latest first."""
+        return list(islice(reversed(self._sessions.values()), limit))
 
     def entries(self) -> dict[Key, Entry]:
         """A copy of all entries as they should be in every switch."""

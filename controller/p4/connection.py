@@ -112,10 +112,11 @@ class Connection:
         await self._send(request.SerializeToString())
 
     async def _next_standing(self) -> Standing:
-        while True:
-            message = await self._receive()
-            if message.HasField("arbitration"):
-                return self._on_arbitration(message.arbitration)
+        with _errors("stream"):
+            while True:
+                message = await self._receive()
+                if message.HasField("arbitration"):
+                    return self._on_arbitration(message.arbitration)
 
     def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
         election_id = update.election_id.high << 64 | update.election_id.low
@@ -135,8 +136,7 @@ class Connection:
             raise await self._stream_error(err) from None
 
     async def _receive(self) -> p4r.StreamMessageResponse:
-        with _errors("stream"):
-            message = await self._stream.read()
+        message = await self._stream.read()
         if message is STREAM_END:
             raise await self._stream_error(None)
         response: p4r.StreamMessageResponse = message
@@ -152,12 +152,13 @@ class Connection:
     async def receive(self) -> None:
         """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
         on_message = self._on_message
-        while True:
-            message = await self._receive()
-            if not message.HasField("arbitration"):
-                on_message(message)
-            elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
-                raise NotPrimaryError(self.backup_reason())
+        with _errors("stream"):
+            while True:
+                message = await self._receive()
+                if not message.HasField("arbitration"):
+                    on_message(message)
+                elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
+                    raise NotPrimaryError(self.backup_reason())
 
     def backup_reason(self) -> str:
         primary = self._arbitration.primary_id
@@ -240,7 +241,7 @@ class Connection:
             outcomes = await self.write(updates[start : start + batch])
             for outcome in outcomes or ():
                 if outcome.code != OK:
-                    raise SwitchError(f"Write: code {outcome.code} {outcome.message}")
+                    raise SwitchError(f"it refused an entry: {outcome}")
 
     async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
         """Read entities (wildcards allowed)."""

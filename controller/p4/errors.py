@@ -40,6 +40,10 @@ class Outcome:
     code: int
     message: str = ""
 
+    def __str__(self) -> str:
+        name = next((code.name for code in GRPCStatusCode if code == self.code), str(self.code))
+        return f"{name} {self.message}".rstrip()
+
 
 def switch_error(error: grpc.RpcError, operation: str) -> SwitchError:
     """A failed RPC as one line."""

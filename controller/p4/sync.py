@@ -131,7 +131,7 @@ async def enable_digests(connection: Connection, schema: Schema) -> None:
     if outcomes[0].code == ALREADY_EXISTS:
         await connection.write_all([update(MODIFY, job.entity)])
     elif outcomes[0].code != OK:
-        raise SwitchError(f"digests: code {outcomes[0].code} {outcomes[0].message}")
+        raise SwitchError(f"it refused the digest: {outcomes[0]}")
 
 
 async def settle_meters(

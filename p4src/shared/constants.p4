@@ -77,6 +77,9 @@ const bit<16> MSS_DEFAULT_V6 = 1220;  // the same on IPv6
 // corrects it.
 const bit<16> ACKNOWLEDGING_WINDOW = 512;
 
+// How long a proven flow counts as being opened, in 2^20 microseconds: a little longer than the SYNs to the server last.
+const bit<16> PENDING_TICKS = 8;
+
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
 const bit<8> MODE_ARRIVE = 1;  // as if it had arrived on `port`
@@ -86,6 +89,7 @@ const bit<8> MODE_ROUTE = 2;   // by destination, without the SYN proxy
 const bit<8> PUNT_PROVEN = 1;         // the client returned a right cookie
 const bit<8> PUNT_SERVER_SYNACK = 2;  // a SYN/ACK of a protected service without an open session
 const bit<8> PUNT_EARLY_RETURN = 3;   // anything else of a protected service without a session
+const bit<8> PUNT_FOLLOWING = 4;      // a segment of a flow that was proven a moment ago
 
 // --- modes of a service; 0: the proxy is at work -----------------------------------------------------------------------
 const bit<8> PROXY_PASS = 1;   // what has no session goes through untouched
@@ -129,7 +133,8 @@ const bit<8> EVENT_RESET_SENT = 6;
 const bit<8> EVENT_ARP_ANSWERED = 7;
 const bit<8> EVENT_TO_SERVER = 8;
 const bit<8> EVENT_TO_CLIENT = 9;
-const bit<8> EVENT_ICMP_TRANSLATED = 10;
-const bit<8> EVENT_ND_ANSWERED = 11;
+const bit<8> EVENT_FOLLOWING_PUNTED = 10;
+const bit<8> EVENT_ICMP_TRANSLATED = 11;
+const bit<8> EVENT_ND_ANSWERED = 12;
 
 #endif

@@ -21,7 +21,7 @@ control CookieCheck(inout headers_t hdr, inout metadata_t meta) {
             meta.claims.isn = hdr.tcp.sequence;
             sip_start(meta.sip, meta.k0, meta.k1);
         }
-        if (again == 1) {
+        if (again == 1) {  // a condition of its own: see shared/cookie.p4
             make_cookie.apply(meta.sip, meta.claims, meta.cookie);
         }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// To the controller: the packet as it arrived, behind a header that says why and what the cookie says. Metered, each reason by
-// itself, so that a flood of one kind does not starve another.
+// To the controller: the packet as it arrived, behind a header that says why and what the cookie says. Metered, each reason
+// by itself, so that a flood of one kind does not starve another.
 #ifndef SYNCLINE_PUNT_P4
 #define SYNCLINE_PUNT_P4
 
@@ -31,7 +31,7 @@ control Punt(inout headers_t hdr, inout metadata_t meta, inout standard_metadata
     }
 
     apply {
-        punt_meter.execute_meter<bit<2>>(((bit<32>)meta.service.id << 2) + (bit<32>)meta.punt_reason, color);
+        punt_meter.execute_meter<bit<2>>(((bit<32>)meta.service.id << 3) + (bit<32>)meta.punt_reason, color);
         if (color == 2) {
             meta.step = STEP_DROP;
             meta.drop_reason = DROP_PUNT_RATE;

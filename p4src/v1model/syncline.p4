@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Syncline for the v1model architecture (our software switch, BMv2). `apply` of SynclineIngress is the way of a packet; each stage is
-// a file.
+// Syncline for the v1model architecture (our software switch, BMv2). `apply` of SynclineIngress is the way of a packet; each
+// stage is a file.
 #include <core.p4>
 #include <v1model.p4>
 
@@ -21,6 +21,7 @@
 #include "cookie.p4"
 #include "cookie_answer.p4"
 #include "cookie_check.p4"
+#include "pending.p4"
 #include "rewrite_options.p4"
 #include "translate.p4"
 #include "reply.p4"
@@ -39,6 +40,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     Cookie()       cookie;
     CookieAnswer() cookie_answer;
     CookieCheck()  cookie_check;
+    Pending()      pending_flows;
     Translate()    translate;
     Reply()        reply;
     FinishOwn()    finish_own;
@@ -69,6 +71,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.step == STEP_CHECK) {
             cookie_check.apply(hdr, meta);
+            pending_flows.apply(hdr, meta, standard_metadata);
         }
         if (meta.step == STEP_TRANSLATE) {
             translate.apply(hdr, meta);

@@ -113,9 +113,7 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
     to = Statements(context, Scope("f->", references(control.params)), out)
     out.at(None)
     out.line(f"// Table {table.cp_name}.")
-    out.line(
-        f"static const ss_row *table_{table.name}(ss_exec *x, struct ss_frame_{control.name} *f) {{"
-    )
+    out.line(f"static const ss_row *table_{table.name}(ss_exec *x, struct ss_frame_{control.name} *f) {{")
     out.at(table.loc)
     if table.keys:
         _key(to, table)

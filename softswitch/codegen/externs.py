@@ -100,7 +100,7 @@ def _hash(to: Statements, stmt: s.CallExtern) -> None:
     target, algorithm, base, data, limit = (_value(stmt, i) for i in range(5))
     call = _ALGORITHMS[_algorithm(stmt, algorithm)][0]
     to.out.line("{")
-    pack(to.out, data, to.expressions)
+    pack(to.out, data, to.expressions, guarded=False)
     to.out.line(f"const uint64_t ss_max = {_low64(to, limit)};")
     to.out.line(f"const uint64_t ss_hash = {_low64(to, base)} + {call} % (ss_max == 0 ? 1 : ss_max);")
     to.assign(target, _cast_u64(to, "ss_hash", target))
@@ -144,7 +144,7 @@ def _recirculate(to: Statements, stmt: s.CallExtern) -> None:
 
 
 def _truncate(to: Statements, stmt: s.CallExtern) -> None:
-    to.out.line(f"x->truncate_to = {to.value(_value(stmt, 0))};")
+    to.out.line(f"ss_truncate(x, {to.value(_value(stmt, 0))});")
 
 
 def _assert(to: Statements, stmt: s.CallExtern) -> None:
@@ -169,12 +169,12 @@ def _log_msg(to: Statements, stmt: s.CallExtern) -> None:
 def _checksum(to: Statements, stmt: s.CallExtern, with_payload: bool) -> str:
     """Packs the data; returns the C call that computes the checksum."""
     name = _algorithm(stmt, _value(stmt, 3))
-    pack(to.out, _value(stmt, 1), to.expressions)
+    pack(to.out, _value(stmt, 1), to.expressions, guarded=True)
     if not with_payload:
         return _ALGORITHMS[name][0]
     if name != "csum16":
         raise Unsupported(stmt, f"algorithm {name} over the payload is not supported (only csum16)")
-    return "ss_csum16_more(ss_data, ss_n, x->packet + x->cursor, x->packet_len - x->cursor)"
+    return "ss_csum16_more(ss_data, ss_n, x->packet + x->cursor, ss_payload_len(x))"
 
 
 def _verify(with_payload: bool) -> Callable[[Statements, s.CallExtern], None]:
@@ -281,7 +281,7 @@ def _checksum_get(to: Statements, stmt: s.CallMethod) -> None:
     if stmt.result is None:
         return
     to.out.line("{")
-    pack(to.out, _value(stmt, 0), to.expressions)
+    pack(to.out, _value(stmt, 0), to.expressions, guarded=False)
     to.assign(stmt.result, "ss_csum16(ss_data, ss_n)")
     to.out.line("}")
 

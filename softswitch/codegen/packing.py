@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from softswitch.codegen import bits
@@ -19,8 +19,7 @@ from softswitch.p4.types import BoolType, HeaderType, StructType, VarbitType
 
 @dataclass(frozen=True)
 class Piece:
-    """One field. `guard`: C condition under which it is there, "" = always (BMv2 leaves out fields of
-    invalid headers)."""
+    """One field. `guard`: C condition under which its header is valid, "" = it is in none."""
 
     text: str
     width: int
@@ -64,10 +63,15 @@ def pieces(expr: e.Expr, expressions: Expressions) -> Iterator[Piece]:
             raise Unsupported(expr, f"{expr.type}.{path}: a value of type {t} cannot be hashed or sent")
 
 
-def pack(out: Writer, expr: e.Expr, expressions: Expressions) -> None:
-    """Declares `uint8_t data[]` with the fields bit after bit, zeros behind the last, and `n`, its length
-    in bytes."""
+def pack(out: Writer, expr: e.Expr, expressions: Expressions, *, guarded: bool) -> None:
+    """Declares `uint8_t ss_data[]` with the fields bit after bit, filled up with zeros, and `ss_n`, its
+    bytes.
+
+    BMv2 leaves out fields of invalid headers in checksums (`guarded`); a hash gets copies of the fields.
+    """
     found = list(pieces(expr, expressions))
+    if not guarded:
+        found = [replace(p, guard="") for p in found]
     size = num_bytes(sum(p.width for p in found))
     if size > 4096:
         raise Unsupported(expr, "more than 4096 bytes of data to hash are not supported")

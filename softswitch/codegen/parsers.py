@@ -118,7 +118,8 @@ def _transition(to: Statements, state: ir.State) -> None:
         to.out.line(f"if ({' && '.join(tests)}) {_go(case.target)}" if tests else _go(case.target))
         if not tests:
             return
-    to.out.line(to.fail("NoMatch"))
+    # P4_16 asks for error.NoMatch; p4c for BMv2 ends the parser as a plain reject does, without an error.
+    to.out.line("return SS_REJECT;")
 
 
 def _test(to: Statements, key: e.KeySet, name: str, t: Type, where: ir.SelectCase) -> str:

@@ -34,7 +34,7 @@ struct ss_state {
 static void parse(ss_exec *x) {
   struct ss_state *s = x->state;
   uint16_t error = parser_PARSER(x, &s->hdr, &s->meta, &x->std);
-  x->std.parser_error = error == SS_REJECT ? error_NoError : error;  // BMv2 has no error for a plain reject
+  x->std.parser_error = error == SS_REJECT ? error_NoError : error;  // a reject without an error, as in BMv2
   x->std.checksum_error = 0;
   control_VERIFY(x, &s->hdr, &s->meta);
 }

@@ -16,6 +16,20 @@ def is_aggregate(t: Type) -> bool:
     return isinstance(t, FieldsType | StackType | TupleType | VarbitType)
 
 
+_PARTS: dict[type[object], tuple[str, ...]] = {}
+
+
+def _parts(kind: type[object]) -> tuple[str, ...]:
+    """Names of the fields of a class that may hold nodes."""
+    names = _PARTS.get(kind)
+    if names is None:
+        names = ()
+        if is_dataclass(kind) and not issubclass(kind, Type):
+            names = tuple(f.name for f in fields(kind) if f.name not in ("loc", "type"))
+        _PARTS[kind] = names
+    return names
+
+
 def nodes(node: object) -> Iterator[Node]:
     """A node and all nodes below it."""
     pending = [node]
@@ -23,10 +37,10 @@ def nodes(node: object) -> Iterator[Node]:
         here = pending.pop()
         if isinstance(here, tuple):
             pending.extend(here)
-        elif is_dataclass(here) and not isinstance(here, Type | type):
-            if isinstance(here, Node):
-                yield here
-            pending.extend(getattr(here, f.name) for f in fields(here) if f.name not in ("loc", "type"))
+            continue
+        if isinstance(here, Node):
+            yield here
+        pending.extend(getattr(here, name) for name in _parts(type(here)))
 
 
 def variables_of(node: object) -> frozenset[str]:

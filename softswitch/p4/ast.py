@@ -314,13 +314,6 @@ class ExitStatement(Statement):
 
 
 @dataclass
-class LoopStatement(Statement):
-    """`for`, `break`, `continue`: parsed, then refused."""
-
-    what: str
-
-
-@dataclass
 class DeclarationStatement(Statement):
     """A variable, constant or instance among statements."""
 

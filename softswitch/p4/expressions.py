@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from softswitch.p4 import ast, fold
@@ -64,11 +64,12 @@ class ExpressionTranslator(Converter):
 
     def translate(self, expression: ast.Expression, expected: Type | None = None) -> Val:
         """The value of an expression; `expected` helps lists and literals to a type, not more."""
-        handler = self._handlers().get(type(expression))
+        handler = self._handlers.get(type(expression))
         if handler is None:
             raise Failure(expression.loc, "this kind of expression is not supported here")
         return handler(expression, expected)
 
+    @cached_property
     def _handlers(self) -> dict[type[ast.Expression], Callable[[Any, Type | None], Val]]:
         return {
             ast.IntLiteral: self._int_literal,

@@ -30,7 +30,8 @@ def parse_with_warnings(text: str, name: str) -> tuple[ir.Program, list[Diagnost
     if sys.getrecursionlimit() < _RECURSION:
         sys.setrecursionlimit(_RECURSION)
     diagnostics = Diagnostics()
-    declarations = parse(tokenize(text, name, diagnostics), diagnostics)
+    tokens = tokenize(text, name, diagnostics)
+    declarations = parse(tokens, diagnostics)
     diagnostics.raise_if_errors()
     context = Context(diagnostics)
     declare(context, declarations)
@@ -38,7 +39,7 @@ def parse_with_warnings(text: str, name: str) -> tuple[ir.Program, list[Diagnost
     translator = ProgramTranslator(context)
     translator.instances(declarations)
     try:
-        program = translator.program(name, declarations)
+        program = translator.program(name, declarations, tokens[-1].loc)
         translator.check_unused(declarations)
     except Failure as failure:
         diagnostics.failed(failure)

@@ -97,9 +97,10 @@ class Lexer:
         """All tokens, an END last."""
         found: list[Token] = []
         position, glued = 0, False
-        self._begin_line(0)
         if (after := self._marker(0)) is not None:
             position = after
+        else:
+            self._begin_line(0)
         while position < len(self._text):
             match = _TOKEN.match(self._text, position)
             if match is None:  # cannot happen: the last alternative takes anything

@@ -84,12 +84,12 @@ class ProgramTranslator(BlockTranslator):
             return False
         return isinstance(self.context.declaration(declaration.type.name), ast.PackageDecl)
 
-    def program(self, name: str, declarations: list[ast.Declaration]) -> ir.Program:
-        """The whole program. Failure when `main` is missing or not a V1Switch."""
+    def program(self, name: str, declarations: list[ast.Declaration], end: Loc) -> ir.Program:
+        """The whole program, which ends at `end`. Failure when `main` is missing or not a V1Switch."""
         mains = [d for d in declarations if isinstance(d, ast.InstanceDecl) and self._is_package(d)]
         main = next((d for d in mains if d.name == "main"), None)
         if main is None:
-            raise Failure(Loc(name, 1, 1), f"the program has no `main`: {PACKAGE}(…) main;")
+            raise Failure(end, f"the program has no `main`: {PACKAGE}(…) main;")
         package = main.type
         if not isinstance(package, ast.NamedTypeRef) or package.name != PACKAGE:
             raise Failure(main.loc, f"only the package {PACKAGE} of v1model is supported")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from softswitch.p4 import ast
@@ -63,9 +64,9 @@ class StatementTranslator(CallTranslator):
             var = Var(t, declaration.name, Storage.LOCAL, loc=declaration.loc)
             self.scope.names[declaration.name] = VarSymbol(var, new_type, True)
 
-    def statement(self, statement: ast.Statement) -> None:
-        """One statement. Failure when it is wrong."""
-        handlers: dict[type[ast.Statement], Callable[[Any], None]] = {
+    @cached_property
+    def _statement_handlers(self) -> dict[type[ast.Statement], Callable[[Any], None]]:
+        return {
             ast.EmptyStatement: lambda s: None,
             ast.BlockStatement: self._block,
             ast.AssignStatement: self._assign,
@@ -76,7 +77,10 @@ class StatementTranslator(CallTranslator):
             ast.ExitStatement: self._exit,
             ast.DeclarationStatement: self._declaration,
         }
-        handlers[type(statement)](statement)
+
+    def statement(self, statement: ast.Statement) -> None:
+        """One statement. Failure when it is wrong."""
+        self._statement_handlers[type(statement)](statement)
 
     def _block(self, s: ast.BlockStatement) -> None:
         self.out.append(self.branch(s))

@@ -114,15 +114,14 @@ static void clone_egress(const ss_exec *x) {
   }
 }
 
+// The whole packet: truncate() holds for what leaves the switch.
 static void recirculate(const ss_exec *x) {
   const uint32_t payload = x->packet_len - x->cursor;
   uint32_t len = x->out_len + payload;
-  if (x->truncate_to < len) len = x->truncate_to;
   ss_pending *p = len > SS_MAX_FRAME ? NULL : enqueue(x->worker);
   if (p == NULL) return;
-  uint32_t head = x->out_len < len ? x->out_len : len;
-  memcpy(p->frame, x->out, head);
-  memcpy(p->frame + head, x->packet + x->cursor, len - head);
+  memcpy(p->frame, x->out, x->out_len);
+  memcpy(p->frame + x->out_len, x->packet + x->cursor, payload);
   copy_exec(&p->x, x);
   p->to_egress = false;
   p->instance = SS_RECIRCULATED;
@@ -155,7 +154,8 @@ static void egress_replicas(ss_worker *w, const ss_exec *x, const ss_group *g) {
   for (uint32_t i = 0; g != NULL && i < g->n; i++) {
     copy_exec(&w->copy, x);
     w->copy.std.egress_rid = (uint16_t)g->replicas[i].instance;
-    if (g->truncate_to < w->copy.truncate_to) w->copy.truncate_to = g->truncate_to;
+    reset_effects(&w->copy);  // as BMv2: a copy forgets truncate() and recirculate() of ingress
+    w->copy.truncate_to = g->truncate_to;
     egress(&w->copy, g->replicas[i].port);
   }
 }

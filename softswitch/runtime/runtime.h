@@ -174,6 +174,17 @@ static inline bool ss_stuck(const ss_exec *x, uint32_t *seen, uint32_t *steps) {
   return false;
 }
 
+// Of several calls the smallest length holds, as in BMv2.
+static inline void ss_truncate(ss_exec *x, uint32_t length) {
+  if (length < x->truncate_to) x->truncate_to = length;
+}
+
+// Bytes of the payload that BMv2's checksums cover: also cut by truncate().
+static inline uint32_t ss_payload_len(const ss_exec *x) {
+  uint32_t len = x->packet_len - x->cursor;
+  return len < x->truncate_to ? len : x->truncate_to;
+}
+
 static inline void ss_mark_to_drop(ss_standard_metadata *std) {
   std->egress_spec = SS_DROP_PORT;
   std->mcast_grp = 0;

@@ -91,11 +91,11 @@ def test_the_c_compiler_has_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     source = tmp_path / "slow.c"
     source.write_text("int a;\n" * 10000)
     with pytest.raises(build.BuildError, match=r"took more than"):
-        build.run_cc(["-c", str(source), "-o", str(tmp_path / "o")], "slow")
+        build.run_cc(["-c", str(source)], tmp_path / "o", "slow")
     monkeypatch.setattr(build, "CC_TIMEOUT_S", 60)
     monkeypatch.setattr(build, "CC_MEMORY_KIB", 20000)
     with pytest.raises(build.BuildError, match=r"slow"):
-        build.run_cc(["-c", str(source), "-o", str(tmp_path / "o")], "slow")
+        build.run_cc(["-c", str(source)], tmp_path / "o", "slow")
 
 
 def test_generated_and_runtime_code_has_no_warnings(text: str, tmp_path: Path) -> None:

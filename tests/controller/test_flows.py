@@ -77,7 +77,10 @@ def test_held_bytes_return_to_zero() -> None:
     world = World()
     world.proven(payload=bytes(500))
     assert world.core.flows.held_bytes > 500
+    flow = world.core.flows.get(KEY)
+    assert flow is not None
     world.synack()
     world.confirm("b")
     world.confirm("a")
     assert world.core.flows.held_bytes == 0
+    assert flow.held == []

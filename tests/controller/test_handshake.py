@@ -9,7 +9,7 @@ import pytest
 
 from controller.dataplane import SHIFT_RIGHT, End, Mode, PuntHeader
 from controller.logic.handshake import shift
-from controller.logic.model import ServiceChanged
+from controller.logic.model import Put, Remove, ServiceChanged
 from controller.packets import ACK, FIN, PSH, RST, SYN, Options, parse_options, timestamps_option
 
 from .world import (
@@ -24,9 +24,7 @@ from .world import (
     TP,
     TS,
     K,
-    Put,
     R,
-    Remove,
     World,
     X,
     of,

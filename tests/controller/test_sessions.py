@@ -6,25 +6,11 @@ from __future__ import annotations
 import pytest
 
 from controller.dataplane import End, Mode, Phase
-from controller.logic.model import Entry, Session
+from controller.logic.model import CheckIdle, Entry, Put, Remove, Session
 from controller.logic.sessions import TIMELINES, SessionTable, newer
 from controller.packets import ACK, RST, SYN
 
-from .world import (
-    KEY,
-    CheckIdle,
-    K,
-    Put,
-    R,
-    Remove,
-    World,
-    X,
-    make_config,
-    of,
-    packets,
-    to_client,
-    to_server,
-)
+from .world import KEY, K, R, World, X, make_config, of, packets, to_client, to_server
 
 ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
 

@@ -8,10 +8,10 @@ import pytest
 from controller.dataplane import End, Phase
 from controller.logic.arbitration import Arbitration, Standing
 from controller.logic.liveness import Liveness, SwitchState
-from controller.logic.model import Entry
+from controller.logic.model import CheckIdle, Entry, Put
 from controller.p4.sync import mismatches
 
-from .world import KEY, CheckIdle, Put, World, make_config, of, packets
+from .world import KEY, World, make_config, of, packets
 
 ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
 OTHER = (KEY[0] + 1, *KEY[1:])

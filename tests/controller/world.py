@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from controller.config import ControllerConfig
 from controller.dataplane import PuntHeader
 from controller.logic.coordinator import Coordinator
-from controller.logic.model import CheckIdle, Effects, PacketOut, Put, Remove
+from controller.logic.model import Effects, PacketOut
 from controller.packets import (
     ACK,
     RST,
@@ -168,6 +168,3 @@ def to_client(effects: Effects) -> list[Segment]:
 
 def to_server(effects: Effects) -> list[Segment]:
     return [segment for _, segment in packets(effects) if segment.destination == SERVER]
-
-
-__all__ = ["CheckIdle", "Put", "Remove", "World", "make_config", "of", "packets", "to_client", "to_server"]

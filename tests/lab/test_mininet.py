@@ -72,7 +72,7 @@ def test_the_command_writes_a_configuration_that_the_controller_takes(
 @pytest.mark.skipif(_no_mininet(), reason="Mininet is not installed (Debian's package: mininet)")
 def test_a_page_through_a_mininet_network(tmp_path: Path) -> None:
     (tmp_path / "page").write_text("hello Mininet")
-    environment = {**os.environ, "SYNCLINE_BUILD": str(tmp_path)}
+    environment = {**os.environ, "SYNCLINE_BUILD": str(tmp_path), "RES_OPTIONS": "timeout:1 attempts:1"}
     done = subprocess.run(
         [MININET_PYTHON, "-c", SCRIPT, str(TOPOLOGY_DIR), "two-pop", str(tmp_path)],
         capture_output=True,

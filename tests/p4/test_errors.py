@@ -160,8 +160,9 @@ def test_errors_are_limited() -> None:
 
 
 def test_program_without_main() -> None:
-    (found,) = errors_of("struct s { }")
+    (found,) = errors_of("struct s { }\n")
     assert "no `main`" in found.message
+    assert (found.file, found.line) == ("test.p4", 2)
 
 
 def test_blocks_must_agree_on_their_types() -> None:

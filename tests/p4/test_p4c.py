@@ -18,6 +18,8 @@ from tests.p4.snippets import PROGRAMS
 
 SYNCLINE = Path(__file__).parent.parent.parent / "p4src" / "v1model" / "syncline.p4"
 
+OURS = ("routing", "features", "source_routing", "firewall", "calculator", "load_balance")
+
 pytestmark = pytest.mark.p4c
 
 
@@ -34,7 +36,7 @@ def objects(info: p4i.P4Info) -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize(
-    "path", [PROGRAMS / "routing.p4", PROGRAMS / "features.p4", SYNCLINE], ids=lambda path: path.stem
+    "path", [*(PROGRAMS / f"{name}.p4" for name in OURS), SYNCLINE], ids=lambda path: path.stem
 )
 def test_equal_object_for_object(path: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "p4info.txtpb"

@@ -120,6 +120,15 @@ def test_annotations_documentation_and_package() -> None:
     assert (info.pkg_info.name, info.pkg_info.version, info.pkg_info.arch) == ("features", "1", "v1model")
 
 
+def test_hidden_objects_are_left_out() -> None:
+    locals_ = """@hidden action inner() { } action outer() { }
+    @hidden table never { actions = { outer; } } table t { actions = { inner; outer; } }"""
+    info = build_p4info(compile_snippet(locals=locals_, apply="t.apply(); never.apply();"))
+    assert [t.preamble.alias for t in info.tables] == ["t"]
+    assert sorted(a.preamble.alias for a in info.actions) == ["NoAction", "outer"]
+    assert len(info.tables[0].action_refs) == 3
+
+
 def test_unused_objects_are_left_out() -> None:
     locals_ = """action used() { } action unused() { }
     table t { actions = { used; } } table never { actions = { unused; } }"""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,10 +80,14 @@ def test_greeting_and_clean_end(start: type[Running], tmp_path: Path, number: in
     assert switch.greeting == f"switch: device 4 serving P4Runtime on unix:{path}, no ports"
     with grpc.insecure_channel(f"unix:{path}") as channel:
         stub = p4r_grpc.P4RuntimeStub(channel)
-        stream = stub.StreamChannel(iter(()))
+        done = threading.Event()
+        stream = stub.StreamChannel(iter(done.wait, True))  # open, and says nothing
         assert stub.Capabilities(p4r.CapabilitiesRequest(), timeout=10).p4runtime_api_version
         assert switch.end(number) == (0, "")
-        assert not list(stream)
+        with pytest.raises(grpc.RpcError) as ended:
+            list(stream)
+        done.set()
+        assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
     assert list(tmp_path.iterdir()) == []
 
 

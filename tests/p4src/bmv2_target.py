@@ -62,6 +62,7 @@ class Bmv2Target:
         self._namespace = f"p4src-{os.getpid()}-{next(_serial)}"
         self._written: dict[tuple[str, tuple[tuple[str, Value], ...]], None] = {}
         self._touched: set[tuple[str, int]] = set()
+        self._proven = False  # a flow is pending in the program's register
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: grpc.Channel | None = None
         self._sockets: dict[int, socket.socket] = {}
@@ -125,12 +126,16 @@ class Bmv2Target:
         stream = self._stub.StreamChannel(iter(self._requests.get, None))
         threading.Thread(target=self._read, args=(stream,), daemon=True).start()
         assert self._arbitrated.wait(START_SECONDS)
+        self._config = config
+        self._push()
+
+    def _push(self) -> None:
         pipeline = p4r.SetForwardingPipelineConfigRequest(
             device_id=1, action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT
         )
         pipeline.election_id.low = 1
         pipeline.config.p4info.CopyFrom(self._info)
-        pipeline.config.p4_device_config = config
+        pipeline.config.p4_device_config = self._config
         self._stub.SetForwardingPipelineConfig(pipeline, timeout=START_SECONDS)
         for digest in self._info.digests:
             entity = p4r.Entity()
@@ -251,14 +256,25 @@ class Bmv2Target:
         return int(entity.direct_counter_entry.data.packet_count)
 
     def reset(self) -> None:
-        """Remove what was written, unconfigure meters, set counters to zero."""
+        """Remove what was written, unconfigure meters, set counters to zero.
+
+        Registers can be emptied only by pushing the program again, which takes a second.
+        """
+        if self._proven:
+            self._proven = False
+            self._push()
+        else:
+            self._undo()
+        self._written.clear()
+        self._touched.clear()
+
+    def _undo(self) -> None:
         for table, match in list(self._written):
             self.delete(table, dict(match))
         if "cookie_epoch" in self._tables:
             self.set_default("cookie_epoch", "no_epoch")
         for meter, index in self._touched:
             self.set_meter(meter, index, None)
-        self._touched.clear()
         for info in self._info.counters:
             for index in range(info.size):
                 entity = p4r.Entity()
@@ -327,6 +343,7 @@ class Bmv2Target:
                 values = [int.from_bytes(m.value) for m in message.packet.metadata]
                 header = struct.pack(">HBHIHBB", *values)
                 packet_ins.append(PacketIn.parse(header + message.packet.payload))
+                self._proven |= packet_ins[-1].reason == 1
             elif message.HasField("digest"):
                 self._acknowledge(message.digest)
                 for item in message.digest.data:

@@ -65,10 +65,12 @@ class Event:
     """Cells of the counter `events`."""
 
     SYN_ANSWERED, PROVEN, SERVER_SYNACK, EARLY_RETURN, SYNACK_ACKNOWLEDGED, RESET_SENT = range(1, 7)
-    ARP_ANSWERED, TO_SERVER, TO_CLIENT = range(7, 10)
+    ARP_ANSWERED, TO_SERVER, TO_CLIENT, FOLLOWING = range(7, 11)
 
 
-PROVEN, SERVER_SYNACK, EARLY_RETURN = 1, 2, 3
+PROVEN, SERVER_SYNACK, EARLY_RETURN, FOLLOWING = 1, 2, 3, 4
+PUNT_REASONS = 8
+"""Meter cells per service."""
 EMIT, ARRIVE, ROUTE = 0, 1, 2
 
 
@@ -192,10 +194,17 @@ class Network:
         return packet_in
 
 
-def proof(epoch: Epoch, isn: int, mss: int | None = 1460, window_scale: int | None = 7, sack: int = 1) -> int:
-    """The right cookie of FLOW for an ISN and what the client was offered and took."""
+def proof(
+    epoch: Epoch,
+    isn: int,
+    mss: int | None = 1460,
+    window_scale: int | None = 7,
+    sack: int = 1,
+    client_port: int = CLIENT_PORT,
+) -> int:
+    """The right cookie for an ISN and what the client offered."""
     scale = NO_SCALE if window_scale is None else window_scale
-    return cookie(epoch, FLOW, isn, mss_index(mss), scale, sack)
+    return cookie(epoch, replace(FLOW, client_port=client_port), isn, mss_index(mss), scale, sack)
 
 
 def client_segment(seq: int, ack: int, flags: int = ACK, **more: object) -> Segment:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,10 @@ from .network import (
     EARLY_RETURN,
     EVEN,
     FLOW,
+    FOLLOWING,
     ODD,
     PROVEN,
+    PUNT_REASONS,
     SWITCH_CLIENT_MAC,
     Drop,
     Epoch,
@@ -34,6 +37,7 @@ from .reference import (
     RST,
     SYN,
     URG,
+    Segment,
     Session,
     cookie,
     mss_option,
@@ -116,14 +120,18 @@ def test_every_bit_of_the_cookie_counts(net: Network, bit: int) -> None:
 
 def test_expired_and_rotated(net: Network) -> None:
     """An epoch's key replaces that of two epochs before."""
-    segment = client_segment(2, proof(EVEN, 1) + 1)
-    net.punted(net.from_client(segment), PROVEN)
+
+    def proven_by(epoch: Epoch, client_port: int) -> Segment:
+        acknowledgment = proof(epoch, 1, client_port=client_port) + 1
+        return replace(client_segment(2, acknowledgment), source_port=client_port)
+
+    net.punted(net.from_client(proven_by(EVEN, 1001)), PROVEN)
     net.target.set_default("cookie_epoch", "set_epoch", parity=ODD.parity)
-    net.punted(net.from_client(segment), PROVEN)
+    net.punted(net.from_client(proven_by(EVEN, 1002)), PROVEN)
     later = Epoch(EVEN.number + 2, EVEN.k0, EVEN.k1)
     net.target.modify("cookie_keys", {"parity": 0}, "set_key", k0=later.k0, k1=later.k1, epoch=later.number)
-    net.dropped(net.from_client(segment), Drop.BAD_COOKIE)
-    net.punted(net.from_client(client_segment(2, proof(later, 1) + 1)), PROVEN)
+    net.dropped(net.from_client(proven_by(EVEN, 1003)), Drop.BAD_COOKIE)
+    net.punted(net.from_client(proven_by(later, 1004)), PROVEN)
 
 
 def test_no_key_for_the_parity(net: Network) -> None:
@@ -180,11 +188,80 @@ def test_reset_never_answers_a_reset(net: Network) -> None:
 def test_punts_are_metered_by_service_and_reason(net: Network) -> None:
     right = client_segment(2, proof(EVEN, 1) + 1)
     early = server_segment(2, 3)
-    net.target.set_meter("punt_meter", net.service.service_id * 4 + PROVEN, 1, 1)
+    net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + PROVEN, 1, 1)
     net.punted(net.from_client(right), PROVEN)
     net.metered_out(lambda: net.from_client(right), Drop.PUNT_RATE)
     for _ in range(3):
         net.punted(net.from_server(early), EARLY_RETURN)
+
+
+# --- the rest of a first flight
+
+
+def flight(client_port: int = 40000) -> list[Segment]:
+    """A proof with data, and three segments right behind it."""
+    acknowledgment = proof(EVEN, ISN, client_port=client_port) + 1
+    return [
+        replace(
+            client_segment(ISN + 1 + 100 * i, acknowledgment, ACK | PSH, payload=b"p" * 100),
+            source_port=client_port,
+        )
+        for i in range(4)
+    ]
+
+
+@pytest.mark.parametrize("reset", [0, 1])
+@pytest.mark.parametrize("closing", [False, True])
+def test_the_flight_behind_a_proof_waits(net: Network, reset: int, closing: bool) -> None:
+    """No RST to a client that is being connected; nothing by the session that the tuple had before."""
+    net.set_service(reset_unknown=reset)
+    if closing:
+        net.open(Session(delta=99, phase=1))
+    first, *others = flight()
+    net.punted(net.from_client(first), PROVEN)
+    for segment in others:
+        packet_in = net.punted(net.from_client(segment), FOLLOWING)
+        assert packet_in.frame == segment.frame()
+        assert packet_in.ingress_port == CLIENT_LINK
+        assert (packet_in.isn, packet_in.mss, packet_in.window_scale, packet_in.sack) == (0, 0, 0, 0)
+    assert net.target.counter("events", Event.FOLLOWING) == len(others)
+    net.punted(net.from_client(first), PROVEN)
+
+
+def test_the_rest_of_flights_is_metered_apart(net: Network) -> None:
+    net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + FOLLOWING, 1, 1)
+    first, second, *_ = flight()
+    net.punted(net.from_client(first), PROVEN)
+    net.punted(net.from_client(second), FOLLOWING)
+    net.metered_out(lambda: net.from_client(second), Drop.PUNT_RATE)
+    net.punted(net.from_client(first), PROVEN)
+
+
+def test_an_open_session_takes_the_flight(net: Network) -> None:
+    first, second, *_ = flight()
+    net.punted(net.from_client(first), PROVEN)
+    session = Session(delta=99)
+    net.open(session)
+    for segment in (first, second):
+        assert net.from_client(segment).outputs == (net.to_server(segment, session),)
+
+
+def test_a_flow_is_pending_alone(net: Network) -> None:
+    """A wrong cookie makes nothing pending, and another port's proof is another flow's."""
+    net.set_service(reset_unknown=1)
+    net.punted(net.from_client(flight(40000)[0]), PROVEN)
+    for _ in range(2):
+        assert net.from_client(flight(40001)[1]).outputs
+    assert net.target.counter("events", Event.FOLLOWING) == 0
+
+
+def test_pending_ends(net: Network) -> None:
+    net.set_service(reset_unknown=1)
+    first, second, *_ = flight()
+    net.punted(net.from_client(first), PROVEN)
+    net.punted(net.from_client(second), FOLLOWING)
+    time.sleep(8.5)
+    assert net.from_client(second).outputs
 
 
 # --- tuples that are used again -------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_counters_meters_digests(info: p4i.P4Info) -> None:
         *("services_v4", "sessions_v4", "routes_v4"),
         *("services_v6", "sessions_v6", "routes_v6"),
     }
-    assert {m.preamble.alias: m.size for m in info.meters} == {"syn_meter": 1024, "punt_meter": 4096}
+    assert {m.preamble.alias: m.size for m in info.meters} == {"syn_meter": 1024, "punt_meter": 8192}
     names = ("session_event_t", "session_event_v6_t")
     assert sorted(digest.preamble.name for digest in info.digests) == sorted(names)
     for name, address_bits in zip(names, (32, 128), strict=True):

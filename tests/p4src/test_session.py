@@ -15,6 +15,7 @@ from .network import (
     CLIENT,
     CLIENT_PORT,
     EARLY_RETURN,
+    PUNT_REASONS,
     SERVER,
     SERVER_LINK,
     SERVER_MAC,
@@ -386,7 +387,7 @@ def test_early_return(net: Network, flags: int) -> None:
 
 
 def test_early_returns_are_metered(net: Network) -> None:
-    net.target.set_meter("punt_meter", net.service.service_id * 4 + EARLY_RETURN, 1, 1)
+    net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + EARLY_RETURN, 1, 1)
     net.punted(net.from_server(server_segment(9, 10)), EARLY_RETURN)
     net.metered_out(lambda: net.from_server(server_segment(9, 10)), Drop.PUNT_RATE)
     net.punted(net.from_server(server_segment(9, 10, SYN | ACK)), SERVER_SYNACK)
