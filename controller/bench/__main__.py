@@ -22,7 +22,7 @@ from controller.bench.kernel import KernelError
 from controller.bench.measure import Sample, Way, measure, summary
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
-from controller.lab.lab import Lab
+from controller.lab.lab import Lab, need_root
 from controller.lab.targets import BMV2, P4C, find_tool
 from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
@@ -42,6 +42,11 @@ def bench(
     Beside it, in the same shape of network, from the same sender, in one run: plain kernel forwarding, nft's
     synproxy and, if installed, BMv2. The figures are medians over the rounds, also in build/bench/bench.json.
     """
+    try:
+        need_root("the bench")
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     console = Console(highlight=False)
     end_in_order_on_signals()
     try:

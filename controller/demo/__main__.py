@@ -20,7 +20,7 @@ from controller.demo.context import Demo
 from controller.demo.report import Report
 from controller.demo.web import missing_tools, web_server
 from controller.lab.errors import LabError
-from controller.lab.lab import Lab
+from controller.lab.lab import Lab, need_root
 from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
 TOPOLOGY = "two-pop"
@@ -39,6 +39,11 @@ def demo(
     too).
     """
     folder = Path(os.environ.get("SYNCLINE_BUILD", "build")) / "demo"
+    try:
+        need_root("the demo")
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     console = Console(highlight=False)
     report = Report(console)
     start = time.monotonic()
