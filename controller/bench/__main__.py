@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -154,7 +153,6 @@ def _ratios(figures: dict[str, dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "python -m controller.bench"
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(bench)
-    app()
+    app(prog_name="python -m controller.bench")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -90,7 +89,6 @@ def _show(report: Report, folder: Path, syns: int, acks: int, rate: int) -> None
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "python -m controller.demo"
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(demo)
-    app()
+    app(prog_name="python -m controller.demo")
