@@ -158,7 +158,7 @@ class Handshake:
         return True
 
     def follows(self, segment: Segment) -> bool:
-        """Whether a segment is of this flow's first flight, which our window bounds; no older connection's."""
+        """Whether a segment is of this flow's first flight (bounded by our window), not an older one's."""
         offset = (segment.seq - self.isn - 1) & MASK32
         return segment.ack == (self.cookie + 1) & MASK32 and offset <= self.service.config.window + 1
 
