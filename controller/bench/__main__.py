@@ -22,8 +22,8 @@ from controller.bench.measure import Sample, Way, measure, summary
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab, need_root
+from controller.lab.signals import end_in_order_on_signals, uninterrupted
 from controller.lab.targets import BMV2, P4C, find_tool
-from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
 SOFTSWITCH = "software switch"
 KERNEL_TOPOLOGY = Path(__file__).with_name("kernel.yaml")
@@ -109,9 +109,9 @@ def _ways(console: Console) -> Iterator[list[Opener]]:
             console.print("BMv2 is not installed: not in this run", style="yellow")
         yield ways
     finally:
-        ignore_signals()
-        for lab in labs:
-            lab.down()
+        with uninterrupted():
+            for lab in labs:
+                lab.down()
 
 
 def _switch(lab: Lab, name: str) -> Opener:

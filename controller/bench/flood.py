@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from controller.lab.signals import uninterrupted
 from controller.scenario.nexthop import next_hop
 
 _SOURCE = Path(__file__).with_name("flood.c")

@@ -20,7 +20,7 @@ from controller.demo.report import Report
 from controller.demo.web import missing_tools, web_server
 from controller.lab.errors import LabError
 from controller.lab.lab import Lab, need_root
-from controller.scenario.signals import end_in_order_on_signals, ignore_signals
+from controller.lab.signals import end_in_order_on_signals
 
 TOPOLOGY = "two-pop"
 SYNS, ACKS = 500_000, 100_000
@@ -84,7 +84,6 @@ def _show(report: Report, folder: Path, syns: int, acks: int, rate: int) -> None
             flood.run(run, quiet)
             takeover.run(run)
     finally:
-        ignore_signals()
         lab.down()
 
 
