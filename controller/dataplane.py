@@ -15,6 +15,7 @@ class Punt(IntEnum):
     PROVEN = 1  # right cookie, no OPEN session
     SERVER_SYNACK = 2  # SYN/ACK of a protected service, no session
     EARLY_RETURN = 3  # server to client, no session, not SYN/ACK
+    FOLLOWING = 4  # another segment of a flow that was PROVEN a moment ago
 
 
 class Mode(IntEnum):
@@ -73,7 +74,6 @@ DROP_REASONS: Final = (
     "STRAY",
     "NOT_OURS",
     "NO_PORT",
-    "PENDING",
 )
 """Indices of the counter `drops`; 0 is unused."""
 
@@ -88,11 +88,12 @@ EVENTS: Final = (
     "ARP_ANSWERED",
     "TO_SERVER",
     "TO_CLIENT",
+    "FOLLOWING_PUNTED",
 )
 """Indices of the counter `events`; 0 is unused."""
 
-PUNT_METER_STRIDE: Final = 4
-"""`punt_meter` is indexed by service_id * 4 + reason, so that one kind of punt cannot starve another."""
+PUNT_METER_STRIDE: Final = 8
+"""`punt_meter` is indexed by service_id * 8 + reason, so that one kind of punt cannot starve another."""
 
 
 class TableShape(NamedTuple):

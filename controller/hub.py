@@ -169,6 +169,8 @@ class ControllerHub:
         reason, port = header.reason, header.ingress_port
         if reason == Punt.PROVEN:
             self._execute(self.coordinator.punt_proven(switch, header, frame, now, wall))
+        elif reason == Punt.FOLLOWING:
+            self._execute(self.coordinator.punt_following(switch, port, frame, now))
         elif reason == Punt.SERVER_SYNACK:
             self._execute(self.coordinator.punt_synack(switch, port, frame, now, wall))
         elif reason == Punt.EARLY_RETURN:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -28,6 +30,18 @@ def _settings_of_the_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         yield
+
+
+def pytest_configure() -> None:
+    """SIGTERM and SIGHUP end the tests as Ctrl-C does: fixtures take their labs down."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, lambda *_: None)  # make hands on what its whole process group has got
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

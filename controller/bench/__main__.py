@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,9 +21,9 @@ from controller.bench.kernel import KernelError
 from controller.bench.measure import Sample, Way, measure, summary
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
-from controller.lab.lab import Lab
+from controller.lab.lab import Lab, need_root
+from controller.lab.signals import end_in_order_on_signals, uninterrupted
 from controller.lab.targets import BMV2, P4C, find_tool
-from controller.scenario.signals import end_in_order_on_signals, ignore_signals
 
 SOFTSWITCH = "software switch"
 KERNEL_TOPOLOGY = Path(__file__).with_name("kernel.yaml")
@@ -42,6 +41,11 @@ def bench(
     Beside it, in the same shape of network, from the same sender, in one run: plain kernel forwarding, nft's
     synproxy and, if installed, BMv2. The figures are medians over the rounds, also in build/bench/bench.json.
     """
+    try:
+        need_root("the bench")
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     console = Console(highlight=False)
     end_in_order_on_signals()
     try:
@@ -105,9 +109,9 @@ def _ways(console: Console) -> Iterator[list[Opener]]:
             console.print("BMv2 is not installed: not in this run", style="yellow")
         yield ways
     finally:
-        ignore_signals()
-        for lab in labs:
-            lab.down()
+        with uninterrupted():
+            for lab in labs:
+                lab.down()
 
 
 def _switch(lab: Lab, name: str) -> Opener:
@@ -149,7 +153,6 @@ def _ratios(figures: dict[str, dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "python -m controller.bench"
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(bench)
-    app()
+    app(prog_name="python -m controller.bench")

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from controller.lab.signals import uninterrupted
 from controller.scenario.nexthop import next_hop
-from controller.scenario.signals import uninterrupted
 
 _SOURCE = Path(__file__).with_name("flood.c")
 SPOOFED_SOURCES = "198.19.0.0/16"
@@ -123,12 +123,6 @@ class Flood:
     def running(self) -> bool:
         """Whether it still sends."""
         return self._process.poll() is None
-
-    def stop(self) -> FloodResult:
-        """Ends it early and tells what was sent until then."""
-        if self.running:
-            self._process.terminate()
-        return self.wait()
 
     def wait(self) -> FloodResult:
         """Waits for its end, which is at most the plan's deadline away."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +19,8 @@ from controller.demo.context import Demo
 from controller.demo.report import Report
 from controller.demo.web import missing_tools, web_server
 from controller.lab.errors import LabError
-from controller.lab.lab import Lab
-from controller.scenario.signals import end_in_order_on_signals, ignore_signals
+from controller.lab.lab import Lab, need_root
+from controller.lab.signals import end_in_order_on_signals
 
 TOPOLOGY = "two-pop"
 SYNS, ACKS = 500_000, 100_000
@@ -39,6 +38,11 @@ def demo(
     too).
     """
     folder = Path(os.environ.get("SYNCLINE_BUILD", "build")) / "demo"
+    try:
+        need_root("the demo")
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     console = Console(highlight=False)
     report = Report(console)
     start = time.monotonic()
@@ -80,12 +84,10 @@ def _show(report: Report, folder: Path, syns: int, acks: int, rate: int) -> None
             flood.run(run, quiet)
             takeover.run(run)
     finally:
-        ignore_signals()
         lab.down()
 
 
 if __name__ == "__main__":
-    sys.argv[0] = "python -m controller.demo"
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(demo)
-    app()
+    app(prog_name="python -m controller.demo")

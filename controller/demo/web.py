@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from controller.lab.lab import Lab
+from controller.lab.signals import uninterrupted
 from controller.scenario.clients import many, percentile
 from controller.scenario.netns import tcp_socket
-from controller.scenario.signals import uninterrupted
 
 PAGE, FILE = "page.html", "file.bin"
 FILE_BYTES = 50 << 20

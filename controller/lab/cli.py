@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +22,7 @@ from controller.lab.errors import LabError
 from controller.lab.export import export
 from controller.lab.lab import Lab, need_root
 from controller.lab.plan import controller_config, controller_config_text, make_plan
+from controller.lab.signals import end_in_order_on_signals, uninterrupted
 from controller.lab.state import LabFiles, build_dir, known_labs
 from controller.lab.supervisor import in_namespace, lab_environment, take_down
 from controller.lab.targets import prepare
@@ -241,7 +241,7 @@ def _lab_to_take_down(topology: str | None, name: str | None) -> tuple[LabFiles,
 
 
 def _down(files: LabFiles, namespaces: list[str]) -> list[str]:
-    with files.locked():
+    with files.locked(), uninterrupted():
         return take_down(files, namespaces)
 
 
@@ -286,12 +286,7 @@ def _print_table(head: list[str], rows: list[list[str]]) -> None:
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turns expected errors into lines on stderr and exit code 1; SIGTERM and SIGHUP end as Ctrl-C does."""
-
-    def interrupted(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    end_in_order_on_signals(signal.SIGTERM, signal.SIGHUP)
     try:
         yield
     except (LabError, ConfigError) as error:

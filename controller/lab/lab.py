@@ -23,6 +23,7 @@ from controller.lab import network
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
+from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState, known_labs
 from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, lab_environment, take_down
 from controller.lab.targets import Target, own_command, prepare, switch_command
@@ -85,8 +86,8 @@ class Lab:
             _fresh_folders(files)
             files.topology.write_text(topology_text(model))
             lab = cls(plan, files, LabState(plan.name, origin, target, pcap, plan.namespaces))
-            lab.state.save(files)
             try:
+                lab.state.save(files)
                 lab._start(controller, timeout, progress)
             except BaseException:
                 lab._down()
@@ -109,8 +110,9 @@ class Lab:
             self._down()
 
     def _down(self) -> None:
-        take_down(self.files, self.state.namespaces)
-        self.processes.reap()
+        with uninterrupted():
+            take_down(self.files, self.state.namespaces)
+            self.processes.reap()
 
     def _start(self, controller: bool, timeout: float, progress: Progress) -> None:
         if self.plan.switches:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from controller.lab import network
 from controller.lab.errors import LabError
 from controller.lab.processes import ProcessId, end_processes, processes_in, processes_marked
+from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState
 
 CONTROLLER = "controller"
@@ -39,7 +40,7 @@ class Supervisor:
         if self.running(name):
             raise LabError(f"lab {self._files.name}: {name} is running already")
         command = in_namespace(namespace, argv) if namespace else list(argv)
-        with self._files.log(name).open("ab") as log:
+        with self._files.log(name).open("ab") as log, uninterrupted():
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -48,7 +49,7 @@ class Supervisor:
                 start_new_session=True,  # the terminal's Ctrl-C is for the command, not for the lab
                 env={**lab_environment(), MARK: str(self._files.root)},
             )
-        self._children[name] = child
+            self._children[name] = child
         process = ProcessId.of(child.pid)
         if process is None:
             raise LabError(f"{name} ended at once\n{self.tail(name)}")

@@ -11,12 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from softswitch.compiler import compile_file
-
 from controller.config import ProgramConfig
 from controller.lab.errors import LabError
 from controller.lab.plan import Node
-from softswitch.p4.errors import P4Error
 
 Target = Literal["softswitch", "bmv2"]
 TARGETS: tuple[Target, ...] = ("softswitch", "bmv2")
@@ -38,9 +35,14 @@ def prepare(target: Target, folder: Path) -> ProgramConfig:
     Raises LabError when the program does not compile or the target is not installed.
     """
     if target == "softswitch":
+        # The compiler and protobuf take a while to import: not for every `lab exec`.
+        from softswitch.build import BuildError
+        from softswitch.compiler import compile_file
+        from softswitch.p4.errors import P4Error
+
         try:
             compile_file(P4_SOURCE)  # fills the cache: every switch then loads it at once
-        except P4Error as error:
+        except (P4Error, BuildError) as error:
             raise LabError(str(error)) from None
         return ProgramConfig(p4=P4_SOURCE)
     find_tool(BMV2)

@@ -30,8 +30,8 @@ from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import Difference, SessionTable
 from controller.packets import ACK, RST, MalformedError, Segment, build, parse
 
-_REPLAYS_PER_SECOND = 16  # of one session: a switch that keeps punting what it should translate is no loop
-_REPLAYS_BEFORE_REPAIR = 4
+_REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
+_REPLAYS_BEFORE_REPAIR = 32
 _DEFAULT_MSS = 536  # RFC 9293 section 3.7.1
 
 
@@ -127,6 +127,22 @@ class Coordinator:
             self._replay(session, switch, header.ingress_port, frame, now, out)
             return out
         self._start(key, session, switch, header, segment, now, wall, out)
+        return out
+
+    def punt_following(self, switch: str, port: int, frame: bytes, now: float) -> Effects:
+        """Another segment of a client's first flight; the switch could not tell whether it belongs to it."""
+        out: Effects = []
+        segment = self._parse(frame)
+        if segment is None:
+            return out
+        key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
+        flow, session = self.flows.get(key), self.sessions.get(key)
+        if flow is not None and flow.follows(segment):
+            self.flows.hold(flow, port, segment)
+        elif flow is None and session is not None and session.open and switch in self.live:
+            self._replay(session, switch, port, frame, now, out)
+        else:
+            self.results["following_unknown"] += 1
         return out
 
     def punt_synack(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:

@@ -157,6 +157,11 @@ class Handshake:
         self.held_bytes += len(segment.frame)
         return True
 
+    def follows(self, segment: Segment) -> bool:
+        """Whether a segment is of this flow's first flight (bounded by our window), not an older one's."""
+        offset = (segment.seq - self.isn - 1) & MASK32
+        return segment.ack == (self.cookie + 1) & MASK32 and offset <= self.service.config.window + 1
+
     # --- towards the server -----------------------------------------------------------------------
 
     def send_syn(self, now: float, wall: float, out: Effects) -> None:

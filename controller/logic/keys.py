@@ -115,6 +115,9 @@ class KeyRing:
                 known = self._keys.get(other.parity)
                 if known is None or other.epoch > known.epoch:
                     self._keys[other.parity] = other
+        if newest.parity ^ 1 not in self._keys:
+            # A key that no cookie was made with: every ACK is checked, whatever its parity bit says.
+            self._keys[newest.parity ^ 1] = self._fresh((newest.epoch - 1) & MASK32)
         self.epoch, self.began = newest.epoch, now
         self.generation += 1
 

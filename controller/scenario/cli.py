@@ -11,6 +11,7 @@ from rich.console import Console
 
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
+from controller.lab.signals import end_in_order_on_signals
 from controller.lab.targets import Target
 from controller.scenario.model import Scenario, load_scenario
 from controller.scenario.runner import StepOutcome, run_scenario
@@ -35,6 +36,7 @@ def run(
 ) -> None:
     """Run scenarios, each in a lab of its own. Exit code 1 when an expectation is not met."""
     console = Console(highlight=False)
+    end_in_order_on_signals()
     scenarios = _load(files)
     failed = [scenario for scenario in scenarios if not _run_one(scenario, target, console)]
     if failed:

@@ -110,7 +110,7 @@ class Expressions:
         if width <= 64:
             return f"(uint64_t){text}"
         if width <= WIDE:
-            return f"({text} > UINT64_MAX ? UINT64_MAX : (uint64_t){text})"
+            return f"ss_at_most64({text})"
         raise Unsupported(expr, "a number of more than 128 bits is not supported here")
 
     def _Const(self, expr: e.Const) -> str:  # noqa: N802
@@ -283,5 +283,5 @@ class Expressions:
             raise Unsupported(expr, f"operator {expr.op.value} on {expr.type} is not supported")
         if isinstance(expr.right, e.Const) and expr.right.value != 0:
             return f"({unsigned(width)})({left} {expr.op.value} {right})"
-        # P4 leaves division by zero open, and BMv2 stops there; here it gives 0.
-        return f"({unsigned(width)})({right} == 0 ? 0 : {left} {expr.op.value} {right})"
+        name = f"ss_{'div' if expr.op is Op.DIV else 'mod'}{64 if width <= 64 else 128}"
+        return f"({unsigned(width)}){name}({left}, {right})"

@@ -64,6 +64,8 @@ def generate_c(program: ir.Program, info: p4i.P4Info) -> str:
     except Unsupported as error:
         place = error.loc
         raise P4Error([Diagnostic(place.file, place.line, place.column, error.message)]) from error
+    except RecursionError as error:
+        raise P4Error([Diagnostic(program.name, 1, 1, "the program is nested too deeply")]) from error
 
 
 def _generate(context: Context) -> str:

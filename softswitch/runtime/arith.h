@@ -22,6 +22,18 @@ static inline uint64_t ss_shr64(uint64_t v, uint64_t by) { return by < 64 ? v >>
 
 static inline ss_u128 ss_shr128(ss_u128 v, uint64_t by) { return by < 128 ? v >> by : 0; }
 
+// P4 leaves division by zero open, and BMv2 stops there; here it gives 0.
+static inline uint64_t ss_div64(uint64_t a, uint64_t b) { return b == 0 ? 0 : a / b; }
+
+static inline ss_u128 ss_div128(ss_u128 a, ss_u128 b) { return b == 0 ? 0 : a / b; }
+
+static inline uint64_t ss_mod64(uint64_t a, uint64_t b) { return b == 0 ? 0 : a % b; }
+
+static inline ss_u128 ss_mod128(ss_u128 a, ss_u128 b) { return b == 0 ? 0 : a % b; }
+
+// For shift amounts and indices: what does not fit becomes the largest number.
+static inline uint64_t ss_at_most64(ss_u128 v) { return v > UINT64_MAX ? UINT64_MAX : (uint64_t)v; }
+
 // Arithmetic shift of int<width>.
 static inline uint64_t ss_sar64(uint64_t v, unsigned width, uint64_t by) {
   return (uint64_t)(ss_sign64(v, width) >> (by < 63 ? by : 63)) & ss_mask64(width);

@@ -22,7 +22,7 @@ const char *ss_program_name(void);
 ss_switch *ss_new(uint32_t device_id, uint32_t cpu_port);  // NULL when out of memory
 void ss_free(ss_switch *sw);                               // stops threads, closes ports
 
-// --- ports (AF_PACKET TPACKET_V3 rings, batched) ---------------------------------------------------------------------
+// --- ports (AF_PACKET rings, batched) ----------------------------------------------------------------------------------
 // pcap_dir NULL or a folder: writes IFACE_in.pcap and IFACE_out.pcap (nanosecond pcap).
 // On failure fills err with one line ("interface s1-eth1 does not exist", "… permission denied: needs CAP_NET_RAW").
 int ss_port_add(ss_switch *sw, uint32_t port, const char *iface, const char *pcap_dir, char *err, size_t err_len);

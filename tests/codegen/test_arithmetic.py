@@ -60,6 +60,8 @@ OPERATIONS = [
     Operation("satsub", "a |-| b", same, lambda a, b, s, w: max(a - b, 0)),
     Operation("div3", "a / 3", same, lambda a, b, s, w: a // 3, 128),
     Operation("mod3", "a % 3", same, lambda a, b, s, w: a % 3, 128),
+    Operation("div", "a / b", same, lambda a, b, s, w: a // b if b else 0, 128),
+    Operation("mod", "a % b", same, lambda a, b, s, w: a % b if b else 0, 128),
     Operation("lt", "(bit<1>)(a < b)", bit, lambda a, b, s, w: a < b),
     Operation("ge", "(bit<1>)(a >= b)", bit, lambda a, b, s, w: a >= b),
     Operation("eq", "(bit<1>)(a == b)", bit, lambda a, b, s, w: a == b),

@@ -113,8 +113,7 @@ async def test_both_switches_are_filled_and_in_service(switches: list[FakeSwitch
             assert switch.params("neighbours_v4") == [(0x020000000002,)]
             assert len(switch.table("routes_v4")) == 2  # the default route and the connected prefix
             assert switch.params("cookie_epoch") == [(1,)]
-            [(_, _, epoch)] = switch.params("cookie_keys")
-            assert epoch == 1
+            assert [epoch for _, _, epoch in switch.params("cookie_keys")] == [0, 1]
             assert [m.meter_entry.config.pir for m in switch.meters.values()] == [5000]
         assert switches[0].params("cookie_keys") == switches[1].params("cookie_keys")
 
@@ -306,7 +305,7 @@ async def test_keys_rotate_on_both_switches_at_once(switches: list[FakeSwitch], 
     async with running(config(timers=timers)) as hub:
         await ready(hub)
         b.write_gate.clear()
-        await until(lambda: len(a.params("cookie_keys")) == 2)
+        await until(lambda: [epoch for _, _, epoch in a.params("cookie_keys")] == [2, 1])
         assert a.params("cookie_epoch") == [(1,)]  # b does not have the next key yet
         b.write_gate.set()
         await until(lambda: a.params("cookie_epoch") == b.params("cookie_epoch") == [(0,)])

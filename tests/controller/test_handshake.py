@@ -200,6 +200,43 @@ def test_held_packets_leave_in_sequence_order() -> None:
     assert sent == [(0, 0), (0, 10), (10, 6), (20, 0)]
 
 
+def test_the_rest_of_the_first_flight_joins_the_queue() -> None:
+    world = World()
+    world.proven()
+    world.proven(payload=bytes(1448))
+    assert world.following(seq=X + 1 + 2896, flags=ACK | FIN) == []
+    assert world.following(seq=X + 1 + 1448, payload=bytes(1448)) == []
+    assert world.following(seq=X + 1 + 1448, payload=bytes(1448)) == []
+    world.synack()
+    world.confirm("b")
+    sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("a"))]
+    assert sent == [(0, 0), (0, 1448), (1448, 1448), (2896, 0)]
+    # What comes too late for the queue goes through the pipeline like any late copy.
+    [(out, _)] = packets(world.following(seq=X + 1 + 2897, payload=b"more"))
+    assert (out.switch, out.mode) == ("a", Mode.ARRIVE)
+
+
+def test_what_cannot_be_of_the_first_flight_does_not_join() -> None:
+    world = World()
+    assert world.following() == []  # no flow
+    world.proven()
+    world.following(ack=K + 2, seq=X + 5)  # an older connection's acknowledgment
+    world.following(seq=X + 5 + 6000)  # beyond our window
+    world.following(seq=X - 5)
+    flow = world.core.flows.get(KEY)
+    assert flow is not None
+    assert len(flow.held) == 1
+    assert world.core.results["following_unknown"] == 4
+
+
+def test_a_following_segment_of_a_closing_session_is_dropped() -> None:
+    world = World()
+    world.open_session()
+    world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall)
+    assert world.following() == []
+    assert world.core.results["following_unknown"] == 1
+
+
 def test_the_same_data_held_once() -> None:
     world = World()
     world.proven(payload=b"hello")

@@ -19,10 +19,10 @@ def ring(found: list[KeySet] | None = None) -> KeyRing:
     return keys
 
 
-def test_a_fresh_ring_has_one_key_and_uses_it() -> None:
+def test_a_fresh_ring_uses_its_key_and_has_another_that_no_cookie_was_made_with() -> None:
     held = ring().held()
     assert held.parity == 1
-    assert held.keys == {1: CookieKey(100, 101, 1)}
+    assert held.keys == {1: CookieKey(100, 101, 1), 0: CookieKey(102, 103, 0)}
 
 
 def test_nothing_happens_before_the_epoch_is_over() -> None:
@@ -32,7 +32,7 @@ def test_nothing_happens_before_the_epoch_is_over() -> None:
 def test_the_next_key_is_used_only_when_every_switch_has_it() -> None:
     keys = ring()
     [install] = keys.tick(60.0, ["a", "b"], absent=False)
-    assert install == InstallKey(("a", "b"), CookieKey(102, 103, 2))
+    assert install == InstallKey(("a", "b"), CookieKey(104, 105, 2))
     assert keys.held().parity == 1
     assert keys.confirmed("a", 60.1, ["a", "b"]) == []
     assert keys.epoch == 1
@@ -40,7 +40,7 @@ def test_the_next_key_is_used_only_when_every_switch_has_it() -> None:
     assert use == UseEpoch(("a", "b"), 0)
     assert keys.epoch == 2
     assert keys.confirmed("a", 60.3, ["a", "b"]) == keys.confirmed("b", 60.3, ["a", "b"]) == []
-    assert keys.held() == KeySet({0: CookieKey(102, 103, 2), 1: CookieKey(100, 101, 1)}, 0)
+    assert keys.held() == KeySet({0: CookieKey(104, 105, 2), 1: CookieKey(100, 101, 1)}, 0)
 
 
 def test_the_oldest_key_makes_room() -> None:
@@ -110,7 +110,7 @@ def test_a_take_over_in_the_middle_of_a_rotation_keeps_the_current_key() -> None
 
 def test_a_key_of_a_distant_epoch_is_not_kept() -> None:
     keys = ring([KeySet({1: CookieKey(3, 4, 7), 0: CookieKey(1, 2, 2)}, 1)])
-    assert keys.held().keys == {1: CookieKey(3, 4, 7)}
+    assert keys.held().keys == {1: CookieKey(3, 4, 7), 0: CookieKey(100, 101, 6)}
 
 
 def test_switches_without_an_epoch_get_a_fresh_one() -> None:

@@ -44,7 +44,7 @@ def test_a_late_copy_of_the_proven_packet_goes_through_the_pipeline_again() -> N
 def test_a_switch_that_keeps_punting_is_repaired_but_no_loop() -> None:
     world = opened()
     effects = [effect for _ in range(100) for effect in world.proven()]
-    assert len(packets(effects)) == 16
+    assert len(packets(effects)) == 64
     [repair] = of(Put, effects)
     assert repair.switches == ("a",)
     world.sleep(1)

@@ -156,6 +156,29 @@ async def test_a_connection_from_cookie_to_removal(switches: list[Switch], confi
         await until(lambda: [link.sessions for link in hub.links.values()] == [0, 0])
 
 
+async def test_a_first_flight_of_several_segments_is_released_whole(
+    switches: list[Switch], config: Any
+) -> None:
+    async with running(config()) as hub:
+        ack = cookie_of(hub) + 1
+        flight = [
+            WORLD.client_frame(ack=ack),
+            WORLD.client_frame(ack=ack, payload=bytes(1448)),
+            WORLD.client_frame(ack=ack, seq=X + 1 + 1448, payload=bytes(1448)),
+            WORLD.client_frame(ack=ack, seq=X + 1 + 2896, flags=FIN | ACK),
+        ]
+        for frame in flight:
+            hub.links["a"].send_packet(Mode.ARRIVE, 1, frame)
+        await until(lambda: [len(flow.held) for flow in hub.coordinator.flows.values()] == [4])
+        assert (await events_of(hub, "a"))["FOLLOWING_PUNTED"] == 2
+        hub.links["b"].send_packet(Mode.ARRIVE, 1, WORLD.server_frame())
+
+        async def released() -> bool:
+            return (await events_of(hub, "a")).get("TO_SERVER") == 4
+
+        await eventually(released)
+
+
 async def test_a_wrong_cookie_never_reaches_the_controller(switches: list[Switch], config: Any) -> None:
     async with running(config()) as hub:
         frame = WORLD.client_frame(ack=cookie_of(hub) + 2)

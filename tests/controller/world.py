@@ -91,6 +91,9 @@ class World:
         punt = PuntHeader(**{**values, **(header or {})})
         return self.core.punt_proven(switch, punt, self.client_frame(**fields), self.now, self.wall)
 
+    def following(self, switch: str = "a", **fields: Any) -> Effects:
+        return self.core.punt_following(switch, PORT, self.client_frame(**fields), self.now)
+
     def server_frame(self, **fields: Any) -> bytes:
         options = fields.pop("tcp_options", Options(1460, 9, True, (TS, TC)))
         values: dict[str, Any] = {
