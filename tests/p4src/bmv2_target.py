@@ -59,6 +59,7 @@ class Bmv2Target:
         self._tables = {t.preamble.alias: t for t in self._info.tables}
         self._actions = {a.preamble.alias: a for a in self._info.actions}
         self._names = {c.preamble.alias: c.preamble.id for c in (*self._info.counters, *self._info.meters)}
+        self._digest_bytes = {d.preamble.id: self._widths(d.preamble.name) for d in self._info.digests}
         self._namespace = f"p4src-{os.getpid()}-{next(_serial)}"
         self._written: dict[tuple[str, tuple[tuple[str, Value], ...]], None] = {}
         self._touched: set[tuple[str, int]] = set()
@@ -83,6 +84,10 @@ class Bmv2Target:
         command = [find_tool(P4C), "-o", str(json), "--p4runtime-files", str(info), str(program)]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         return text_format.Parse(info.read_text(), p4i.P4Info()), json.read_bytes()
+
+    def _widths(self, struct_name: str) -> list[int]:
+        members = self._info.type_info.structs[struct_name].members
+        return [(m.type_spec.bitstring.bit.bitwidth + 7) // 8 for m in members]
 
     def _make_links(self, ports: int) -> None:
         with _inside(self._namespace):
@@ -346,9 +351,11 @@ class Bmv2Target:
                 self._proven |= packet_ins[-1].reason == 1
             elif message.HasField("digest"):
                 self._acknowledge(message.digest)
+                widths = self._digest_bytes[message.digest.digest_id]
                 for item in message.digest.data:
-                    fields = [int.from_bytes(m.bitstring) for m in item.struct.members]
-                    events.append(SessionEvent.parse(struct.pack(">IIHHB", *fields)))
+                    fields = zip(item.struct.members, widths, strict=True)
+                    data = b"".join(int.from_bytes(m.bitstring).to_bytes(width) for m, width in fields)
+                    events.append(SessionEvent.parse(data))
         return found
 
     def _acknowledge(self, digest: p4r.DigestList) -> None:

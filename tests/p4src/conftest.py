@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .bmv2_target import Bmv2Target
-from .network import Network
+from .network import V4, Network, Wire
 from .softswitch_target import SoftswitchTarget
 from .target import Target
 
@@ -34,9 +34,15 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def net(target: Target) -> Iterator[Network]:
+def wire(request: pytest.FixtureRequest) -> Wire:
+    """What carries the segments: plain IPv4 if the test does not say otherwise."""
+    return getattr(request, "param", V4)
+
+
+@pytest.fixture
+def net(target: Target, wire: Wire) -> Iterator[Network]:
     """The small network, freshly set up."""
-    network = Network(target)
+    network = Network(target, wire)
     network.install()
     yield network
     target.reset()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 MASK32 = 0xFFFFFFFF
 MSS_TABLE = (88, 536, 1220, 1300, 1400, 1440, 1460, 8960)
@@ -80,23 +81,28 @@ class Flow:
     server_port: int
 
 
-def mss_index(offered: int | None) -> int:
-    """Index of the largest table entry that is no larger than what was offered (none: 536), else 0."""
-    mss = offered or 536
+def mss_index(offered: int | None, none: int = 536) -> int:
+    """Index of the largest table entry that is no larger than `offered` (nothing: `none`), else 0."""
+    mss = offered or none
     return max((i for i, entry in enumerate(MSS_TABLE) if entry <= mss), default=0)
+
+
+def _words(address: str) -> tuple[int, ...]:
+    packed = ip_address(address).packed
+    return struct.unpack(f">{len(packed) // 4}I", packed)
 
 
 def cookie(epoch: Epoch, flow: Flow, isn: int, index: int, window_scale: int, sack: int) -> int:
     """The 32-bit cookie; `window_scale` 15 means none."""
     words = (
-        int(IPv4Address(flow.client)),
-        int(IPv4Address(flow.server)),
+        *_words(flow.client),
+        *_words(flow.server),
         flow.client_port << 16 | flow.server_port,
         isn & MASK32,
         epoch.number & MASK32,
         index << 5 | window_scale << 1 | sack,
     )
-    mac = halfsiphash(struct.pack("<II", epoch.k0, epoch.k1), struct.pack("<6I", *words))
+    mac = halfsiphash(struct.pack("<II", epoch.k0, epoch.k1), struct.pack(f"<{len(words)}I", *words))
     low = int.from_bytes(mac, "little") & 0x7FFFFF
     return epoch.parity << 31 | index << 28 | window_scale << 24 | sack << 23 | low
 
@@ -113,9 +119,36 @@ def ones_complement(data: bytes) -> int:
     return total
 
 
+class Extension(NamedTuple):
+    """An IPv6 extension header: its number, and its bytes behind the next header's number."""
+
+    kind: int
+    rest: bytes
+
+
+def extension_chain(extensions: tuple[Extension, ...], protocol: int) -> tuple[int, bytes]:
+    """The first header's number, and the extension headers' bytes."""
+    made = b""
+    for kind, rest in reversed(extensions):
+        assert len(rest) % 8 == 7
+        made = bytes((protocol,)) + rest + made
+        protocol = kind
+    return protocol, made
+
+
+def pseudo_header(source: str, destination: str, protocol: int, length: int) -> bytes:
+    """What checksums cover besides the segment (RFC 9293, section 3.1; RFC 8200, section 8.1)."""
+    ends = ip_address(source).packed + ip_address(destination).packed
+    return ends + struct.pack(">II" if len(ends) == 32 else ">HH", length, protocol)
+
+
 @dataclass(frozen=True)
 class Segment:
-    """A TCP segment over IPv4 over Ethernet. Lengths and checksums follow when it becomes bytes."""
+    """A TCP segment over IP over Ethernet. Lengths and checksums follow when it becomes bytes.
+
+    The addresses say which IP. IPv6 has `tos` as traffic class, `identification` as flow label, `ttl` as hop
+    limit, and neither `fragment` nor `ip_options`.
+    """
 
     source: str
     destination: str
@@ -132,6 +165,8 @@ class Segment:
     identification: int = 0x1234
     fragment: int = 0x4000  # flags and offset: don't fragment
     ip_options: bytes = b""
+    extensions: tuple[Extension, ...] = ()
+    tag: int | None = None  # 802.1Q: priority and VLAN
     reserved: int = 0
     urgent: int = 0
     source_mac: str = "02:00:00:00:0c:01"
@@ -159,11 +194,7 @@ class Segment:
             0,
             self.urgent,
         )
-        pseudo = (
-            IPv4Address(self.source).packed
-            + IPv4Address(self.destination).packed
-            + struct.pack(">HH", 6, self.tcp_length())
-        )
+        pseudo = pseudo_header(self.source, self.destination, 6, self.tcp_length())
         body = head + self.options + self.payload
         total = 0xFFFF ^ ones_complement(pseudo + body)
         if self.corrupt:
@@ -172,10 +203,26 @@ class Segment:
 
     def frame(self) -> bytes:
         """The whole frame."""
-        return ethernet(self.destination_mac, self.source_mac, 0x0800) + self.datagram() + self.padding
+        ethertype = 0x86DD if ":" in self.source else 0x0800
+        link = ethernet(self.destination_mac, self.source_mac, ethertype, self.tag)
+        return link + self.datagram() + self.padding
 
     def datagram(self) -> bytes:
-        """The IPv4 packet with its header checksum."""
+        """The IP packet."""
+        if ":" in self.source:
+            first, extensions = extension_chain(self.extensions, 6)
+            payload = extensions + self.tcp()
+            label = self.identification
+            head = ipv6_header(
+                self.source,
+                self.destination,
+                first,
+                len(payload),
+                hop_limit=self.ttl,
+                traffic_class=self.tos,
+                label=label,
+            )
+            return head + payload
         return (
             ipv4_header(
                 self.source,
@@ -192,14 +239,36 @@ class Segment:
         )
 
 
+def v6(address: str) -> str:
+    """An IPv4 address's counterpart in the tests' IPv6 network."""
+    return str(IPv6Address(0x20010DB8 << 96 | int(IPv4Address(address))))
+
+
 def mac_bytes(mac: str) -> bytes:
     """Six bytes of a MAC address in colon notation."""
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def ethernet(destination: str, source: str, ethertype: int) -> bytes:
-    """An Ethernet header."""
-    return mac_bytes(destination) + mac_bytes(source) + struct.pack(">H", ethertype)
+def ethernet(destination: str, source: str, ethertype: int, tag: int | None = None) -> bytes:
+    """An Ethernet header, with an 802.1Q tag if there is one."""
+    tagged = b"" if tag is None else struct.pack(">HH", 0x8100, tag)
+    return mac_bytes(destination) + mac_bytes(source) + tagged + struct.pack(">H", ethertype)
+
+
+def ipv6_header(
+    source: str,
+    destination: str,
+    next_header: int,
+    payload_length: int,
+    *,
+    hop_limit: int = 64,
+    traffic_class: int = 0,
+    label: int = 0x1234,
+) -> bytes:
+    """An IPv6 header."""
+    word = 6 << 28 | traffic_class << 20 | label
+    head = struct.pack(">IHBB", word, payload_length, next_header, hop_limit)
+    return head + IPv6Address(source).packed + IPv6Address(destination).packed
 
 
 def ipv4_header(

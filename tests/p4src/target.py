@@ -6,14 +6,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import NamedTuple, Protocol
 
 CPU_PORT = 510
 
 Value = int | str
 Match = Mapping[str, Value]
-"""Match fields by name: a number, or an IPv4 address, with /length for LPM."""
+"""Match fields by name: a number, or an IP address, with /length for LPM."""
 
 
 class Output(NamedTuple):
@@ -53,8 +53,9 @@ class SessionEvent(NamedTuple):
     @classmethod
     def parse(cls, data: bytes) -> SessionEvent:
         """From its fields in order, big-endian."""
-        client, server, client_port, server_port, event = struct.unpack(">IIHHB", data)
-        return cls(str(IPv4Address(client)), str(IPv4Address(server)), client_port, server_port, event)
+        size = (len(data) - 5) // 2
+        client, server = data[:size], data[size : 2 * size]
+        return cls(str(ip_address(client)), str(ip_address(server)), *struct.unpack(">HHB", data[2 * size :]))
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ class Target(Protocol):
 
 def number(value: Value) -> int:
     """A match field's or parameter's value as a number."""
-    return value if isinstance(value, int) else int(IPv4Address(value))
+    return value if isinstance(value, int) else int(ip_address(value))
 
 
 def prefix(value: Value) -> tuple[int, int]:
     """Value and length of an LPM field."""
     assert isinstance(value, str)
     address, _, length = value.partition("/")
-    return int(IPv4Address(address)), int(length or 32)
+    made = ip_address(address)
+    return int(made), int(length or made.max_prefixlen)

@@ -14,12 +14,14 @@ from .network import (
     CLIENT_LINK,
     CLIENT_MAC,
     EVEN,
-    FLOW,
     ODD,
+    SERVER,
+    SERVER_PORT,
     SWITCH_CLIENT_MAC,
     Drop,
     Event,
     Network,
+    on_every_wire,
     server_segment,
     syn,
 )
@@ -42,6 +44,8 @@ from .reference import (
     walk,
 )
 from .target import Result
+
+pytestmark = on_every_wire
 
 ISN = 0xFFFFFFFF  # the acknowledgment number wraps
 
@@ -71,7 +75,8 @@ def answer(
         options += timestamps_option(*stamps)
     if scale_both != NO_SCALE:
         options += NOP + scale_option(service.window_scale)
-    k = cookie(EVEN if epoch is EVEN else ODD, FLOW, asked.seq, mss_index(mss), scale_both, sack_both)
+    index = mss_index(mss, 1220 if net.wire.ipv6 else 536)
+    k = cookie(EVEN if epoch is EVEN else ODD, net.wired_flow(), asked.seq, index, scale_both, sack_both)
     return server_segment(
         k,
         asked.seq + 1,
@@ -91,15 +96,15 @@ def sent(result: Result) -> bytes:
     return frame
 
 
-def our_clock(frame: bytes) -> int:
+def our_clock(net: Network, frame: bytes) -> int:
     """The TSval in a SYN/ACK, 0 without."""
-    options = frame[54 : 34 + (frame[46] >> 4) * 4]
+    options = frame[net.tcp_at + 20 : net.tcp_at + (frame[net.tcp_at + 12] >> 4) * 4]
     return next((struct.unpack(">I", value[:4])[0] for kind, value in walk(options) if kind == 8), 0)
 
 
-def addressed(segment: Segment) -> bytes:
+def addressed(net: Network, segment: Segment) -> bytes:
     """The frame as the switch sends it on the client's link."""
-    return replace(segment, source_mac=SWITCH_CLIENT_MAC, destination_mac=CLIENT_MAC).frame()
+    return net.frame(replace(segment, source_mac=SWITCH_CLIENT_MAC, destination_mac=CLIENT_MAC))
 
 
 @pytest.mark.parametrize("mss", [None, 0, 1, 87, 88, 535, 536, 1219, 1220, 1459, 1460, 8959, 8960, 65535])
@@ -109,7 +114,7 @@ def test_mss_and_window_scale(net: Network, mss: int | None, scale: int | None) 
     options += b"" if scale is None else NOP + scale_option(scale)
     asked = syn(ISN, options=options)
     frame = sent(net.from_client(asked))
-    assert frame == addressed(answer(net, asked, mss=mss, scale=scale, sack=False, stamps=None))
+    assert frame == addressed(net, answer(net, asked, mss=mss, scale=scale, sack=False, stamps=None))
     assert net.target.counter("events", Event.SYN_ANSWERED) == 1
 
 
@@ -127,8 +132,8 @@ def test_only_what_both_have(
     options += timestamps_option(0xFFFFFFF0, 0) if stamped else b""
     asked = syn(1, options=pad(options))
     frame = sent(net.from_client(asked))
-    stamps = (our_clock(frame), 0xFFFFFFF0) if stamped else None
-    assert frame == addressed(answer(net, asked, mss=1400, scale=9, sack=sack, stamps=stamps))
+    stamps = (our_clock(net, frame), 0xFFFFFFF0) if stamped else None
+    assert frame == addressed(net, answer(net, asked, mss=1400, scale=9, sack=sack, stamps=stamps))
 
 
 PIECES = (mss_option(1300), scale_option(5), SACK_PERMITTED, timestamps_option(77, 0))
@@ -138,8 +143,8 @@ PIECES = (mss_option(1300), scale_option(5), SACK_PERMITTED, timestamps_option(7
 def test_options_in_any_order(net: Network, order: tuple[int, ...]) -> None:
     asked = syn(5, options=pad(b"".join(PIECES[i] for i in order)))
     frame = sent(net.from_client(asked))
-    expected = answer(net, asked, mss=1300, scale=5, sack=True, stamps=(our_clock(frame), 77))
-    assert frame == addressed(expected)
+    expected = answer(net, asked, mss=1300, scale=5, sack=True, stamps=(our_clock(net, frame), 77))
+    assert frame == addressed(net, expected)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +166,8 @@ def test_unknown_options_are_skipped(net: Network, options: bytes) -> None:
     asked = syn(5, options=pad(options))
     assert len(asked.options) <= 40
     frame = sent(net.from_client(asked))
-    expected = answer(net, asked, mss=1300, scale=5, sack=True, stamps=(our_clock(frame), 77))
-    assert frame == addressed(expected)
+    expected = answer(net, asked, mss=1300, scale=5, sack=True, stamps=(our_clock(net, frame), 77))
+    assert frame == addressed(net, expected)
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"GET / HTTP/1.0\r\n" * 80])
@@ -171,28 +176,30 @@ def test_unknown_options_are_skipped(net: Network, options: bytes) -> None:
 def test_data_padding_and_ecn_are_ignored(net: Network, payload: bytes, padding: bytes, flags: int) -> None:
     asked = syn(0x7FFFFFFF, payload=payload, padding=padding, options=mss_option(536), reserved=0xF, urgent=9)
     frame = sent(net.from_client(replace(asked, flags=flags, tos=0xFF, ttl=1)))
-    assert frame == addressed(answer(net, asked, mss=536, scale=None, sack=False, stamps=None))
+    assert frame == addressed(net, answer(net, asked, mss=536, scale=None, sack=False, stamps=None))
 
 
 def test_ip_options_are_not_sent_back(net: Network) -> None:
     asked = syn(9, ip_options=b"\x94\x04\0\0" + b"\x01" * 36, options=mss_option(536))
     frame = sent(net.from_client(asked))
-    assert frame == addressed(answer(net, asked, mss=536, scale=None, sack=False, stamps=None))
+    assert frame == addressed(net, answer(net, asked, mss=536, scale=None, sack=False, stamps=None))
 
 
 def test_current_epoch_makes_the_cookie(net: Network) -> None:
     asked = syn(1)
     net.target.set_default("cookie_epoch", "set_epoch", parity=ODD.parity)
     frame = sent(net.from_client(asked))
-    assert frame == addressed(answer(net, asked, mss=None, scale=None, sack=False, stamps=None, epoch=ODD))
+    assert frame == addressed(
+        net, answer(net, asked, mss=None, scale=None, sack=False, stamps=None, epoch=ODD)
+    )
 
 
 def test_our_clock_ticks_every_1024_microseconds(net: Network) -> None:
     asked = syn(1, options=pad(timestamps_option(1, 0)))
     began = time.monotonic()
-    first = our_clock(sent(net.from_client(asked)))
+    first = our_clock(net, sent(net.from_client(asked)))
     time.sleep(0.2)
-    second = our_clock(sent(net.from_client(asked)))
+    second = our_clock(net, sent(net.from_client(asked)))
     passed = (time.monotonic() - began) * 1e6 / 1024
     assert 0.19e6 / 1024 <= (second - first) & 0xFFFFFFFF <= passed + 1
 
@@ -225,6 +232,8 @@ def test_meter(net: Network) -> None:
 def test_service_counts(net: Network) -> None:
     sent(net.from_client(syn(1)))
     assert (
-        net.target.direct_counter("services_v4", {"server": FLOW.server, "server_port": FLOW.server_port})
+        net.target.direct_counter(
+            "services" + net.wire.suffix, {"server": net.wire.address(SERVER), "server_port": SERVER_PORT}
+        )
         == 1
     )

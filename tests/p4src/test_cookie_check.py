@@ -13,7 +13,6 @@ from .network import (
     CLIENT_MAC,
     EARLY_RETURN,
     EVEN,
-    FLOW,
     FOLLOWING,
     ODD,
     PROVEN,
@@ -24,7 +23,7 @@ from .network import (
     Event,
     Network,
     client_segment,
-    proof,
+    on_every_wire,
     server_segment,
     syn,
 )
@@ -47,6 +46,8 @@ from .reference import (
     timestamps_option,
 )
 
+pytestmark = on_every_wire
+
 ISN = 0xFFFFFFFF
 
 
@@ -55,7 +56,7 @@ ISN = 0xFFFFFFFF
 @pytest.mark.parametrize("scale", [0, 7, 14, NO_SCALE])
 @pytest.mark.parametrize("sack", [0, 1])
 def test_right_cookie(net: Network, epoch: Epoch, index: int, scale: int, sack: int) -> None:
-    k = cookie(epoch, FLOW, ISN, index, scale, sack)
+    k = cookie(epoch, net.wired_flow(), ISN, index, scale, sack)
     segment = client_segment(ISN + 1, k + 1)
     packet_in = net.punted(net.from_client(segment), PROVEN)
     assert packet_in.ingress_port == CLIENT_LINK
@@ -63,14 +64,14 @@ def test_right_cookie(net: Network, epoch: Epoch, index: int, scale: int, sack: 
     assert packet_in.mss == MSS_TABLE[index]
     assert packet_in.window_scale == scale
     assert packet_in.sack == sack
-    assert packet_in.frame == segment.frame()
+    assert packet_in.frame == net.frame(segment)
     assert net.target.counter("events", Event.PROVEN) == 1
 
 
 def test_what_we_answer_is_what_we_accept(net: Network) -> None:
     options = pad(mss_option(1340) + scale_option(9) + timestamps_option(5, 0))
     ((_, frame),) = net.from_client(syn(77, options=options)).outputs
-    k = int.from_bytes(frame[38:42])
+    k = int.from_bytes(frame[net.tcp_at + 4 : net.tcp_at + 8])
     packet_in = net.punted(net.from_client(client_segment(78, k + 1)), PROVEN)
     assert (packet_in.isn, packet_in.mss, packet_in.window_scale, packet_in.sack) == (77, 1300, 9, 0)
 
@@ -92,9 +93,9 @@ def test_what_we_answer_is_what_we_accept(net: Network) -> None:
     ],
 )
 def test_the_frame_goes_up_as_it_arrived(net: Network, changes: dict[str, object]) -> None:
-    segment = replace(client_segment(ISN + 1, proof(EVEN, ISN) + 1), **changes)  # type: ignore[arg-type]
+    segment = replace(client_segment(ISN + 1, net.proof(EVEN, ISN) + 1), **changes)  # type: ignore[arg-type]
     packet_in = net.punted(net.from_client(segment), PROVEN)
-    assert packet_in.frame == segment.frame()
+    assert packet_in.frame == net.frame(segment)
     assert packet_in.isn == ISN
 
 
@@ -108,13 +109,13 @@ def test_the_frame_goes_up_as_it_arrived(net: Network, changes: dict[str, object
     ],
 )
 def test_wrong_cookie(net: Network, seq: int, ack: int, flow_change: dict[str, object]) -> None:
-    segment = client_segment(100 + seq + 1, proof(EVEN, 100) + ack + 1)
+    segment = client_segment(100 + seq + 1, net.proof(EVEN, 100) + ack + 1)
     net.dropped(net.from_client(replace(segment, **flow_change)), Drop.BAD_COOKIE)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bit", range(32))
 def test_every_bit_of_the_cookie_counts(net: Network, bit: int) -> None:
-    k = proof(EVEN, 1) ^ 1 << bit
+    k = net.proof(EVEN, 1) ^ 1 << bit
     net.dropped(net.from_client(client_segment(2, k + 1)), Drop.BAD_COOKIE)
 
 
@@ -122,7 +123,7 @@ def test_expired_and_rotated(net: Network) -> None:
     """An epoch's key replaces that of two epochs before."""
 
     def proven_by(epoch: Epoch, client_port: int) -> Segment:
-        acknowledgment = proof(epoch, 1, client_port=client_port) + 1
+        acknowledgment = net.proof(epoch, 1, client_port=client_port) + 1
         return replace(client_segment(2, acknowledgment), source_port=client_port)
 
     net.punted(net.from_client(proven_by(EVEN, 1001)), PROVEN)
@@ -136,32 +137,34 @@ def test_expired_and_rotated(net: Network) -> None:
 
 def test_no_key_for_the_parity(net: Network) -> None:
     net.target.delete("cookie_keys", {"parity": 1})
-    net.dropped(net.from_client(client_segment(2, proof(ODD, 1) + 1)), Drop.NO_KEY)
-    net.punted(net.from_client(client_segment(2, proof(EVEN, 1) + 1)), PROVEN)
+    net.dropped(net.from_client(client_segment(2, net.proof(ODD, 1) + 1)), Drop.NO_KEY)
+    net.punted(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1)), PROVEN)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0"])
 @pytest.mark.parametrize("options", [b"", pad(timestamps_option(1, 2))])
 def test_keep_alive(net: Network, payload: bytes, options: bytes) -> None:
-    segment = client_segment(ISN, proof(ODD, ISN) + 1, payload=payload, options=options, padding=b"\0" * 6)
+    segment = client_segment(
+        ISN, net.proof(ODD, ISN) + 1, payload=payload, options=options, padding=b"\0" * 6
+    )
     packet_in = net.punted(net.from_client(segment), PROVEN)
     assert packet_in.isn == ISN
-    assert packet_in.frame == segment.frame()
+    assert packet_in.frame == net.frame(segment)
 
 
 def test_data_is_no_keep_alive(net: Network) -> None:
-    segment = client_segment(ISN, proof(ODD, ISN) + 1, payload=b"ab")
+    segment = client_segment(ISN, net.proof(ODD, ISN) + 1, payload=b"ab")
     net.dropped(net.from_client(segment), Drop.BAD_COOKIE)
 
 
 @pytest.mark.parametrize("flags", [RST, RST | ACK])
 def test_rst_without_session(net: Network, flags: int) -> None:
-    net.dropped(net.from_client(client_segment(2, proof(EVEN, 1) + 1, flags)), Drop.UNKNOWN_RST)
+    net.dropped(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1, flags)), Drop.UNKNOWN_RST)
 
 
 @pytest.mark.parametrize("flags", [FIN, SYN | ACK, FIN | PSH | URG])
 def test_strays(net: Network, flags: int) -> None:
-    net.dropped(net.from_client(client_segment(2, proof(EVEN, 1) + 1, flags)), Drop.STRAY)
+    net.dropped(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1, flags)), Drop.STRAY)
 
 
 @pytest.mark.parametrize("payload", [b"", b"payload that is not sent back"])
@@ -173,11 +176,11 @@ def test_reset_for_the_unknown(net: Network, payload: bytes) -> None:
     result = net.from_client(segment)
     reset = server_segment(0xABCDEF01, 0, RST, window=0, identification=0)
     reset = replace(reset, source_mac=SWITCH_CLIENT_MAC, destination_mac=CLIENT_MAC)
-    assert result.outputs == ((CLIENT_LINK, reset.frame()),)
+    assert result.outputs == ((CLIENT_LINK, net.frame(reset)),)
     assert not result.packet_ins
     assert net.target.counter("events", Event.RESET_SENT) == 1
     assert net.target.counter("drops", Drop.BAD_COOKIE) == 0
-    net.punted(net.from_client(client_segment(2, proof(EVEN, 1) + 1)), PROVEN)
+    net.punted(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1)), PROVEN)
 
 
 def test_reset_never_answers_a_reset(net: Network) -> None:
@@ -186,7 +189,7 @@ def test_reset_never_answers_a_reset(net: Network) -> None:
 
 
 def test_punts_are_metered_by_service_and_reason(net: Network) -> None:
-    right = client_segment(2, proof(EVEN, 1) + 1)
+    right = client_segment(2, net.proof(EVEN, 1) + 1)
     early = server_segment(2, 3)
     net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + PROVEN, 1, 1)
     net.punted(net.from_client(right), PROVEN)
@@ -198,9 +201,9 @@ def test_punts_are_metered_by_service_and_reason(net: Network) -> None:
 # --- the rest of a first flight
 
 
-def flight(client_port: int = 40000) -> list[Segment]:
+def flight(net: Network, client_port: int = 40000) -> list[Segment]:
     """A proof with data, and three segments right behind it."""
-    acknowledgment = proof(EVEN, ISN, client_port=client_port) + 1
+    acknowledgment = net.proof(EVEN, ISN, client_port=client_port) + 1
     return [
         replace(
             client_segment(ISN + 1 + 100 * i, acknowledgment, ACK | PSH, payload=b"p" * 100),
@@ -217,11 +220,11 @@ def test_the_flight_behind_a_proof_waits(net: Network, reset: int, closing: bool
     net.set_service(reset_unknown=reset)
     if closing:
         net.open(Session(delta=99, phase=1))
-    first, *others = flight()
+    first, *others = flight(net)
     net.punted(net.from_client(first), PROVEN)
     for segment in others:
         packet_in = net.punted(net.from_client(segment), FOLLOWING)
-        assert packet_in.frame == segment.frame()
+        assert packet_in.frame == net.frame(segment)
         assert packet_in.ingress_port == CLIENT_LINK
         assert (packet_in.isn, packet_in.mss, packet_in.window_scale, packet_in.sack) == (0, 0, 0, 0)
     assert net.target.counter("events", Event.FOLLOWING) == len(others)
@@ -230,7 +233,7 @@ def test_the_flight_behind_a_proof_waits(net: Network, reset: int, closing: bool
 
 def test_the_rest_of_flights_is_metered_apart(net: Network) -> None:
     net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + FOLLOWING, 1, 1)
-    first, second, *_ = flight()
+    first, second, *_ = flight(net)
     net.punted(net.from_client(first), PROVEN)
     net.punted(net.from_client(second), FOLLOWING)
     net.metered_out(lambda: net.from_client(second), Drop.PUNT_RATE)
@@ -238,7 +241,7 @@ def test_the_rest_of_flights_is_metered_apart(net: Network) -> None:
 
 
 def test_an_open_session_takes_the_flight(net: Network) -> None:
-    first, second, *_ = flight()
+    first, second, *_ = flight(net)
     net.punted(net.from_client(first), PROVEN)
     session = Session(delta=99)
     net.open(session)
@@ -249,15 +252,15 @@ def test_an_open_session_takes_the_flight(net: Network) -> None:
 def test_a_flow_is_pending_alone(net: Network) -> None:
     """A wrong cookie makes nothing pending, and another port's proof is another flow's."""
     net.set_service(reset_unknown=1)
-    net.punted(net.from_client(flight(40000)[0]), PROVEN)
+    net.punted(net.from_client(flight(net, 40000)[0]), PROVEN)
     for _ in range(2):
-        assert net.from_client(flight(40001)[1]).outputs
+        assert net.from_client(flight(net, 40001)[1]).outputs
     assert net.target.counter("events", Event.FOLLOWING) == 0
 
 
 def test_pending_ends(net: Network) -> None:
     net.set_service(reset_unknown=1)
-    first, second, *_ = flight()
+    first, second, *_ = flight(net)
     net.punted(net.from_client(first), PROVEN)
     net.punted(net.from_client(second), FOLLOWING)
     time.sleep(8.5)
@@ -273,12 +276,14 @@ def test_closing_session_answers_a_syn_with_a_cookie(net: Network) -> None:
     net.open(CLOSING)
     ((port, frame),) = net.from_client(syn(500)).outputs
     assert port == CLIENT_LINK
-    assert int.from_bytes(frame[38:42]) == proof(EVEN, 500, mss=None, window_scale=None, sack=0)
+    assert int.from_bytes(frame[net.tcp_at + 4 : net.tcp_at + 8]) == net.proof(
+        EVEN, 500, mss=None, window_scale=None, sack=0
+    )
 
 
 def test_closing_session_and_a_new_proof(net: Network) -> None:
     net.open(CLOSING)
-    packet_in = net.punted(net.from_client(client_segment(501, proof(EVEN, 500) + 1)), PROVEN)
+    packet_in = net.punted(net.from_client(client_segment(501, net.proof(EVEN, 500) + 1)), PROVEN)
     assert packet_in.isn == 500
 
 
@@ -296,5 +301,5 @@ def test_closing_session_still_translates(net: Network, parity: int) -> None:
 def test_open_session_is_not_checked(net: Network) -> None:
     session = Session(delta=7)
     net.open(session)
-    segment = client_segment(501, proof(EVEN, 500) + 1)
+    segment = client_segment(501, net.proof(EVEN, 500) + 1)
     assert net.from_client(segment).outputs == (net.to_server(segment, session),)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from .network import (
@@ -26,6 +27,7 @@ from .network import (
     Event,
     Network,
     client_segment,
+    on_every_wire,
     server_segment,
     syn,
 )
@@ -50,6 +52,8 @@ from .reference import (
     scale_option,
     timestamps_option,
 )
+
+pytestmark = on_every_wire
 
 SESSION = Session(delta=0x89ABCDEF, tau=0x76543210)
 MIRRORED = [
@@ -79,7 +83,11 @@ def both_ways(net: Network, segment: Segment, session: Session = SESSION) -> tup
 def rebuilt(frame: bytes) -> bytes:
     """The frame with its lengths and checksums computed anew by scapy."""
     packet = Ether(frame)
-    del packet[IP].chksum, packet[TCP].chksum, packet[IP].len, packet[IP].ihl
+    del packet[TCP].chksum
+    if IPv6 in packet:
+        del packet[IPv6].plen
+    else:
+        del packet[IP].chksum, packet[IP].len, packet[IP].ihl
     return bytes(packet)
 
 
@@ -114,7 +122,7 @@ def test_scapy_agrees(net: Network) -> None:
         ("SAck", edges)
     ]
     assert bytes(got[TCP].payload) == b"odd" * 5
-    assert got[IP].ttl == 63
+    assert (got[IPv6].hlim if net.wire.ipv6 else got[IP].ttl) == 63
 
 
 # --- options
@@ -149,7 +157,7 @@ def test_timestamps_and_sack(net: Network, blocks: int, lead: int, between: int,
     options = pad(NOP * lead + pieces[0] + NOP * between + pieces[1])
     out, _ = both_ways(net, client_segment(1, 2, options=options))
     _, frame = net.to_server(out, SESSION)
-    assert len(frame) <= len(out.frame())
+    assert len(frame) <= len(net.frame(out))
 
 
 TIGHT = timestamps_option(1, 2) + sack_option(*BLOCKS[:6])
@@ -161,7 +169,7 @@ def test_usual_forms_keep_their_size(net: Network, options: bytes) -> None:
     net.open(SESSION)
     segment = client_segment(1, 2, options=options)
     ((_, frame),) = net.from_client(segment).outputs
-    assert len(frame) == len(segment.frame())
+    assert len(frame) == len(net.frame(segment))
 
 
 @pytest.mark.parametrize(
@@ -239,11 +247,13 @@ def test_checksums_around_zero(net: Network, wanted: int, after: bool) -> None:
     for filler in range(0x10000):
         segment = client_segment(1, 2, payload=struct.pack(">H", filler))
         checked = segment if not after else replace(segment, ack=(2 - SESSION.delta) & 0xFFFFFFFF)
-        if int.from_bytes(checked.tcp()[16:18]) == wanted % 0xFFFF:
+        if int.from_bytes(net.wired(checked).tcp()[16:18]) == wanted % 0xFFFF:
             break
-    frame = bytearray(segment.frame())
+    frame = bytearray(net.frame(segment))
     if not after:
-        frame[50:52] = wanted.to_bytes(2)  # 0xffff for 0: the other zero of ones' complement
+        frame[net.tcp_at + 16 : net.tcp_at + 18] = wanted.to_bytes(
+            2
+        )  # 0xffff for 0: the other zero of ones' complement
     ((_, got),) = net.target.send(1, bytes(frame)).outputs
     assert got == net.to_server(segment, SESSION)[1]
 
@@ -273,7 +283,7 @@ def test_window_shift(net: Network, window: int, shift: int, expected: int) -> N
     net.open(session)
     segment = client_segment(1, 2, window=window)
     ((_, frame),) = net.from_client(segment).outputs
-    assert int.from_bytes(frame[48:50]) == expected
+    assert int.from_bytes(frame[net.tcp_at + 14 : net.tcp_at + 16]) == expected
     assert frame == net.to_server(segment, session)[1]
     answer = server_segment(1, 2, window=window)
     assert net.from_server(answer).outputs == (net.to_client(answer, session),)
@@ -288,7 +298,7 @@ def test_rst_without_ack_keeps_its_fields(net: Network) -> None:
     segment = client_segment(7, 0, RST, options=pad(timestamps_option(1, 2)))
     result = net.from_client(segment)
     assert result.outputs == (net.to_server(segment, SESSION),)
-    assert result.outputs[0].frame[42:46] == bytes(4)
+    assert result.outputs[0].frame[net.tcp_at + 8 : net.tcp_at + 12] == bytes(4)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +324,7 @@ def test_ends_are_reported_and_forwarded(
         segment = server_segment(1, 2, flags, payload=b"bye")
         result, expected = net.from_server(segment), net.to_client(segment, session)
     assert result.outputs == (expected,)
-    assert result.events == ((CLIENT, SERVER, CLIENT_PORT, SERVER_PORT, event),)
+    assert result.events == (net.event(event),)
 
 
 def test_bare_rst_of_the_server(net: Network) -> None:
@@ -322,10 +332,10 @@ def test_bare_rst_of_the_server(net: Network) -> None:
     segment = server_segment(1, 0, RST)
     net.open(replace(SESSION, phase=1))
     net.dropped(net.from_server(segment), Drop.UNKNOWN_RST)
-    net.target.modify("sessions_v4", net.session_key(), "translate", **vars(SESSION))
+    net.target.modify(net.sessions, net.session_key(), "translate", **vars(SESSION))
     result = net.from_server(segment)
     assert result.outputs == (net.to_client(segment, SESSION),)
-    assert result.events == ((CLIENT, SERVER, CLIENT_PORT, SERVER_PORT, 4),)
+    assert result.events == (net.event(4),)
 
 
 def test_nothing_is_reported_otherwise(net: Network) -> None:
@@ -360,7 +370,7 @@ def test_server_syn_ack_on_an_open_session(net: Network, stamped: bool, seq: int
         destination_mac=SERVER_MAC,
     )
     result = net.from_server(syn_ack)
-    assert result.outputs == ((SERVER_LINK, expected.frame()),)
+    assert result.outputs == ((SERVER_LINK, net.frame(expected)),)
     assert not result.packet_ins
     assert net.target.counter("events", Event.SYNACK_ACKNOWLEDGED) == 1
 
@@ -372,7 +382,7 @@ def test_server_syn_ack_without_open_session(net: Network, closing: bool) -> Non
     options = pad(mss_option(1460) + SACK_PERMITTED + timestamps_option(5, 6) + NOP + scale_option(7))
     segment = server_segment(9, 10, SYN | ACK, options=options, padding=b"\0" * 2)
     packet_in = net.punted(net.from_server(segment), SERVER_SYNACK)
-    assert packet_in.frame == segment.frame()
+    assert packet_in.frame == net.frame(segment)
     assert packet_in.ingress_port == SERVER_LINK
     assert (packet_in.isn, packet_in.mss, packet_in.window_scale, packet_in.sack) == (0, 0, 0, 0)
     assert net.target.counter("events", Event.SERVER_SYNACK) == 1
@@ -382,7 +392,7 @@ def test_server_syn_ack_without_open_session(net: Network, closing: bool) -> Non
 def test_early_return(net: Network, flags: int) -> None:
     segment = server_segment(9, 10, flags, options=pad(timestamps_option(5, 6)), payload=b"banner")
     packet_in = net.punted(net.from_server(segment), EARLY_RETURN)
-    assert packet_in.frame == segment.frame()
+    assert packet_in.frame == net.frame(segment)
     assert net.target.counter("events", Event.EARLY_RETURN) == 1
 
 
@@ -401,7 +411,7 @@ def test_other_tuples_are_other_sessions(net: Network) -> None:
 
 def test_session_entry_counts_both_directions(net: Network) -> None:
     both_ways(net, client_segment(1, 2))
-    assert net.target.direct_counter("sessions_v4", net.session_key()) == 2
+    assert net.target.direct_counter(net.sessions, net.session_key()) == 2
 
 
 def test_ip_options_stay(net: Network) -> None:
