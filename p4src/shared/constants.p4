@@ -16,6 +16,7 @@ const bit<16> ARP_HARDWARE_ETHERNET = 1;
 const bit<16> ARP_REQUEST = 1;
 const bit<16> ARP_REPLY = 2;
 
+const bit<8> PROTOCOL_ICMP = 1;
 const bit<8> PROTOCOL_TCP = 6;
 const bit<8> PROTOCOL_ICMPV6 = 58;
 
@@ -35,6 +36,16 @@ const bit<8> EXTENSION_EXPERIMENT_2 = 254;
 const bit<3> IPV6_EXTENSIONS_MAX = 4;          // of one packet
 const bit<8> IPV6_EXTENSION_LENGTH_MAX = 16;   // 136 bytes: a segment routing header of eight segments
 
+// The errors that quote what they are about.
+const bit<8> ICMP_UNREACHABLE = 3;
+const bit<8> ICMP_SOURCE_QUENCH = 4;
+const bit<8> ICMP_TIME_EXCEEDED = 11;
+const bit<8> ICMP_PARAMETER_PROBLEM = 12;
+const bit<8> ICMPV6_UNREACHABLE = 1;
+const bit<8> ICMPV6_TOO_BIG = 2;
+const bit<8> ICMPV6_TIME_EXCEEDED = 3;
+const bit<8> ICMPV6_PARAMETER_PROBLEM = 4;
+
 const bit<8> ICMPV6_NEIGHBOUR_SOLICITATION = 135;
 const bit<8> ICMPV6_NEIGHBOUR_ADVERTISEMENT = 136;
 const bit<8> NEIGHBOUR_TARGET_MAC = 2;
@@ -50,6 +61,8 @@ const bit<32> IPV6_BYTES = 40;
 const bit<32> NEIGHBOUR_BYTES = 24;      // ICMPv6 header, flags and target
 const bit<32> NEIGHBOUR_MAC_BYTES = 8;
 const bit<32> TCP_BYTES = 20;
+const bit<32> ICMP_ERROR_BYTES = 8;   // before the quoted datagram
+const bit<32> QUOTED_TCP_BYTES = 8;   // the least
 const bit<32> PACKET_OUT_BYTES = 3;
 
 const bit<8> OWN_TTL = 64;  // of packets that the switch makes itself

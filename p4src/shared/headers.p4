@@ -92,6 +92,33 @@ header icmp_t {
     bit<16> checksum;
 }
 
+// Of an error: unused, a next hop's MTU, or a pointer.
+header icmp_rest_t {
+    bit<32> rest;
+}
+
+// The beginning of the TCP header that an error quotes, in the pieces that may be missing: 8 bytes must be there (RFC 792).
+header quoted_tcp_t {
+    bit<16> source_port;
+    bit<16> destination_port;
+    bit<32> sequence;
+}
+
+header quoted_acknowledgment_t {
+    bit<32> acknowledgment;
+}
+
+header quoted_window_t {
+    bit<11> before_ack;
+    bit<1>  ack;
+    bit<4>  behind_ack;
+    bit<16> window;
+}
+
+header quoted_checksum_t {
+    bit<16> checksum;
+}
+
 // RFC 4861, sections 4.3 and 4.4: neighbour solicitation and advertisement, without options.
 header neighbour_t {
     bit<1>   router;
@@ -184,6 +211,15 @@ struct headers_t {
     ipv6_t              ipv6;
     ipv6_extension_t[4] ipv6_extensions;
     icmp_t              icmp;
+    icmp_rest_t         icmp_rest;
+    ipv4_t              quoted_ipv4;
+    ipv4_options_t      quoted_ipv4_options;
+    ipv6_t              quoted_ipv6;
+    ipv6_extension_t[4] quoted_extensions;
+    quoted_tcp_t        quoted_tcp;
+    quoted_acknowledgment_t quoted_acknowledgment;
+    quoted_window_t     quoted_window;
+    quoted_checksum_t   quoted_checksum;
     neighbour_t         neighbour;
     neighbour_mac_t     neighbour_mac;
     tcp_t               tcp;

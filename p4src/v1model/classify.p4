@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a packet belongs to a protected service, and in which direction it goes.
+// Whether a packet belongs to a protected service, and in which direction it goes; of an ICMP error, the same of the packet that
+// it quotes.
 #ifndef SYNCLINE_CLASSIFY_P4
 #define SYNCLINE_CLASSIFY_P4
 
@@ -7,6 +8,7 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
     direct_counter(CounterType.packets_and_bytes) services_v4_counter;
     direct_counter(CounterType.packets_and_bytes) services_v6_counter;
     bit<1> fragment;  // a part of a datagram
+    bit<1> quoted;    // an ICMP error about a segment
 
     action protect(bit<16> service_id, bit<16> mss, bit<8> window_scale, bit<1> sack, bit<1> timestamps,
                    bit<16> window, bit<1> reset_unknown, bit<8> mode, bit<1> lenient) {
@@ -24,8 +26,8 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
 
     table services_v4 {
         key = {
-            hdr.ipv4.destination     : exact @name("server");
-            hdr.tcp.destination_port : exact @name("server_port");
+            meta.ends.destination : exact @name("server");
+            meta.ends.destination_port : exact @name("server_port");
         }
         actions = {
             protect;
@@ -38,8 +40,8 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
 
     table services_v6 {
         key = {
-            hdr.ipv6.destination     : exact @name("server");
-            hdr.tcp.destination_port : exact @name("server_port");
+            meta.ends.destination_v6 : exact @name("server");
+            meta.ends.destination_port : exact @name("server_port");
         }
         actions = {
             protect;
@@ -59,8 +61,8 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
 
     table service_sources_v4 {
         key = {
-            hdr.ipv4.source     : exact @name("server");
-            hdr.tcp.source_port : exact @name("server_port");
+            meta.ends.source : exact @name("server");
+            meta.ends.source_port : exact @name("server_port");
         }
         actions = {
             served;
@@ -72,8 +74,8 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
 
     table service_sources_v6 {
         key = {
-            hdr.ipv6.source     : exact @name("server");
-            hdr.tcp.source_port : exact @name("server_port");
+            meta.ends.source_v6 : exact @name("server");
+            meta.ends.source_port : exact @name("server_port");
         }
         actions = {
             served;
@@ -145,10 +147,34 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
+        quoted = 0;
+        if (hdr.tcp.isValid()) {
+            meta.ends.source_port = hdr.tcp.source_port;
+            meta.ends.destination_port = hdr.tcp.destination_port;
+            if (hdr.ipv6.isValid()) {
+                meta.ends.source_v6 = hdr.ipv6.source;
+                meta.ends.destination_v6 = hdr.ipv6.destination;
+            } else {
+                meta.ends.source = hdr.ipv4.source;
+                meta.ends.destination = hdr.ipv4.destination;
+            }
+        } else if (hdr.quoted_tcp.isValid()) {
+            quoted = 1;
+            meta.ends.source_port = hdr.quoted_tcp.source_port;
+            meta.ends.destination_port = hdr.quoted_tcp.destination_port;
+            if (hdr.ipv6.isValid()) {
+                meta.ends.source_v6 = hdr.quoted_ipv6.source;
+                meta.ends.destination_v6 = hdr.quoted_ipv6.destination;
+            } else {
+                meta.ends.source = hdr.quoted_ipv4.source;
+                meta.ends.destination = hdr.quoted_ipv4.destination;
+            }
+        }
+
         // Without ports to see, it is a later fragment, a header cut short, or hidden: the address decides.
         if (hdr.ipv6.isValid()) {
             fragment = meta.parsed.fragment;
-            if (hdr.tcp.isValid()) {
+            if (hdr.tcp.isValid() || quoted == 1) {
                 if (!services_v6.apply().hit) {
                     service_sources_v6.apply();
                 }
@@ -162,7 +188,7 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
             if (hdr.ipv4.fragment_offset != 0) {
                 fragment = 1;
             }
-            if (hdr.tcp.isValid()) {
+            if (hdr.tcp.isValid() || quoted == 1) {
                 if (!services_v4.apply().hit) {
                     service_sources_v4.apply();
                 }
@@ -175,6 +201,8 @@ control Classify(inout headers_t hdr, inout metadata_t meta) {
 
         if (meta.direction == NOT_PROXIED) {
             meta.step = STEP_ROUTE;
+        } else if (quoted == 1) {
+            // Whose it is remains to be seen.
         } else if (fragment == 1) {
             drop_as(DROP_FRAGMENT);
         } else if (meta.parsed.obscured == 1) {

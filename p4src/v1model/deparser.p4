@@ -14,6 +14,15 @@ control SynclineDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.ipv6);
         packet.emit(hdr.ipv6_extensions);
         packet.emit(hdr.icmp);
+        packet.emit(hdr.icmp_rest);
+        packet.emit(hdr.quoted_ipv4);
+        packet.emit(hdr.quoted_ipv4_options);
+        packet.emit(hdr.quoted_ipv6);
+        packet.emit(hdr.quoted_extensions);
+        packet.emit(hdr.quoted_tcp);
+        packet.emit(hdr.quoted_acknowledgment);
+        packet.emit(hdr.quoted_window);
+        packet.emit(hdr.quoted_checksum);
         packet.emit(hdr.neighbour);
         packet.emit(hdr.neighbour_mac);
         packet.emit(hdr.tcp);

@@ -12,10 +12,11 @@ const step_t STEP_CHECK = 3;        // an ACK whose cookie is to be checked
 const step_t STEP_TRANSLATE = 4;    // a packet of a session
 const step_t STEP_ACKNOWLEDGE = 5;  // a server's repeated SYN/ACK, which the switch answers
 const step_t STEP_RESET = 6;        // an ACK with a wrong cookie, which the switch answers
-const step_t STEP_ROUTE = 7;        // to be routed by its destination
-const step_t STEP_PUNT = 8;         // to the controller, as it arrived; `punt_reason` says why
-const step_t STEP_DONE = 9;         // the egress port stands
-const step_t STEP_DROP = 10;        // `drop_reason` says why
+const step_t STEP_QUOTED = 7;       // an ICMP error that quotes a packet of a session
+const step_t STEP_ROUTE = 8;        // to be routed by its destination
+const step_t STEP_PUNT = 9;         // to the controller, as it arrived; `punt_reason` says why
+const step_t STEP_DONE = 10;        // the egress port stands
+const step_t STEP_DROP = 11;        // `drop_reason` says why
 
 typedef bit<2> direction_t;
 const direction_t NOT_PROXIED = 0;
@@ -53,6 +54,16 @@ struct parsed_t {
     bit<32> right_3;
     bit<32> left_4;
     bit<32> right_4;
+}
+
+// Whom the TCP segment is from and to: the packet's, or the one that an ICMP error quotes.
+struct ends_t {
+    bit<32>  source;
+    bit<32>  destination;
+    bit<128> source_v6;
+    bit<128> destination_v6;
+    bit<16>  source_port;
+    bit<16>  destination_port;
 }
 
 // The protected service that a packet belongs to.
@@ -93,6 +104,7 @@ struct metadata_t {
     bit<1>      own;           // made by the switch: its TTL is not decremented
     direction_t direction;
     parsed_t    parsed;
+    ends_t      ends;
     service_t   service;
     session_t   session;
     bit<32>     k0;            // the cookie key of the epoch concerned

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ethernet, one 802.1Q tag, ARP, IPv4, IPv6, neighbour solicitations, TCP. Only running out of bytes is a parser error; whatever else is wrong is noted and left to the
+// Ethernet, one 802.1Q tag, ARP, IPv4, IPv6, TCP, ICMP errors, neighbour solicitations. Only running out of bytes is a parser error; whatever else is wrong is noted and left to the
 // ingress, because a packet that is not for a protected service is none of our business: it has to leave as it came.
 #ifndef SYNCLINE_PARSER_P4
 #define SYNCLINE_PARSER_P4
@@ -11,6 +11,7 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     bit<1>  negative;
     bit<3>  extensions; // how many more are walked
     bit<8>  length;
+    bit<8>  quoted_protocol;
     bit<64> unit;
     bit<8>  skip;       // units of a neighbour solicitation's option still to come
 
@@ -86,6 +87,7 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         transition select(negative, hdr.ipv4.protocol, hdr.ipv4.fragment_offset) {
             (1, _, _): ip_malformed;
             (0, PROTOCOL_TCP, 0): measure_tcp;
+            (0, PROTOCOL_ICMP, 0): measure_icmp;
             default: accept;
         }
     }
@@ -110,7 +112,7 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     state next_header {
         transition select(extensions, meta.parsed.protocol) {
             (_, PROTOCOL_TCP): measure_ipv6;
-            (IPV6_EXTENSIONS_MAX, PROTOCOL_ICMPV6): measure_icmpv6;
+            (_, PROTOCOL_ICMPV6): measure_icmpv6;
             (0, EXTENSION_HOP_BY_HOP): obscured;
             (0, EXTENSION_ROUTING): obscured;
             (0, EXTENSION_DESTINATION): obscured;
@@ -206,8 +208,12 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
     }
 
     state look_at_icmpv6 {
-        transition select(packet.lookahead<bit<8>>()) {
-            ICMPV6_NEIGHBOUR_SOLICITATION: parse_solicitation;
+        transition select(extensions, packet.lookahead<bit<8>>()) {
+            (IPV6_EXTENSIONS_MAX, ICMPV6_NEIGHBOUR_SOLICITATION): parse_solicitation;
+            (_, ICMPV6_UNREACHABLE): measure_icmpv6_error;
+            (_, ICMPV6_TOO_BIG): measure_icmpv6_error;
+            (_, ICMPV6_TIME_EXCEEDED): measure_icmpv6_error;
+            (_, ICMPV6_PARAMETER_PROBLEM): measure_icmpv6_error;
             default: accept;
         }
     }
@@ -261,6 +267,151 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state solicitation_malformed {
         meta.parsed.neighbour_malformed = 1;
+        transition accept;
+    }
+
+    // Errors that quote TCP. `room` is now what there is beyond the least that must be quoted.
+    state measure_icmp {
+        room = room - ICMP_ERROR_BYTES - IPV4_BYTES - QUOTED_TCP_BYTES;
+        negative = room[31:31];
+        transition select(negative) {
+            0: look_at_icmp;
+            default: accept;
+        }
+    }
+
+    state look_at_icmp {
+        transition select(packet.lookahead<bit<8>>()) {
+            ICMP_UNREACHABLE: parse_icmp_error;
+            ICMP_SOURCE_QUENCH: parse_icmp_error;
+            ICMP_TIME_EXCEEDED: parse_icmp_error;
+            ICMP_PARAMETER_PROBLEM: parse_icmp_error;
+            default: accept;
+        }
+    }
+
+    state parse_icmp_error {
+        packet.extract(hdr.icmp);
+        packet.extract(hdr.icmp_rest);
+        packet.extract(hdr.quoted_ipv4);
+        transition select(hdr.quoted_ipv4.version, hdr.quoted_ipv4.ihl, hdr.quoted_ipv4.protocol,
+                          hdr.quoted_ipv4.fragment_offset) {
+            (4, 0 &&& 12, _, _): accept;
+            (4, 4, _, _): accept;
+            (4, 5, PROTOCOL_TCP, 0): parse_quoted_tcp;
+            (4, _, PROTOCOL_TCP, 0): measure_quoted_options;
+            default: accept;
+        }
+    }
+
+    state measure_quoted_options {
+        room = room + IPV4_BYTES - ((bit<32>)hdr.quoted_ipv4.ihl << 2);
+        negative = room[31:31];
+        transition select(negative) {
+            0: parse_quoted_options;
+            default: accept;
+        }
+    }
+
+    state parse_quoted_options {
+        packet.extract(hdr.quoted_ipv4_options, ((bit<32>)hdr.quoted_ipv4.ihl - 5) << 5);
+        transition parse_quoted_tcp;
+    }
+
+    state measure_icmpv6_error {
+        room = room + NEIGHBOUR_BYTES - ICMP_ERROR_BYTES - IPV6_BYTES - QUOTED_TCP_BYTES;
+        negative = room[31:31];
+        transition select(negative) {
+            0: parse_icmpv6_error;
+            default: accept;
+        }
+    }
+
+    state parse_icmpv6_error {
+        packet.extract(hdr.icmp);
+        packet.extract(hdr.icmp_rest);
+        packet.extract(hdr.quoted_ipv6);
+        quoted_protocol = hdr.quoted_ipv6.next_header;
+        extensions = IPV6_EXTENSIONS_MAX;
+        transition select(hdr.quoted_ipv6.version) {
+            6: quoted_next_header;
+            default: accept;
+        }
+    }
+
+    state quoted_next_header {
+        transition select(extensions, quoted_protocol) {
+            (_, PROTOCOL_TCP): parse_quoted_tcp;
+            (0, _): accept;
+            (_, EXTENSION_HOP_BY_HOP): measure_quoted_extension;
+            (_, EXTENSION_ROUTING): measure_quoted_extension;
+            (_, EXTENSION_DESTINATION): measure_quoted_extension;
+            (_, EXTENSION_FRAGMENT): measure_quoted_fragment;
+            default: accept;
+        }
+    }
+
+    state measure_quoted_extension {
+        length = packet.lookahead<bit<16>>()[7:0];
+        room = room - 8 - ((bit<32>)length << 3);
+        negative = room[31:31];
+        transition select(negative, length) {
+            (0, 0 &&& 0xf0): parse_quoted_extension;
+            (0, IPV6_EXTENSION_LENGTH_MAX): parse_quoted_extension;
+            default: accept;
+        }
+    }
+
+    state measure_quoted_fragment {
+        unit = packet.lookahead<bit<64>>();
+        length = 0;
+        room = room - 8;
+        negative = room[31:31];
+        transition select(negative, unit[47:32]) {
+            (0, 0 &&& 0xfff8): parse_quoted_extension;
+            default: accept;
+        }
+    }
+
+    state parse_quoted_extension {
+        packet.extract(hdr.quoted_extensions.next, ((bit<32>)length << 6) + 48);
+        quoted_protocol = hdr.quoted_extensions.last.next_header;
+        extensions = extensions - 1;
+        transition quoted_next_header;
+    }
+
+    state parse_quoted_tcp {
+        packet.extract(hdr.quoted_tcp);
+        room = room - 4;
+        negative = room[31:31];
+        transition select(negative) {
+            0: parse_quoted_acknowledgment;
+            default: accept;
+        }
+    }
+
+    state parse_quoted_acknowledgment {
+        packet.extract(hdr.quoted_acknowledgment);
+        room = room - 4;
+        negative = room[31:31];
+        transition select(negative) {
+            0: parse_quoted_window;
+            default: accept;
+        }
+    }
+
+    state parse_quoted_window {
+        packet.extract(hdr.quoted_window);
+        room = room - 2;
+        negative = room[31:31];
+        transition select(negative) {
+            0: parse_quoted_checksum;
+            default: accept;
+        }
+    }
+
+    state parse_quoted_checksum {
+        packet.extract(hdr.quoted_checksum);
         transition accept;
     }
 

@@ -69,33 +69,39 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (meta.direction == TO_SERVER) {
-            meta.session.client_port = hdr.tcp.source_port;
-            meta.session.server_port = hdr.tcp.destination_port;
+            meta.session.client_port = meta.ends.source_port;
+            meta.session.server_port = meta.ends.destination_port;
         } else {
-            meta.session.client_port = hdr.tcp.destination_port;
-            meta.session.server_port = hdr.tcp.source_port;
+            meta.session.client_port = meta.ends.destination_port;
+            meta.session.server_port = meta.ends.source_port;
         }
         if (hdr.ipv6.isValid()) {
             if (meta.direction == TO_SERVER) {
-                meta.session.client_v6 = hdr.ipv6.source;
-                meta.session.server_v6 = hdr.ipv6.destination;
+                meta.session.client_v6 = meta.ends.source_v6;
+                meta.session.server_v6 = meta.ends.destination_v6;
             } else {
-                meta.session.client_v6 = hdr.ipv6.destination;
-                meta.session.server_v6 = hdr.ipv6.source;
+                meta.session.client_v6 = meta.ends.destination_v6;
+                meta.session.server_v6 = meta.ends.source_v6;
             }
             sessions_v6.apply();
         } else {
             if (meta.direction == TO_SERVER) {
-                meta.session.client = hdr.ipv4.source;
-                meta.session.server = hdr.ipv4.destination;
+                meta.session.client = meta.ends.source;
+                meta.session.server = meta.ends.destination;
             } else {
-                meta.session.client = hdr.ipv4.destination;
-                meta.session.server = hdr.ipv4.source;
+                meta.session.client = meta.ends.destination;
+                meta.session.server = meta.ends.source;
             }
             sessions_v4.apply();
         }
 
-        if (meta.direction == TO_SERVER) {
+        if (hdr.quoted_tcp.isValid()) {
+            if (meta.session.known == 1) {
+                meta.step = STEP_QUOTED;
+            } else {
+                meta.step = STEP_ROUTE;
+            }
+        } else if (meta.direction == TO_SERVER) {
             if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
                 service_syns.count((bit<32>)meta.service.id);
             }

@@ -24,6 +24,7 @@
 #include "pending.p4"
 #include "rewrite_options.p4"
 #include "translate.p4"
+#include "quoted.p4"
 #include "reply.p4"
 #include "own.p4"
 #include "route.p4"
@@ -42,6 +43,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     CookieCheck()  cookie_check;
     Pending()      pending_flows;
     Translate()    translate;
+    Quoted()       quoted;
     Reply()        reply;
     FinishOwn()    finish_own;
     Route()        route;
@@ -75,6 +77,9 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.step == STEP_TRANSLATE) {
             translate.apply(hdr, meta);
+        }
+        if (meta.step == STEP_QUOTED) {
+            quoted.apply(hdr, meta);
         }
         if (meta.step == STEP_ACKNOWLEDGE || meta.step == STEP_RESET) {
             reply.apply(hdr, meta);

@@ -26,6 +26,8 @@ from controller.lab.targets import BMV2, P4C, find_tool
 
 from .target import CPU_PORT, Match, Output, PacketIn, Result, SessionEvent, Value, number, prefix
 
+SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10  # linux/if_packet.h
+
 START_SECONDS = 20.0
 FIRST_SECONDS = 0.25
 """How long a test waits for the first thing that comes of a frame."""
@@ -42,6 +44,17 @@ def _inside(name: str) -> Iterator[None]:
         yield
     finally:
         netns.popns()
+
+
+def _receive(link: socket.socket) -> tuple[bytes, bool]:
+    """A frame, and whether it was sent on this very link. Linux takes 802.1Q tags out; here it comes back."""
+    frame, ancillary, _, address = link.recvmsg(65536, 256)
+    for level, kind, data in ancillary:
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+            status, _, _, _, _, tag, protocol = struct.unpack("=IIIHHHH", data)
+            if status & TP_STATUS_VLAN_VALID:
+                frame = frame[:12] + struct.pack(">HH", protocol, tag) + frame[12:]
+    return frame, address[2] == socket.PACKET_OUTGOING
 
 
 def _shortest(value: int) -> bytes:
@@ -103,6 +116,7 @@ class Bmv2Target:
             for port in range(1, ports + 1):
                 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
                 link.bind((f"h{port}", 3))
+                link.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
                 link.setblocking(False)
                 self._sockets[port] = link
 
@@ -334,8 +348,8 @@ class Bmv2Target:
         before = len(outputs)
         for port, link in self._sockets.items():
             if link in ready:
-                frame, address = link.recvfrom(65536)
-                if address[2] != socket.PACKET_OUTGOING:
+                frame, outgoing = _receive(link)
+                if not outgoing:
                     outputs.append(Output(port, frame))
         return len(outputs) > before
 

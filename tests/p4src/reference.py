@@ -300,6 +300,35 @@ def ipv4_header(
     return head[:10] + struct.pack(">H", 0xFFFF ^ ones_complement(head)) + head[12:]
 
 
+def icmp_error(
+    quoted: Segment,
+    router: str,
+    kind: tuple[int, int],
+    size: int,
+    *,
+    ttl: int,
+    source_mac: str,
+    destination_mac: str,
+    tail: bytes = b"",
+) -> bytes:
+    """A router's error (type and code) to a segment's sender.
+
+    It quotes `size` bytes from the TCP header on, and `tail`.
+    """
+    datagram = quoted.datagram()
+    quote = datagram[: len(datagram) - quoted.tcp_length() + size] + tail
+    message = bytes(kind) + b"\0\0" + struct.pack(">I", 1280) + quote
+    if ":" in router:
+        covered = pseudo_header(router, quoted.source, 58, len(message)) + message
+        head = ipv6_header(router, quoted.source, 58, len(message), hop_limit=ttl)
+    else:
+        covered = message
+        head = ipv4_header(router, quoted.source, 1, len(message), ttl=ttl)
+    checksum = struct.pack(">H", 0xFFFF ^ ones_complement(covered))
+    link = ethernet(destination_mac, source_mac, 0x86DD if ":" in router else 0x0800, quoted.tag)
+    return link + head + message[:2] + checksum + message[4:]
+
+
 # --- options --------------------------------------------------------------------------------------------
 
 NOP = b"\x01"
