@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from controller.api.client import ApiUnreachableError, find_api, get_json
-from controller.config import load_config
+from controller.config import load_config, socket_text
 from controller.config_errors import ConfigError
 
 _API_HELP = (
@@ -104,8 +104,8 @@ def sessions(
         table.add_column(name, justify="right" if name == "age" else "left")
     for session in document["sessions"]:
         table.add_row(
-            f"{session['client']}:{session['client_port']}",
-            f"{session['server']}:{session['server_port']}",
+            socket_text(session["client"], session["client_port"]),
+            socket_text(session["server"], session["server_port"]),
             session["service"],
             session["phase"],
             _duration(session["age_s"]),
@@ -153,7 +153,7 @@ def _service_table(document: Any) -> Table:
         scale = service["window_scale"]
         table.add_row(
             service["name"],
-            f"{service['address']}:{service['port']}",
+            socket_text(service["address"], service["port"]),
             str(service["sessions"]),
             str(service["pending"]),
             str(service["mss"]),

@@ -10,9 +10,17 @@ bytes.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Callable
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -31,19 +39,24 @@ _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _MAX_PORT = 509  # 510 is the controller's port, 511 means "drop" (bit<9>)
 
-T = TypeVar("T", IPv4Address, IPv4Interface, IPv4Network)
+_Ip = IPv4Address | IPv6Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
 
 
-def _ip(kind: type[T], example: str) -> BeforeValidator:
-    def convert(value: object) -> T:
-        if isinstance(value, kind):
+def _ip(v4: Callable[[str], _Ip], v6: Callable[[str], _Ip], what: str, example: str) -> BeforeValidator:
+    """Text becomes an address, an interface's address or a prefix, of either version of IP."""
+    right = f"give {what} such as {example}"
+
+    def convert(value: object) -> object:
+        if isinstance(value, _Ip):
             return value
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} is not text; give an IPv4 value such as {example}")
+            raise ValueError(f"{value!r} is not text; {right}")
+        if "%" in value:
+            raise ValueError(f"{value!r} has a zone; {right}")
         try:
-            return kind(value)
+            return v6(value) if ":" in value else v4(value)
         except ValueError as err:
-            raise ValueError(f"{err}; give an IPv4 value such as {example}") from None
+            raise ValueError(f"{err}; {right}") from None
 
     return BeforeValidator(convert)
 
@@ -84,9 +97,18 @@ def _endpoint(value: str, info: ValidationInfo) -> str:
     return value
 
 
-Address = Annotated[IPv4Address, _ip(IPv4Address, "203.0.113.10")]
-Interface = Annotated[IPv4Interface, _ip(IPv4Interface, "198.18.1.1/24")]
-Prefix = Annotated[IPv4Network, _ip(IPv4Network, "203.0.113.0/24")]
+IpAddress: TypeAlias = IPv4Address | IPv6Address
+IpInterface: TypeAlias = IPv4Interface | IPv6Interface
+IpNetwork: TypeAlias = IPv4Network | IPv6Network
+
+Address = Annotated[IpAddress, _ip(IPv4Address, IPv6Address, "an address", "203.0.113.10 or 2001:db8::10")]
+Interface = Annotated[
+    IpInterface,
+    _ip(
+        IPv4Interface, IPv6Interface, "an address with its prefix length", "198.18.1.1/24 or 2001:db8:1::1/64"
+    ),
+]
+Prefix = Annotated[IpNetwork, _ip(IPv4Network, IPv6Network, "a prefix", "203.0.113.0/24 or 2001:db8::/64")]
 Mac = Annotated[str, AfterValidator(_mac)]
 Name = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
@@ -130,7 +152,7 @@ class ProgramConfig(Model):
 
 class PortConfig(Model):
     """A switch port. The prefixes of its addresses are connected: each has a `direct` route unless `routes`
-    names the same prefix. ARP requests for the addresses are answered with `mac`."""
+    names the same prefix. ARP requests and neighbour solicitations for them are answered with `mac`."""
 
     port: SwitchPort = Field(description=f"a port number, 1 to {_MAX_PORT}")
     mac: Mac = Field(description="MAC address of the port, such as 02:00:00:00:00:01")
@@ -138,15 +160,21 @@ class PortConfig(Model):
 
 
 class RouteConfig(Model):
-    prefix: Prefix = Field(description="a destination prefix such as 203.0.113.0/24")
+    prefix: Prefix = Field(description="a destination prefix such as 203.0.113.0/24 or 2001:db8::/64")
     port: SwitchPort = Field(description="a port of this switch")
     via: Address | None = Field(
         default=None, description="the next hop's address; absent = directly connected"
     )
 
+    @model_validator(mode="after")
+    def _one_version(self) -> RouteConfig:
+        if self.via is not None:
+            require_one_version("prefix", self.prefix, "via", self.via)
+        return self
+
 
 class NeighbourConfig(Model):
-    address: Address = Field(description="an IPv4 address")
+    address: Address = Field(description="an IPv4 or IPv6 address")
     mac: Mac = Field(description="the neighbour's MAC address")
 
 
@@ -163,13 +191,41 @@ class SwitchConfig(Model):
     def connected_routes(self) -> list[RouteConfig]:
         """`routes` plus a direct route for each port's prefix that no explicit route names."""
         named = {route.prefix for route in self.routes}
-        extra: dict[IPv4Network, RouteConfig] = {}
+        extra: dict[IpNetwork, RouteConfig] = {}
         for port in self.ports:
             for address in port.addresses:
                 net = address.network
-                if net.prefixlen < 32 and net not in named:
+                if net.prefixlen < net.max_prefixlen and net not in named:
                     extra.setdefault(net, RouteConfig(prefix=net, port=port.port))
         return [*self.routes, *extra.values()]
+
+
+def socket_text(address: IpAddress | str, port: int) -> str:
+    """ADDRESS:PORT, an IPv6 address in brackets (RFC 3986)."""
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+
+
+def require_one_version(first: str, value: IpAddress | IpNetwork, second: str, other: IpAddress) -> None:
+    """Raises ValueError unless both values are of the same version of IP."""
+    if value.version != other.version:
+        raise ValueError(
+            f"{second} {other} is IPv{other.version} and {first} {value} is IPv{value.version}; "
+            "give both of the same version"
+        )
+
+
+def _service_address(address: IpAddress) -> IpAddress:
+    """A unicast address that other networks can reach; none of ::/96 (RFC 4291 section 2.5.5.1)."""
+    if address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local:
+        raise ValueError(f"{address} is no server's address in a network; give a unicast address")
+    if isinstance(address, IPv6Address) and (address.ipv4_mapped is not None or int(address) >> 32 == 0):
+        raise ValueError(f"{address} holds an IPv4 address; give that address itself")
+    return address
+
+
+def _default_mss(data: dict[str, Any]) -> int:
+    """What fits into an Ethernet frame without options (RFC 9293 section 3.7.1)."""
+    return 1440 if data["address"].version == 6 else 1460
 
 
 def _default_window(data: dict[str, Any]) -> int:
@@ -180,9 +236,16 @@ class ServiceConfig(Model):
     """A protected TCP service and what its server supports: clients are told before the server is asked."""
 
     name: Name = Field(description="a name, unique among the services")
-    address: Address = Field(description="the server's IPv4 address")
+    address: Annotated[Address, AfterValidator(_service_address)] = Field(
+        description="the server's IPv4 or IPv6 address"
+    )
     port: int = Field(ge=1, le=65535, description="the server's TCP port, 1 to 65535")
-    mss: int = Field(default=1460, ge=88, le=65535, description="MSS told to clients, 88 to 65535")
+    mss: int = Field(
+        default_factory=_default_mss,
+        ge=88,
+        le=65535,
+        description="MSS told to clients, 88 to 65535 (default 1460, over IPv6 1440)",
+    )
     window_scale: int | None = Field(default=7, ge=0, le=14, description="0 to 14, or null for none")
     sack: bool = Field(default=True, description="true or false")
     timestamps: bool = Field(default=True, description="true or false")
@@ -222,7 +285,9 @@ class LimitsConfig(Model):
     """Bounds of the exception path."""
 
     flows: int = Field(default=20_000, ge=1, description="pending handshakes in total")
-    flows_per_source: int = Field(default=256, ge=1, description="pending handshakes per client address")
+    flows_per_source: int = Field(
+        default=256, ge=1, description="pending handshakes per client: an IPv4 address, an IPv6 /64"
+    )
     packets_per_flow: int = Field(default=16, ge=1, description="packets held per pending handshake")
     bytes_per_flow: int = Field(default=65_536, ge=1514, description="bytes held per pending handshake")
     bytes_total: int = Field(default=64 * 2**20, ge=1514, description="bytes held in total")

@@ -74,6 +74,7 @@ DROP_REASONS: Final = (
     "STRAY",
     "NOT_OURS",
     "NO_PORT",
+    "EXTENSIONS",
 )
 """Indices of the counter `drops`; 0 is unused."""
 
@@ -89,6 +90,8 @@ EVENTS: Final = (
     "TO_SERVER",
     "TO_CLIENT",
     "FOLLOWING_PUNTED",
+    "ICMP_TRANSLATED",
+    "ND_ANSWERED",
 )
 """Indices of the counter `events`; 0 is unused."""
 
@@ -103,22 +106,45 @@ class TableShape(NamedTuple):
     actions: dict[str, tuple[str, ...]]
 
 
-_PROTECT = ("service_id", "mss", "window_scale", "sack", "timestamps", "window", "reset_unknown")
+_PROTECT = (
+    "service_id",
+    "mss",
+    "window_scale",
+    "sack",
+    "timestamps",
+    "window",
+    "reset_unknown",
+    "mode",
+    "lenient",
+)
 _TRANSLATE = ("delta", "tau", "to_client_shift", "to_server_shift", "phase", "version")
 
+
+def _of_version(version: int, via: str, answer: str) -> dict[str, TableShape]:
+    """The tables that exist once per version of IP: the same but for the width of addresses."""
+    shapes = {
+        "services": TableShape(("server", "server_port"), {"protect": _PROTECT}),
+        "service_sources": TableShape(
+            ("server", "server_port"), {"served": ("service_id", "mode", "lenient")}
+        ),
+        "protected": TableShape(("address",), {"protected": ()}),
+        "protected_sources": TableShape(("address",), {"protected_source": ()}),
+        "sessions": TableShape(("client", "server", "client_port", "server_port"), {"translate": _TRANSLATE}),
+        "routes": TableShape(("destination",), {via: ("port", "next_hop"), "direct": ("port",)}),
+        "neighbours": TableShape(("next_hop",), {"set_destination_mac": ("mac",)}),
+        "local_addresses": TableShape(("port", "address"), {answer: ("mac",)}),
+    }
+    return {f"{name}_v{version}": shape for name, shape in shapes.items()}
+
+
 TABLES: Final = {
-    "services_v4": TableShape(("server", "server_port"), {"protect": _PROTECT}),
-    "service_sources_v4": TableShape(("server", "server_port"), {"served": ("service_id",)}),
-    "protected_v4": TableShape(("address",), {"protected": ()}),
-    "protected_sources_v4": TableShape(("address",), {"protected_source": ()}),
-    "sessions_v4": TableShape(("client", "server", "client_port", "server_port"), {"translate": _TRANSLATE}),
+    **_of_version(4, "via", "answer_arp"),
+    **_of_version(6, "via_v6", "answer_nd"),
     "cookie_keys": TableShape(("parity",), {"set_key": ("k0", "k1", "epoch")}),
     "cookie_epoch": TableShape((), {"set_epoch": ("parity",), "no_epoch": ()}),
-    "routes_v4": TableShape(("destination",), {"via": ("port", "next_hop"), "direct": ("port",)}),
-    "neighbours_v4": TableShape(("next_hop",), {"set_destination_mac": ("mac",)}),
     "ports": TableShape(("port",), {"set_source_mac": ("mac",)}),
-    "local_addresses_v4": TableShape(("port", "address"), {"answer_arp": ("mac",)}),
 }
 """Every table that the controller writes."""
 
-DIGEST: Final = "session_event_t"
+DIGESTS: Final = ("session_event_t", "session_event_v6_t")
+"""Ends of connections over IPv4 and IPv6."""

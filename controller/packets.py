@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ethernet/IPv4/TCP frames as the exception path needs them: read and built with `struct`, nothing else.
+"""Ethernet/IP/TCP frames as the exception path needs them: read and built with `struct`, nothing else.
 
-Addresses are 32-bit integers, sequence numbers mod 2^32. Checksums are RFC 1071's: as 65536 = 1 (mod
+Addresses are integers, sequence numbers mod 2^32. A segment is IPv6 when either address is beyond 32 bits:
+one of the two is always a service's, which is never of ::/96. Checksums are RFC 1071's: as 65536 = 1 (mod
 65535), a whole buffer's ones'-complement sum is one big integer mod 65535.
 """
 
@@ -18,23 +19,33 @@ PSH: Final = 0x08
 ACK: Final = 0x10
 
 ETHERTYPE_IPV4: Final = b"\x08\x00"
+ETHERTYPE_IPV6: Final = b"\x86\xdd"
 _VLAN_TAGS: Final = (b"\x81\x00", b"\x88\xa8")
 
 _IP = struct.Struct("!BBHHHBBHII")
 _TCP = struct.Struct("!HHIIBBHHH")
 _PSEUDO = struct.Struct("!IIBBH")
+_IP6 = struct.Struct("!IHBB16s16s")
+_PSEUDO6 = struct.Struct("!16s16sIHBB")
 _TS = struct.Struct("!II")
 _TTL: Final = 64
 _DONT_FRAGMENT: Final = 0x4000
+_TCP_PROTOCOL: Final = 6
+_MASK32: Final = 0xFFFFFFFF
+
+# Extension headers that may stand before TCP, and how many of them, of how many bytes: as the switches read.
+_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION = 0, 43, 44, 60
+_EXTENSIONS: Final = 4
+_EXTENSION_LENGTH: Final = 136
 
 
 class MalformedError(ValueError):
-    """A frame that is no whole IPv4 TCP segment."""
+    """A frame that is no whole TCP segment."""
 
 
 @dataclass(slots=True)
 class Segment:
-    """A TCP segment within its frame. `l2` is everything before the IPv4 header, tags included."""
+    """A TCP segment within its frame. `l2` is everything before the IP header, tags included."""
 
     frame: bytes
     l2: bytes
@@ -52,8 +63,7 @@ class Segment:
 
     def checksum_ok(self) -> bool:
         """True when the TCP checksum fits (RFC 9293 section 3.1)."""
-        pseudo = _PSEUDO.pack(self.source, self.destination, 0, 6, len(self.tcp))
-        return _sum(pseudo + self.tcp) == 0
+        return _sum(_pseudo(self.source, self.destination, len(self.tcp)) + self.tcp) == 0
 
 
 @dataclass(slots=True)
@@ -76,27 +86,35 @@ def _checksum(data: bytes) -> int:
     return (0xFFFF - _sum(data)) % 0xFFFF
 
 
+def _pseudo(source: int, destination: int, length: int) -> bytes:
+    """What TCP's checksum covers of the IP header (RFC 9293 section 3.1, RFC 8200 section 8.1)."""
+    if (source | destination) <= _MASK32:
+        return _PSEUDO.pack(source, destination, 0, _TCP_PROTOCOL, length)
+    return _PSEUDO6.pack(source.to_bytes(16), destination.to_bytes(16), length, 0, 0, _TCP_PROTOCOL)
+
+
 def parse(frame: bytes) -> Segment:
     """Read a frame, with any number of VLAN tags.
 
     Raises:
-        MalformedError: truncated, not IPv4, not TCP, a fragment, or lengths that contradict each other.
+        MalformedError: truncated, not IP, not TCP, a fragment, too many extension headers, or lengths that
+            contradict each other.
     """
     start = 14
     while frame[start - 2 : start] in _VLAN_TAGS:
         start += 4
-    if frame[start - 2 : start] != ETHERTYPE_IPV4 or len(frame) < start + 40:
-        raise MalformedError("not an IPv4 TCP frame")
-    first, _, total, _, fragment, _, protocol, _, source, destination = _IP.unpack_from(frame, start)
-    ip_length = (first & 15) * 4
-    tcp_start = start + ip_length
-    if first >> 4 != 4 or ip_length < 20 or protocol != 6 or fragment & 0x3FFF:
-        raise MalformedError("not a whole IPv4 TCP packet")
-    if start + total > len(frame) or total < ip_length + 20:
-        raise MalformedError("the IPv4 length does not fit the frame")
+    ethertype = frame[start - 2 : start]
+    if ethertype == ETHERTYPE_IPV4:
+        source, destination, tcp_start, end = _parse_ipv4(frame, start)
+    elif ethertype == ETHERTYPE_IPV6:
+        source, destination, tcp_start, end = _parse_ipv6(frame, start)
+    else:
+        raise MalformedError("not an IP frame")
+    if end > len(frame) or end < tcp_start + 20:
+        raise MalformedError("the IP length does not fit the frame")
     sport, dport, seq, ack, offset, flags, window, _, _ = _TCP.unpack_from(frame, tcp_start)
     header = (offset >> 4) * 4
-    if header < 20 or ip_length + header > total:
+    if header < 20 or tcp_start + header > end:
         raise MalformedError("bad TCP data offset")
     return Segment(
         frame,
@@ -110,9 +128,48 @@ def parse(frame: bytes) -> Segment:
         flags,
         window,
         frame[tcp_start + 20 : tcp_start + header],
-        frame[tcp_start : start + total],
-        total - ip_length - header,
+        frame[tcp_start:end],
+        end - tcp_start - header,
     )
+
+
+def _parse_ipv4(frame: bytes, start: int) -> tuple[int, int, int, int]:
+    """Source, destination, where TCP begins and ends (RFC 791)."""
+    if len(frame) < start + 40:
+        raise MalformedError("too short for IPv4 and TCP")
+    first, _, total, _, fragment, _, protocol, _, source, destination = _IP.unpack_from(frame, start)
+    ip_length = (first & 15) * 4
+    if first >> 4 != 4 or ip_length < 20 or protocol != _TCP_PROTOCOL or fragment & 0x3FFF:
+        raise MalformedError("not a whole IPv4 TCP packet")
+    return source, destination, start + ip_length, start + total
+
+
+def _parse_ipv6(frame: bytes, start: int) -> tuple[int, int, int, int]:
+    """Source, destination, where TCP begins and ends (RFC 8200)."""
+    if len(frame) < start + 60:
+        raise MalformedError("too short for IPv6 and TCP")
+    first, length, following, _, source, destination = _IP6.unpack_from(frame, start)
+    if first >> 28 != 6:
+        raise MalformedError("not IPv6")
+    at, end = start + 40, start + 40 + length
+    for _ in range(_EXTENSIONS):
+        if following == _TCP_PROTOCOL or at + 8 > min(end, len(frame)):
+            break
+        if following == _FRAGMENT:
+            if int.from_bytes(frame[at + 2 : at + 4]) & 0xFFF9:  # an atomic one is whole (RFC 6946)
+                raise MalformedError("a fragment")
+            size = 8
+        elif following in (_HOP_BY_HOP, _ROUTING, _DESTINATION):
+            size = (frame[at + 1] + 1) * 8
+        else:
+            break
+        if size > _EXTENSION_LENGTH:
+            raise MalformedError("an extension header that is too long")
+        following = frame[at]
+        at += size
+    if following != _TCP_PROTOCOL:
+        raise MalformedError("not an IPv6 TCP packet")
+    return int.from_bytes(source), int.from_bytes(destination), at, end
 
 
 def parse_options(data: bytes) -> Options:
@@ -172,7 +229,10 @@ def build(
     window: int = 0,
     options: bytes = b"",
 ) -> bytes:
-    """A segment without payload: checksums right, TTL 64, DF set. `options`: a multiple of 4 bytes."""
+    """A segment without payload: checksums right, TTL 64, DF set. `options`: a multiple of 4 bytes.
+
+    `l2` ends in the EtherType of the addresses' version of IP.
+    """
     length = 20 + len(options)
     header = _TCP.pack(
         source_port,
@@ -186,8 +246,14 @@ def build(
         0,
     )
     tcp = header + options
-    check = _checksum(_PSEUDO.pack(source, destination, 0, 6, length) + tcp)
-    ip = _IP.pack(0x45, 0, 20 + length, 0, _DONT_FRAGMENT, _TTL, 6, 0, source, destination)
-    return b"".join(
-        (l2, ip[:10], _checksum(ip).to_bytes(2, "big"), ip[12:], tcp[:16], check.to_bytes(2, "big"), tcp[18:])
-    )
+    check = _checksum(_pseudo(source, destination, length) + tcp)
+    ip = _ip_header(source, destination, length)
+    return b"".join((l2, ip, tcp[:16], check.to_bytes(2), tcp[18:]))
+
+
+def _ip_header(source: int, destination: int, length: int) -> bytes:
+    """For `length` bytes of TCP."""
+    if (source | destination) > _MASK32:
+        return _IP6.pack(6 << 28, length, _TCP_PROTOCOL, _TTL, source.to_bytes(16), destination.to_bytes(16))
+    ip = _IP.pack(0x45, 0, 20 + length, 0, _DONT_FRAGMENT, _TTL, _TCP_PROTOCOL, 0, source, destination)
+    return ip[:10] + _checksum(ip).to_bytes(2) + ip[12:]

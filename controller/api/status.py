@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from controller.dataplane import DROP_REASONS, EVENTS, Phase
 from controller.hub import ControllerHub
-from controller.logic.model import Session
+from controller.logic.model import Session, is_v6
 from controller.p4.errors import SwitchError
 
 _FRESH: Final = 1.0
@@ -116,11 +116,12 @@ def sessions(hub: ControllerHub, limit: int) -> dict[str, Any]:
 
 def _session(session: Session, wall: float) -> dict[str, Any]:
     client, server, client_port, server_port = session.key
+    address = IPv6Address if is_v6(session.key) else IPv4Address
     entry, timeline = session.entry, session.timeline
     return {
-        "client": str(IPv4Address(client)),
+        "client": str(address(client)),
         "client_port": client_port,
-        "server": str(IPv4Address(server)),
+        "server": str(address(server)),
         "server_port": server_port,
         "service": session.service,
         "phase": Phase.OPEN.name if session.open else Phase.CLOSING.name,

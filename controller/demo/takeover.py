@@ -24,7 +24,8 @@ def run(demo: Demo) -> None:
     """Kills the controller at a quarter of a download; starts a new one when the download is done."""
     demo.report.section("4. The controller is killed in the middle of a transfer")
     url, target = demo.server.url(FILE), demo.folder / FILE
-    with tcp_socket(demo.lab.netns(CLIENT)) as idle, Curl(demo.lab, url, target, limit=_RATE) as curl:
+    idle = tcp_socket(demo.lab.netns(CLIENT), demo.server.address)
+    with idle, Curl(demo.lab, url, target, limit=_RATE) as curl:
         idle.settimeout(20)
         idle.connect((demo.server.address, demo.server.port))
         idle.sendall(b"GET ")  # opens the session; the rest of the request comes after the take-over

@@ -74,7 +74,7 @@ def _wait_until_it_listens(lab: Lab, server: WebServer, process: subprocess.Pope
     """Asked from the server itself: no connection through the switches yet."""
     end = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < end:
-        with tcp_socket(lab.netns(SERVER)) as probe:
+        with tcp_socket(lab.netns(SERVER), server.address) as probe:
             if probe.connect_ex((server.address, server.port)) == 0:
                 return
         time.sleep(0.05)
@@ -171,7 +171,7 @@ def short_connections(
 def _fetch(netns: str, server: WebServer, page: bytes) -> float:
     """Seconds from the SYN to the last byte of the page."""
     connection = http.client.HTTPConnection(server.address, server.port)
-    with tcp_socket(netns) as sock:
+    with tcp_socket(netns, server.address) as sock:
         sock.settimeout(_SHORT_TIMEOUT_S)
         start = time.monotonic()
         sock.connect((server.address, server.port))

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
+from controller.config import IpAddress, IpInterface, IpNetwork, socket_text
 from controller.config_errors import Problem
 from controller.lab.model import Host, Switch, Topology
 from controller.lab.names import LAST_PORT, LONGEST_INTERFACE, End, switch_interface
 
 RESERVED = ("controller",)
 """Names of processes that every lab has besides its switches."""
+
+_SMALLEST_MTU_V6 = 1280  # RFC 8200 section 5
 
 
 def check(topology: Topology) -> list[Problem]:
@@ -84,19 +85,25 @@ def _wrong_end(topology: Topology, end: End) -> str | None:
 
 def _networks(topology: Topology) -> Iterator[Problem]:
     """Both ends of a link are in one network, and no node has the same network at two links."""
-    at_node: dict[str, list[tuple[IPv4Network, int]]] = {}
+    at_node: dict[str, list[tuple[IpNetwork, int]]] = {}
     for index, link in enumerate(topology.links):
         (first, left), (second, right) = link.parsed_ends()
-        far = {address.network for address in right}
-        if left and right and not far.intersection(address.network for address in left):
-            text = (
-                f"{first} {left[0]} and {second} {right[0]} are not in one network; give both the same prefix"
-            )
-            yield Problem(f"links[{index}].ends", text)
+        for version in (4, 6):
+            ours, theirs = ([a for a in end if a.version == version] for end in (left, right))
+            far = {address.network for address in theirs}
+            if ours and theirs and not far.intersection(address.network for address in ours):
+                text = (
+                    f"{first} {ours[0]} and {second} {theirs[0]} are not in one network; "
+                    "give both the same prefix"
+                )
+                yield Problem(f"links[{index}].ends", text)
+        if link.mtu < _SMALLEST_MTU_V6 and any(a.version == 6 for a in (*left, *right)):
+            text = f"{link.mtu} is too small for IPv6; give at least {_SMALLEST_MTU_V6}, or no IPv6 address"
+            yield Problem(f"links[{index}].mtu", text)
         if first.node == second.node:
             continue
         for end, addresses in link.parsed_ends():
-            for network in sorted({address.network for address in addresses}):
+            for network in dict.fromkeys(address.network for address in addresses):
                 for other, at in at_node.get(end.node, []):
                     if network.overlaps(other):
                         text = (
@@ -108,7 +115,7 @@ def _networks(topology: Topology) -> Iterator[Problem]:
 
 def _addresses(topology: Topology) -> Iterator[Problem]:
     """Each address is used once."""
-    first: dict[IPv4Address, str] = {}
+    first: dict[IpAddress, str] = {}
     for where, address in _all_addresses(topology):
         if address.ip in first:
             yield Problem(
@@ -117,7 +124,7 @@ def _addresses(topology: Topology) -> Iterator[Problem]:
         first.setdefault(address.ip, where)
 
 
-def _all_addresses(topology: Topology) -> Iterator[tuple[str, Any]]:
+def _all_addresses(topology: Topology) -> Iterator[tuple[str, IpInterface]]:
     for name, host in topology.hosts.items():
         for index, address in enumerate(host.addresses):
             yield f"hosts.{name}.addresses[{index}]", address
@@ -140,7 +147,7 @@ def _routes(topology: Topology) -> Iterator[Problem]:
             if e.node == name
             for a in own
         ]
-        seen: set[IPv4Network] = set()
+        seen: set[IpNetwork] = set()
         for index, route in enumerate(node.routes):
             if not any(route.via in network for network in networks):
                 links = ", ".join(map(str, networks)) or "none"
@@ -168,7 +175,7 @@ def _sources(topology: Topology) -> Iterator[Problem]:
 
 def _services(topology: Topology) -> Iterator[Problem]:
     names: dict[str, int] = {}
-    places: dict[tuple[IPv4Address, int], int] = {}
+    places: dict[tuple[IpAddress, int], int] = {}
     for index, service in enumerate(topology.services):
         where = f"services[{index}]"
         if service.name in names:
@@ -177,7 +184,7 @@ def _services(topology: Topology) -> Iterator[Problem]:
             )
         place = (service.address, service.port)
         if place in places:
-            text = f"{place[0]}:{place[1]} is services[{places[place]}] already; each must be different"
+            text = f"{socket_text(*place)} is services[{places[place]}] already; each must be different"
             yield Problem(f"{where}.port", text)
         names.setdefault(service.name, index)
         places.setdefault(place, index)
@@ -198,7 +205,7 @@ def _sysctls(topology: Topology) -> Iterator[Problem]:
                 yield Problem(f"hosts.{name}.sysctls.{key}", text)
 
 
-def addresses_of(topology: Topology, host: str) -> list[IPv4Address]:
+def addresses_of(topology: Topology, host: str) -> list[IpAddress]:
     """A host's own addresses, those of the loopback first."""
     linked = [
         a for link in topology.links for end, own in link.parsed_ends() if end.node == host for a in own

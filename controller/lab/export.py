@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from controller.config import IpInterface
 from controller.lab.plan import Interface, Node, Plan
 from controller.lab.targets import Target, own_command, switch_command
 
@@ -52,17 +53,22 @@ def _host_setup(node: Node) -> list[list[str]]:
     """Commands within a host, in order: settings, addresses, links up, routes."""
     commands = _settings(node)
     commands.append(["ip", "link", "set", "lo", "up"])
-    commands += [["ip", "address", "add", str(address), "dev", "lo"] for address in node.loopback]
+    commands += [_add_address(address, "lo") for address in node.loopback]
     for interface in node.interfaces:
         # Mininet gives every host an address of its own choice.
         commands.append(["ip", "address", "flush", "dev", interface.name])
-        commands += [["ip", "address", "add", str(a), "dev", interface.name] for a in interface.addresses]
+        commands += [_add_address(address, interface.name) for address in interface.addresses]
         commands.append(["ip", "link", "set", interface.name, "mtu", str(interface.mtu), "up"])
     commands.append(_no_offloads(node))
     for route in node.routes:
         command = ["ip", "route", "replace", str(route.destination), "via", str(route.via)]
         commands.append(command + (["src", str(route.source)] if route.source else []))
     return commands
+
+
+def _add_address(address: IpInterface, interface: str) -> list[str]:
+    command = ["ip", "address", "add", str(address), "dev", interface]
+    return [*command, "nodad"] if address.version == 6 else command
 
 
 def _switch_setup(node: Node) -> list[list[str]]:

@@ -7,16 +7,21 @@ is made from these models and their descriptions.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from controller.config import Address, Interface, LimitsConfig, Model, Prefix, ServiceConfig, TimersConfig
+from controller.config import (
+    Address,
+    Interface,
+    LimitsConfig,
+    Model,
+    Prefix,
+    ServiceConfig,
+    TimersConfig,
+    require_one_version,
+)
 from controller.lab.names import End, check_end, check_name
-
-
-def _default_route(value: Any) -> Any:
-    return "0.0.0.0/0" if value == "default" else value
 
 
 def _one_or_more(value: Any) -> Any:
@@ -25,7 +30,6 @@ def _one_or_more(value: Any) -> Any:
 
 NodeName = Annotated[str, AfterValidator(check_name)]
 EndName = Annotated[str, AfterValidator(check_end)]
-Destination = Annotated[Prefix, BeforeValidator(_default_route)]
 EndAddresses = Annotated[
     list[Interface],
     BeforeValidator(_one_or_more, json_schema_input_type=str | list[str]),
@@ -35,12 +39,31 @@ EndAddresses = Annotated[
 class Route(Model):
     """A route of a host or a switch. It leaves by the link whose network holds `via`."""
 
-    to: Destination = Field(description='a prefix such as 203.0.113.0/24, or "default"')
+    to: Prefix = Field(description='a prefix such as 203.0.113.0/24 or 2001:db8::/64, or "default"')
     via: Address = Field(description="the next hop's address, in a network of one of the node's links")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_route(cls, data: Any) -> Any:
+        """ "default" is of the next hop's version of IP."""
+        if isinstance(data, dict) and data.get("to") == "default":
+            return {**data, "to": "::/0" if ":" in str(data.get("via")) else "0.0.0.0/0"}
+        return data
+
+    @model_validator(mode="after")
+    def _one_version(self) -> Self:
+        require_one_version("to", self.to, "via", self.via)
+        return self
 
 
 class HostRoute(Route):
     source: Address | None = Field(default=None, description="the source address to prefer on this route")
+
+    @model_validator(mode="after")
+    def _source_version(self) -> Self:
+        if self.source is not None:
+            require_one_version("to", self.to, "source", self.source)
+        return self
 
 
 class Host(Model):
@@ -84,7 +107,7 @@ class Link(Model):
     )
 
     def parsed_ends(self) -> list[tuple[End, list[Any]]]:
-        """The two ends with their IPv4Interface addresses, in the order of the file."""
+        """The two ends with their interface addresses, in the order of the file."""
         return [(End.parse(end), addresses) for end, addresses in self.ends.items()]
 
 

@@ -34,6 +34,7 @@ ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM, ETHTOOL_STSO = 0x15, 0x17, 0x1F
 ETHTOOL_SGSO, ETHTOOL_SGRO = 0x24, 0x2C
 OFFLOADS = (ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_STXCSUM, ETHTOOL_SRXCSUM)
 IFF_NOARP = 0x80
+IFA_F_NODAD = 0x02
 
 
 class NetworkError(LabError):
@@ -122,9 +123,10 @@ def _configure_interface(node: Node, interface: Interface, handle: Any) -> None:
 
 def _add_address(node: Node, handle: Any, index: int, interface: str, address: Any) -> None:
     what = f"address {address} on {interface} in {node.netns}"
-    _checked(
-        what, handle.addr, "add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen
-    )
+    request: dict[str, Any] = {"address": str(address.ip), "prefixlen": address.network.prefixlen}
+    if address.version == 6:
+        request["flags"] = IFA_F_NODAD  # usable at once
+    _checked(what, handle.addr, "add", index=index, **request)
 
 
 def _set_sysctls(node: Node) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import yaml
 
 from controller.config import (
     ApiConfig,
     ControllerConfig,
+    IpAddress,
+    IpInterface,
+    IpNetwork,
     NeighbourConfig,
     PortConfig,
     ProgramConfig,
@@ -35,10 +37,24 @@ HOST_SYSCTLS = {
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.default.send_redirects": "0",
 }
-ALL_SYSCTLS = {
-    # No router solicitations, no duplicate address detection: the wire carries what the topology says.
+NO_IPV6 = {
+    # On switches, and on hosts without an IPv6 address: the wire carries what the topology says.
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
+}
+IPV6_SYSCTLS = {
+    # No duplicate address detection, no router solicitations, nothing learned from routers.
+    f"net.ipv6.conf.{which}.{key}": value
+    for which in ("all", "default")
+    for key, value in (
+        ("disable_ipv6", "0"),
+        ("accept_dad", "0"),
+        ("dad_transmits", "0"),
+        ("accept_ra", "0"),
+        ("autoconf", "0"),
+        ("router_solicitations", "0"),
+        ("accept_redirects", "0"),
+    )
 }
 
 
@@ -51,8 +67,8 @@ class Interface:
     port: int | None
     """The port number on a switch; None on a host."""
     mac: str
-    addresses: tuple[IPv4Interface, ...]
-    """On a host set on the interface; on a switch the addresses that the P4 program answers ARP for."""
+    addresses: tuple[IpInterface, ...]
+    """On a host set on the interface; on a switch the addresses that the P4 program answers ARP or ND for."""
     mtu: int
 
 
@@ -65,12 +81,12 @@ class Link:
 
 @dataclass(frozen=True)
 class HostRoute:
-    """A route of a host's kernel. `destination` 0.0.0.0/0 is the default route."""
+    """A route of a host's kernel. `destination` 0.0.0.0/0 or ::/0 is the default route."""
 
-    destination: IPv4Network
-    via: IPv4Address
+    destination: IpNetwork
+    via: IpAddress
     interface: str
-    source: IPv4Address | None
+    source: IpAddress | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ class Node:
     netns: str
     is_switch: bool
     interfaces: tuple[Interface, ...]
-    loopback: tuple[IPv4Interface, ...]
+    loopback: tuple[IpInterface, ...]
     routes: tuple[HostRoute, ...]
     """Empty on a switch: its routes are table entries, written by the controller."""
     sysctls: Mapping[str, str]
@@ -168,7 +184,7 @@ def _link(topology: Topology, index: int) -> Link:
     return Link((first, second))
 
 
-def _interface(topology: Topology, end: End, addresses: list[IPv4Interface], mtu: int) -> Interface:
+def _interface(topology: Topology, end: End, addresses: list[IpInterface], mtu: int) -> Interface:
     switch = end.node in topology.switches
     return Interface(
         node=end.node,
@@ -198,9 +214,15 @@ def _mac(topology: Topology, end: End) -> str:
 def _node(topology: Topology, name: str, prefix: str, links: tuple[Link, ...]) -> Node:
     interfaces = tuple(i for link in links for i in link.ends if i.node == name)
     if name in topology.switches:
-        return Node(name, f"{prefix}-{name}", True, interfaces, (), (), ALL_SYSCTLS)
+        return Node(name, f"{prefix}-{name}", True, interfaces, (), (), NO_IPV6)
     host = topology.hosts[name]
-    forward = {"net.ipv4.ip_forward": "1" if host.router else "0"}
+    router = "1" if host.router else "0"
+    settings = HOST_SYSCTLS | {"net.ipv4.ip_forward": router}
+    linked = (address for interface in interfaces for address in interface.addresses)
+    if any(address.version == 6 for address in (*host.addresses, *linked)):
+        settings |= IPV6_SYSCTLS | {"net.ipv6.conf.all.forwarding": router}
+    else:
+        settings |= NO_IPV6
     given = {key: str(value) for key, value in host.sysctls.items()}
     routes = tuple(
         HostRoute(route.to, route.via, _way_to(interfaces, route.via), route.source) for route in host.routes
@@ -212,11 +234,11 @@ def _node(topology: Topology, name: str, prefix: str, links: tuple[Link, ...]) -
         interfaces,
         tuple(host.addresses),
         routes,
-        ALL_SYSCTLS | HOST_SYSCTLS | forward | given,
+        settings | given,
     )
 
 
-def _way_to(interfaces: tuple[Interface, ...], via: IPv4Address) -> str:
+def _way_to(interfaces: tuple[Interface, ...], via: IpAddress) -> str:
     return next(i.name for i in interfaces if any(via in a.network for a in i.addresses))
 
 

@@ -32,7 +32,7 @@ from controller.packets import ACK, RST, MalformedError, Segment, build, parse
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
-_DEFAULT_MSS = 536  # RFC 9293 section 3.7.1
+_DEFAULT_MSS = {4: 536, 6: 1220}  # by version of IP (RFC 9293 section 3.7.1)
 
 
 class Coordinator:
@@ -280,7 +280,7 @@ class Coordinator:
         if service is None or switch not in self.writable:
             self.results["no_service" if service is None else "no_switch"] += 1
             return
-        if not self.flows.admits(key[0], len(segment.frame)):
+        if not self.flows.admits(key, len(segment.frame)):
             return
         flow = Handshake.start(key, service, switch, header, segment, self._timers, wall)
         if len(self.sessions) + len(self.flows) >= self._max_sessions:
@@ -428,7 +428,7 @@ class Coordinator:
         if given is None:
             return
         before = (service.mss, service.window_scale, service.sack, service.timestamps)
-        service.mss = max(88, min(service.mss, given.mss or _DEFAULT_MSS))
+        service.mss = max(88, min(service.mss, given.mss or _DEFAULT_MSS[service.config.address.version]))
         if told.window_scale is not None and given.window_scale is None:
             service.window_scale = None
         service.sack = service.sack and (given.sack or not told.sack)

@@ -14,7 +14,7 @@ from itertools import count
 
 from controller.config import LimitsConfig
 from controller.logic.handshake import Handshake, State
-from controller.logic.model import Key
+from controller.logic.model import Key, is_v6
 from controller.packets import Segment
 
 
@@ -24,7 +24,7 @@ class FlowTable:
     def __init__(self, limits: LimitsConfig) -> None:
         self._limits = limits
         self._flows: dict[Key, Handshake] = {}
-        self._per_source: Counter[int] = Counter()
+        self._per_source: Counter[tuple[bool, int]] = Counter()
         self._deadlines: list[tuple[float, int, Handshake]] = []
         self._ticket = count()
         self.held_bytes = 0
@@ -39,12 +39,12 @@ class FlowTable:
     def values(self) -> list[Handshake]:
         return list(self._flows.values())
 
-    def admits(self, source: int, length: int) -> bool:
-        """Whether a new flow of `source` may begin with a packet of `length` bytes; a refusal is counted."""
+    def admits(self, key: Key, length: int) -> bool:
+        """Whether a new flow may begin with a packet of `length` bytes; a refusal is counted."""
         limits = self._limits
         if len(self._flows) >= limits.flows:
             reason = "flows"
-        elif self._per_source[source] >= limits.flows_per_source:
+        elif self._per_source[_source(key)] >= limits.flows_per_source:
             reason = "flows_per_source"
         elif self.held_bytes + length > limits.bytes_total - limits.bytes_total // 8:
             reason = "bytes_total"
@@ -55,7 +55,7 @@ class FlowTable:
 
     def add(self, flow: Handshake) -> None:
         self._flows[flow.key] = flow
-        self._per_source[flow.key[0]] += 1
+        self._per_source[_source(flow.key)] += 1
         flow.service.pending += 1
 
     def hold(self, flow: Handshake, port: int, segment: Segment) -> None:
@@ -77,7 +77,7 @@ class FlowTable:
         self.held_bytes -= flow.held_bytes
         flow.held, flow.held_bytes = [], 0  # its deadline may keep the flow itself alive for some seconds
         flow.service.pending -= 1
-        source = flow.key[0]
+        source = _source(flow.key)
         self._per_source[source] -= 1
         if not self._per_source[source]:
             del self._per_source[source]
@@ -94,3 +94,8 @@ class FlowTable:
             if flow.state is not State.DONE and flow.deadline == deadline:
                 found.append(flow)
         return found
+
+
+def _source(key: Key) -> tuple[bool, int]:
+    """Whose flow it is. One IPv6 client has a whole /64 (RFC 7421): all of it counts as one source."""
+    return (True, key[0] >> 64) if is_v6(key) else (False, key[0])

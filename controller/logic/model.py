@@ -15,11 +15,17 @@ from controller.dataplane import Mode, Phase
 MASK32 = 0xFFFFFFFF
 
 Key: TypeAlias = tuple[int, int, int, int]
-"""A session's identity: client, server (addresses as integers), client port, server port."""
+"""A session's identity: client, server (addresses as integers), client port, server port. A server's address
+beyond 32 bits is IPv6 (`is_v6`)."""
+
+
+def is_v6(key: Key) -> bool:
+    """Whether a session runs over IPv6. No service has an address of ::/96, which fits into 32 bits."""
+    return key[1] > MASK32
 
 
 class Entry(NamedTuple):
-    """A row of `sessions_v4`: the action's parameters, then the idle timeout in nanoseconds."""
+    """A row of a session table: the action's parameters, then the idle timeout in nanoseconds."""
 
     delta: int
     tau: int

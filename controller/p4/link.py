@@ -261,13 +261,13 @@ class SwitchLink:
             self._on_digest(message.digest)
         elif kind == "idle_timeout_notification":
             entries = message.idle_timeout_notification.table_entry
-            keys = [self._schema.session_key(e) for e in entries if e.table_id == self._schema.sessions_id]
+            keys = [self._schema.session_key(e) for e in entries if e.table_id in self._schema.sessions_ids]
             self._hub.on_idle(self.name, keys)
         elif kind == "error":
             log.warning("switch %s: stream error: %s", self.name, message.error.message)
 
     def _on_digest(self, digest: p4r.DigestList) -> None:
-        if self.connection is None or self._schema is None or digest.digest_id != self._schema.digest:
+        if self.connection is None or self._schema is None or digest.digest_id not in self._schema.digests:
             return
         ack = p4r.StreamMessageRequest()
         ack.digest_ack.digest_id, ack.digest_ack.list_id = digest.digest_id, digest.list_id

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.dataplane import DIGEST, TABLES, PuntHeader
-from controller.logic.model import Entry, Key
+from controller.dataplane import DIGESTS, TABLES, PuntHeader
+from controller.logic.model import MASK32, Entry, Key
 from controller.p4.proto import encode_uint, field, p4i, p4r
 
 _PACKET_METADATA = 2  # PacketOut.metadata
@@ -39,6 +39,22 @@ class Row:
     params: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _SessionTable:
+    """The ids of a session table: key fields in the order of `Key`, parameters in the order of `Entry`."""
+
+    table_id: int
+    match: tuple[int, ...]
+    action: int
+    params: tuple[int, ...]
+
+    @classmethod
+    def of(cls, table: Table) -> _SessionTable:
+        action, params = table.actions["translate"]
+        match = tuple(field_id for field_id, _ in table.fields.values())
+        return cls(table.table_id, match, action, tuple(params.values()))
+
+
 class Schema:
     """Names to ids of one program.
 
@@ -55,15 +71,13 @@ class Schema:
         self.events = _by_alias(info.counters, "counter", "events").preamble.id
         self.syn_meter = _by_alias(info.meters, "meter", "syn_meter").preamble.id
         self.punt_meter = _by_alias(info.meters, "meter", "punt_meter").preamble.id
-        self.digest = _by_alias(info.digests, "digest", DIGEST).preamble.id
+        self.digests = tuple(_by_alias(info.digests, "digest", name).preamble.id for name in DIGESTS)
         self._in_order = self._metadata("packet_in", PuntHeader._fields)
         self._out_ids = self._metadata("packet_out", ("mode", "port"))
         self._out_cache: dict[tuple[int, int], bytes] = {}
-        sessions = self.tables["sessions_v4"]
-        self.sessions_id = sessions.table_id
-        self._session_match = [field_id for field_id, _ in sessions.fields.values()]
-        self._session_action, params = sessions.actions["translate"]
-        self._session_params = list(params.values())
+        self._sessions_v4 = _SessionTable.of(self.tables["sessions_v4"])
+        self._sessions_v6 = _SessionTable.of(self.tables["sessions_v6"])
+        self.sessions_ids = (self._sessions_v4.table_id, self._sessions_v6.table_id)
 
     def _metadata(self, header: str, names: Sequence[str]) -> list[int]:
         for metadata in self.info.controller_packet_metadata:
@@ -100,17 +114,18 @@ class Schema:
 
     def session_entity(self, key: Key, entry: Entry | None = None) -> p4r.Entity:
         """A session's table entry; without `entry` only its key (to delete or to read it)."""
+        table = self._sessions_v6 if key[1] > MASK32 else self._sessions_v4
         entity = p4r.Entity()
         row = entity.table_entry
-        row.table_id = self.sessions_id
-        for field_id, value in zip(self._session_match, key, strict=True):
+        row.table_id = table.table_id
+        for field_id, value in zip(table.match, key, strict=True):
             match = row.match.add()
             match.field_id = field_id
             match.exact.value = encode_uint(value)
         if entry is not None:
             action = row.action.action
-            action.action_id = self._session_action
-            for param_id, value in zip(self._session_params, entry, strict=False):
+            action.action_id = table.action
+            for param_id, value in zip(table.params, entry, strict=False):
                 param = action.params.add()
                 param.param_id = param_id
                 param.value = encode_uint(value)
@@ -119,13 +134,16 @@ class Schema:
 
     def session_key(self, row: p4r.TableEntry) -> Key:
         values = {match.field_id: int.from_bytes(match.exact.value, "big") for match in row.match}
-        client, server, client_port, server_port = (values[field_id] for field_id in self._session_match)
+        client, server, client_port, server_port = (values[i] for i in self._sessions_of(row).match)
         return client, server, client_port, server_port
 
     def session_entry(self, row: p4r.TableEntry) -> Entry:
         params = {p.param_id: int.from_bytes(p.value, "big") for p in row.action.action.params}
-        delta, tau, to_client, to_server, phase, version = (params[i] for i in self._session_params)
+        delta, tau, to_client, to_server, phase, version = (params[i] for i in self._sessions_of(row).params)
         return Entry(delta, tau, to_client, to_server, phase, version, row.idle_timeout_ns)
+
+    def _sessions_of(self, row: p4r.TableEntry) -> _SessionTable:
+        return self._sessions_v6 if row.table_id == self._sessions_v6.table_id else self._sessions_v4
 
     # --- other tables -----------------------------------------------------------------------------
 

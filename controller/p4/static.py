@@ -17,9 +17,19 @@ from controller.p4.proto import p4r
 from controller.p4.schema import Row, Schema
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
 
-PROXY_TABLES: Final = ("services_v4", "service_sources_v4", "protected_v4", "protected_sources_v4")
-FORWARDING_TABLES: Final = ("ports", "neighbours_v4", "routes_v4", "local_addresses_v4")
+PROXY_TABLES: Final = tuple(
+    f"{name}_v{version}"
+    for name in ("services", "service_sources", "protected", "protected_sources")
+    for version in (4, 6)
+)
+FORWARDING_TABLES: Final = (
+    "ports",
+    *(f"{name}_v{version}" for name in ("neighbours", "routes", "local_addresses") for version in (4, 6)),
+)
 
+_ALWAYS: Final = (0, 0)  # mode and lenient of a service that the proxy always guards
+_ANSWER: Final = {4: "answer_arp", 6: "answer_nd"}
+_VIA: Final = {4: "via", 6: "via_v6"}
 _BURST: Final = 4  # a meter passes a quarter of a second's packets at once
 _SMALLEST_BURST: Final = 16
 
@@ -36,19 +46,21 @@ def service_row(service: Service) -> Row:
         int(service.timestamps),
         config.window,
         int(config.unknown == "reset"),
+        *_ALWAYS,
     )
-    return Row("services_v4", (int(config.address), config.port), "protect", params)
+    return Row(f"services_v{config.address.version}", (int(config.address), config.port), "protect", params)
 
 
 def proxy_rows(services: Iterable[Service]) -> list[Row]:
     rows: dict[tuple[str, object], Row] = {}
     for service in services:
         address, port = int(service.config.address), service.config.port
+        version = service.config.address.version
         for row in (
             service_row(service),
-            Row("service_sources_v4", (address, port), "served", (service.service_id,)),
-            Row("protected_v4", (address,), "protected", ()),
-            Row("protected_sources_v4", (address,), "protected_source", ()),
+            Row(f"service_sources_v{version}", (address, port), "served", (service.service_id, *_ALWAYS)),
+            Row(f"protected_v{version}", (address,), "protected", ()),
+            Row(f"protected_sources_v{version}", (address,), "protected_source", ()),
         ):
             rows[row.table, row.match] = row
     return list(rows.values())
@@ -60,18 +72,25 @@ def forwarding_rows(switch: SwitchConfig) -> list[Row]:
         mac = mac_number(port.mac)
         rows.append(Row("ports", (port.port,), "set_source_mac", (mac,)))
         rows += [
-            Row("local_addresses_v4", (port.port, int(address.ip)), "answer_arp", (mac,))
+            Row(
+                f"local_addresses_v{address.version}",
+                (port.port, int(address.ip)),
+                _ANSWER[address.version],
+                (mac,),
+            )
             for address in port.addresses
         ]
     for neighbour in switch.neighbours:
         mac = mac_number(neighbour.mac)
-        rows.append(Row("neighbours_v4", (int(neighbour.address),), "set_destination_mac", (mac,)))
+        table = f"neighbours_v{neighbour.address.version}"
+        rows.append(Row(table, (int(neighbour.address),), "set_destination_mac", (mac,)))
     for route in switch.connected_routes():
         prefix = (int(route.prefix.network_address), route.prefix.prefixlen)
+        version = route.prefix.version
         if route.via is None:
-            rows.append(Row("routes_v4", (prefix,), "direct", (route.port,)))
+            rows.append(Row(f"routes_v{version}", (prefix,), "direct", (route.port,)))
         else:
-            rows.append(Row("routes_v4", (prefix,), "via", (route.port, int(route.via))))
+            rows.append(Row(f"routes_v{version}", (prefix,), _VIA[version], (route.port, int(route.via))))
     return rows
 
 
@@ -118,14 +137,14 @@ def changes(schema: Schema, held: Iterable[Row], wanted: Iterable[Row]) -> list[
     return jobs
 
 
-def digest_job(schema: Schema) -> Job:
+def digest_job(digest_id: int) -> Job:
     """Ends of connections, in lists of up to 64, at most 20 ms late."""
     entity = p4r.Entity()
-    entity.digest_entry.digest_id = schema.digest
+    entity.digest_entry.digest_id = digest_id
     entity.digest_entry.config.max_timeout_ns = 20_000_000
     entity.digest_entry.config.max_list_size = 64
     entity.digest_entry.config.ack_timeout_ns = 1_000_000_000
-    return Job(INSERT, entity.SerializeToString(), ("digest", schema.digest))
+    return Job(INSERT, entity.SerializeToString(), ("digest", digest_id))
 
 
 def meter_cells(schema: Schema, services: Sequence[ServiceConfig]) -> dict[tuple[int, int], int | None]:

@@ -81,10 +81,13 @@ async def _read_rows(connection: Connection, schema: Schema, tables: Sequence[st
 
 
 async def read_sessions(connection: Connection, schema: Schema) -> dict[Key, Entry]:
-    request = p4r.Entity()
-    request.table_entry.table_id = schema.sessions_id
+    request: list[p4r.Entity] = []
+    for table_id in schema.sessions_ids:
+        wanted = p4r.Entity()
+        wanted.table_entry.table_id = table_id
+        request.append(wanted)
     sessions: dict[Key, Entry] = {}
-    async for entity in connection.read([request]):
+    async for entity in connection.read(request):
         row = entity.table_entry
         if not row.is_default_action:
             sessions[schema.session_key(row)] = schema.session_entry(row)
@@ -124,14 +127,15 @@ def _bytes(schema: Schema, row: Row) -> bytes:
 
 
 async def enable_digests(connection: Connection, schema: Schema) -> None:
-    job = digest_job(schema)
-    outcomes = await connection.write([update(INSERT, job.entity)])
-    if outcomes is None:
-        return
-    if outcomes[0].code == ALREADY_EXISTS:
-        await connection.write_all([update(MODIFY, job.entity)])
-    elif outcomes[0].code != OK:
-        raise SwitchError(f"it refused the digest: {outcomes[0]}")
+    for digest_id in schema.digests:
+        job = digest_job(digest_id)
+        outcomes = await connection.write([update(INSERT, job.entity)])
+        if outcomes is None:
+            continue
+        if outcomes[0].code == ALREADY_EXISTS:
+            await connection.write_all([update(MODIFY, job.entity)])
+        elif outcomes[0].code != OK:
+            raise SwitchError(f"it refused the digest: {outcomes[0]}")
 
 
 async def settle_meters(

@@ -55,7 +55,7 @@ def exchange(netns: str, plan: Exchange) -> ExchangeResult:
     """Connects, takes the greeting, sends and compares the echo, closes. ExchangeError or OSError when it
     goes wrong.
     """
-    with tcp_socket(netns) as sock:
+    with tcp_socket(netns, plan.target[0]) as sock:
         sock.settimeout(plan.timeout_s)
         if plan.source != ("", 0):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,7 +86,7 @@ def refused(netns: str, target: tuple[str, int], timeout_s: float) -> float:
     refusal too.
     """
     start = time.monotonic()
-    with tcp_socket(netns) as sock:
+    with tcp_socket(netns, target[0]) as sock:
         sock.settimeout(timeout_s)
         try:
             sock.connect(target)

@@ -61,9 +61,14 @@ def _enter(netns: str) -> None:
         os.close(descriptor)
 
 
-def tcp_socket(netns: str) -> socket.socket:
-    """A TCP over IPv4 socket that lives in `netns`."""
-    return call_in(netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+def family_of(address: str) -> socket.AddressFamily:
+    """AF_INET6 for an IPv6 address, else AF_INET."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def tcp_socket(netns: str, address: str) -> socket.socket:
+    """A TCP socket that lives in `netns`, of the version of IP of `address`."""
+    return call_in(netns, lambda: socket.socket(family_of(address), socket.SOCK_STREAM))
 
 
 def packet_socket(netns: str, *, receive_buffer: int = 64 << 20) -> socket.socket:

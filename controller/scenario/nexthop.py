@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pyroute2 import IPRoute  # type: ignore[import-untyped]  # pyroute2 has no type information
 
-from controller.scenario.netns import call_in, mac_of
+from controller.scenario.netns import call_in, family_of, mac_of
 
 _RESOLVE_SECONDS = 3.0
 
@@ -29,11 +29,11 @@ class NextHop:
 
 
 class UnreachableError(RuntimeError):
-    """The host has no route there, or the next hop answers no ARP request."""
+    """The host has no route there, or the next hop answers nobody who asks for it."""
 
 
 def next_hop(netns: str, destination: str) -> NextHop:
-    """The next hop from `netns` towards `destination`; asks by ARP when the neighbour is not known yet."""
+    """The next hop from `netns` towards `destination`; asks for the neighbour when it is not known yet."""
     interface, gateway = call_in(netns, lambda: _route(netns, destination))
     end = time.monotonic() + _RESOLVE_SECONDS
     while True:
@@ -42,7 +42,7 @@ def next_hop(netns: str, destination: str) -> NextHop:
             return NextHop(interface, mac_of(netns, interface), mac)
         if time.monotonic() > end:
             raise UnreachableError(f"{netns}: the next hop {gateway} on {interface} does not answer")
-        call_in(netns, lambda: _provoke_arp(gateway))
+        call_in(netns, lambda: _provoke_question(gateway))
         time.sleep(0.05)
 
 
@@ -59,13 +59,13 @@ def _route(netns: str, destination: str) -> tuple[str, str]:
 def _neighbour(interface: str, gateway: str) -> bytes | None:
     with IPRoute() as ipr:
         index = ipr.link_lookup(ifname=interface)[0]
-        for entry in ipr.get_neighbours(family=socket.AF_INET, ifindex=index):
+        for entry in ipr.get_neighbours(family=family_of(gateway), ifindex=index):
             mac = entry.get_attr("NDA_LLADDR")
             if entry.get_attr("NDA_DST") == gateway and mac and mac != "00:00:00:00:00:00":
                 return bytes.fromhex(mac.replace(":", ""))
     return None
 
 
-def _provoke_arp(gateway: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+def _provoke_question(gateway: str) -> None:
+    with socket.socket(family_of(gateway), socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
         sock.sendto(b"", (gateway, 9))

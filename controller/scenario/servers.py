@@ -23,7 +23,7 @@ class TcpServer:
         self._banner = banner
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._listener = tcp_socket(netns)
+        self._listener = tcp_socket(netns, address)
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.bind((address, port))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""IPv4/TCP frames as bytes: built for crafted traffic, parsed and verified when captured.
+"""IP/TCP frames as bytes: built for crafted traffic, parsed and verified when captured.
 
 It shares no code with the controller's own packet handling, so that a mistake there cannot excuse itself
 here. Sequence numbers are mod 2^32, windows the raw 16 bits of the header, timestamps mod 2^32. Formats:
-RFC 791 (IPv4), RFC 9293 section 3.1 (TCP), RFC 7323 (window scale, timestamps), RFC 2018 (SACK).
+RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 section 3.1 (TCP), RFC 7323 (window scale, timestamps), RFC 2018
+(SACK).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass, field
 
-ETHERTYPE_IPV4 = 0x0800
+ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 PROTOCOL_TCP = 6
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
@@ -32,7 +33,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Segment:
-    """A TCP segment with the IPv4 fields around it. Addresses in dotted form."""
+    """A TCP segment with the IP fields around it. Addresses as text in their canonical form."""
 
     source: str
     destination: str
@@ -53,7 +54,7 @@ class Segment:
 
 
 class MalformedError(ValueError):
-    """The frame is IPv4 TCP by its headers but does not parse or its checksums are wrong."""
+    """The frame is TCP by its headers but does not parse or its checksums are wrong."""
 
 
 def parse_flags(letters: str) -> int:
@@ -99,19 +100,55 @@ def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to
         0,
     )
     tcp += options + segment.payload
-    pseudo = addresses + struct.pack("!BBH", 0, PROTOCOL_TCP, len(tcp))
-    tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, segment.ttl, PROTOCOL_TCP, 0) + addresses
-    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    frame = destination_mac + source_mac + struct.pack("!H", ETHERTYPE_IPV4) + ip + tcp
+    tcp = tcp[:16] + struct.pack("!H", checksum(_pseudo(addresses, len(tcp)) + tcp)) + tcp[18:]
+    if len(addresses) == 32:
+        ethertype = ETHERTYPE_IPV6
+        ip = struct.pack("!IHBB", 6 << 28, len(tcp), PROTOCOL_TCP, segment.ttl) + addresses
+    else:
+        ethertype = ETHERTYPE_IPV4
+        ip = (
+            struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, segment.ttl, PROTOCOL_TCP, 0)
+            + addresses
+        )
+        ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    frame = destination_mac + source_mac + struct.pack("!H", ethertype) + ip + tcp
     return frame.ljust(pad_to, b"\0")
 
 
 def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
-    """The segment in an Ethernet frame, or None when it is not an unfragmented IPv4 TCP packet.
+    """The segment in an Ethernet frame, or None when it is not an unfragmented TCP packet.
 
-    With `verify`, wrong checksums raise MalformedError; bad lengths always do.
+    IPv6 extension headers are not looked behind. With `verify`, wrong checksums raise MalformedError; bad
+    lengths always do.
     """
+    found = _ipv6(frame) if frame[12:14] == b"\x86\xdd" else _ipv4(frame, verify)
+    if found is None:
+        return None
+    addresses, ttl, tcp = found
+    header_length = (tcp[12] >> 4) * 4
+    if header_length < 20 or header_length > len(tcp):
+        raise MalformedError(f"TCP data offset {header_length} does not fit into {len(tcp)} bytes")
+    if verify and checksum(_pseudo(addresses, len(tcp)) + tcp):
+        raise MalformedError("wrong TCP checksum")
+    source_port, destination_port, seq, ack, _, flags, window = struct.unpack_from("!HHIIBBH", tcp)
+    half = len(addresses) // 2
+    return Segment(
+        source=str(ipaddress.ip_address(addresses[:half])),
+        destination=str(ipaddress.ip_address(addresses[half:])),
+        source_port=source_port,
+        destination_port=destination_port,
+        flags=flags,
+        seq=seq,
+        ack=ack,
+        window=window,
+        options=_parse_options(tcp[20:header_length]),
+        payload=bytes(tcp[header_length:]),
+        ttl=ttl,
+    )
+
+
+def _ipv4(frame: bytes, verify: bool) -> tuple[bytes, int, bytes] | None:
+    """Both addresses, the TTL and the TCP segment; None for everything else."""
     if len(frame) < 34 or frame[12:14] != b"\x08\x00" or frame[23] != PROTOCOL_TCP:
         return None
     if struct.unpack_from("!H", frame, 20)[0] & 0x3FFF:
@@ -123,26 +160,20 @@ def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
         raise MalformedError(
             f"IPv4 lengths do not fit: header {ip_length}, total {total_length}, frame {len(frame)}"
         )
-    tcp = packet[ip_length:]
-    header_length = (tcp[12] >> 4) * 4
-    if header_length < 20 or header_length > len(tcp):
-        raise MalformedError(f"TCP data offset {header_length} does not fit into {len(tcp)} bytes")
-    if verify:
-        _verify(packet, ip_length, tcp)
-    source_port, destination_port, seq, ack, _, flags, window = struct.unpack_from("!HHIIBBH", tcp)
-    return Segment(
-        source=str(ipaddress.IPv4Address(packet[12:16])),
-        destination=str(ipaddress.IPv4Address(packet[16:20])),
-        source_port=source_port,
-        destination_port=destination_port,
-        flags=flags,
-        seq=seq,
-        ack=ack,
-        window=window,
-        options=_parse_options(tcp[20:header_length]),
-        payload=bytes(tcp[header_length:]),
-        ttl=packet[8],
-    )
+    if verify and checksum(packet[:ip_length]):
+        raise MalformedError("wrong IPv4 header checksum")
+    return packet[12:20], packet[8], packet[ip_length:]
+
+
+def _ipv6(frame: bytes) -> tuple[bytes, int, bytes] | None:
+    """Both addresses, the hop limit and the TCP segment; None for everything else."""
+    if len(frame) < 54 or frame[20] != PROTOCOL_TCP:
+        return None
+    length = struct.unpack_from("!H", frame, 18)[0]
+    tcp = frame[54 : 54 + length]
+    if len(tcp) < length or length < 20:
+        raise MalformedError(f"IPv6 length does not fit: payload {length}, frame {len(frame)}")
+    return frame[22:54], frame[21], tcp
 
 
 def is_arp_request_for(frame: bytes, address: str) -> bool:
@@ -157,14 +188,12 @@ def arp_reply(request: bytes, mac: bytes) -> bytes:
 
 
 def _packed(address: str) -> bytes:
-    return ipaddress.IPv4Address(address).packed
+    return ipaddress.ip_address(address).packed
 
 
-def _verify(packet: bytes, ip_length: int, tcp: bytes) -> None:
-    if checksum(packet[:ip_length]):
-        raise MalformedError("wrong IPv4 header checksum")
-    if checksum(packet[12:20] + struct.pack("!BBH", 0, PROTOCOL_TCP, len(tcp)) + tcp):
-        raise MalformedError("wrong TCP checksum")
+def _pseudo(addresses: bytes, length: int) -> bytes:
+    """The pseudo-header of either version of IP; the sum is the same with zeros in other places."""
+    return addresses + struct.pack("!IHBB", length, 0, 0, PROTOCOL_TCP)
 
 
 def _build_options(options: Options) -> bytes:

@@ -16,9 +16,9 @@ import grpc
 from finsy.proto import p4i, p4r, p4r_grpc, rpc_code, rpc_status
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from controller.dataplane import DIGEST, TABLES, PuntHeader
+from controller.dataplane import DIGESTS, TABLES, PuntHeader
 
-_LPM = {"routes_v4"}
+_LPM = {"routes_v4", "routes_v6"}
 
 
 def make_p4info() -> p4i.P4Info:
@@ -51,9 +51,10 @@ def make_p4info() -> p4i.P4Info:
         meter = info.meters.add()
         meter.preamble.id = 0x14000000 + next(ids)
         meter.preamble.name = meter.preamble.alias = alias
-    digest = info.digests.add()
-    digest.preamble.id = 0x17000000 + next(ids)
-    digest.preamble.name = digest.preamble.alias = DIGEST
+    for alias in DIGESTS:
+        digest = info.digests.add()
+        digest.preamble.id = 0x17000000 + next(ids)
+        digest.preamble.name = digest.preamble.alias = alias
     for name, fields in (("packet_in", PuntHeader._fields), ("packet_out", ("mode", "port"))):
         header = info.controller_packet_metadata.add()
         header.preamble.id = 0x04000000 + next(ids)
@@ -132,14 +133,14 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
             )
         self.send(message)
 
-    def digest(self, list_id: int, *members: tuple[int, ...]) -> None:
+    def digest(self, list_id: int, *members: tuple[int, ...], v6: bool = False) -> None:
         message = p4r.StreamMessageResponse()
-        message.digest.digest_id = self.info.digests[0].preamble.id
+        message.digest.digest_id = self.info.digests[int(v6)].preamble.id
         message.digest.list_id = list_id
         for values in members:
             data = message.digest.data.add()
             for value in values:
-                data.struct.members.add().bitstring = value.to_bytes(4, "big")
+                data.struct.members.add().bitstring = value.to_bytes(16, "big").lstrip(b"\0") or b"\0"
         self.send(message)
 
     def idle(self, entry: p4r.TableEntry) -> None:

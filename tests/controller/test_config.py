@@ -142,7 +142,7 @@ CASES: list[tuple[tuple[str | int, ...], Any, str]] = [
         "services[0].unknown: 'ignore': input should be 'drop' or 'reset'",
     ),
     (("services", 0, "mss"), "big", "services[0].mss: 'big': input should be a valid integer"),
-    (("services", 0, "address"), 5, "services[0].address: 5 is not text; give an IPv4 value"),
+    (("services", 0, "address"), 5, "services[0].address: 5 is not text; give an address"),
     (("timers",), {"idle": 0}, "timers.idle: 0: input should be greater than 0"),
     (("timers",), {"syn_retry": [1, "x"]}, "timers.syn_retry[1]: 'x': input should be a valid number"),
     (("timers",), {"reconnect_max": 0.1}, "timers.reconnect_max: smaller than reconnect_min"),

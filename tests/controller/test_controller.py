@@ -107,8 +107,8 @@ async def test_both_switches_are_filled_and_in_service(switches: list[FakeSwitch
         await ready(hub)
         for switch in switches:
             assert switch.pushes == 1
-            assert switch.params("services_v4") == [(0, 1460, 7, 1, 1, 5840, 0)]
-            assert switch.params("service_sources_v4") == [(0,)]
+            assert switch.params("services_v4") == [(0, 1460, 7, 1, 1, 5840, 0, 0, 0)]
+            assert switch.params("service_sources_v4") == [(0, 0, 0)]
             assert len(switch.table("protected_v4")) == len(switch.table("protected_sources_v4")) == 1
             assert switch.params("neighbours_v4") == [(0x020000000002,)]
             assert len(switch.table("routes_v4")) == 2  # the default route and the connected prefix
@@ -189,7 +189,7 @@ async def test_a_full_switch_refuses_the_new_session(switches: list[FakeSwitch],
     a, b = switches
     async with running(config()) as hub:
         await ready(hub)
-        sessions_id = hub._loaded.result().schema.sessions_id
+        sessions_id = hub._loaded.result().schema.sessions_ids[0]
         b.refuse = lambda update: (
             rpc_code.RESOURCE_EXHAUSTED
             if update.type == p4r.Update.INSERT and update.entity.table_entry.table_id == sessions_id
@@ -343,7 +343,7 @@ async def test_what_the_server_lacks_is_told_to_the_switches(switches: list[Fake
         b.punt(
             PuntHeader(2, 2, 0, 0, 0, 0, 0), WORLD.server_frame(tcp_options=Options(1400, 7, False, (1, 2)))
         )
-        await until(lambda: all(s.params("services_v4") == [(0, 1400, 7, 0, 1, 5840, 0)] for s in switches))
+        await until(lambda: all(s.params("services_v4") == [(0, 1400, 7, 0, 1, 5840, 0, 0, 0)] for s in switches))
 
 
 async def test_a_second_controller_waits_as_a_backup(switches: list[FakeSwitch], config: Any) -> None:

@@ -132,7 +132,8 @@ def test_values_are_as_short_as_can_be(value: int, expected: bytes) -> None:
         Row("routes_v4", ((0xCB007100, 24),), "via", (2, 0xC6120102)),
         Row("routes_v4", ((0, 0),), "direct", (1,)),
         Row("cookie_epoch", (), "set_epoch", (1,)),
-        Row("services_v4", (0xCB00710A, 80), "protect", (0, 1460, 15, 0, 1, 0, 1)),
+        Row("services_v4", (0xCB00710A, 80), "protect", (0, 1460, 15, 0, 1, 0, 1, 0, 0)),
+        Row("routes_v6", ((0x20010DB8 << 96, 32),), "via_v6", (2, 0x20010DB8 << 96 | 1)),
         Row("ports", (300,), "set_source_mac", (0x020000000001,)),
     ],
 )

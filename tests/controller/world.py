@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from controller.config import ControllerConfig
 from controller.dataplane import PuntHeader
 from controller.logic.coordinator import Coordinator
-from controller.logic.model import Effects, PacketOut
+from controller.logic.model import Effects, Key, PacketOut
 from controller.packets import (
     ACK,
     RST,
@@ -49,6 +49,8 @@ def make_config(services: list[dict[str, Any]] | None = None, **parts: Any) -> C
 class World:
     """The coordinator with switches a and b live. Every method returns the effects of its event."""
 
+    client, server, l2 = CLIENT, SERVER, L2
+
     def __init__(self, live: tuple[str, ...] = ("a", "b"), **config: Any) -> None:
         self.core = Coordinator(make_config(**config))
         self.now = 1000.0
@@ -59,6 +61,10 @@ class World:
     @property
     def wall(self) -> float:
         return WALL + self.now - 1000.0
+
+    @property
+    def key(self) -> Key:
+        return self.client, self.server, CPORT, SPORT
 
     def sleep(self, seconds: float) -> Effects:
         self.now += seconds
@@ -75,8 +81,8 @@ class World:
             "options": timestamps_option(TC, TP),
             **fields,
         }
-        client, cport = values.pop("client", CLIENT), values.pop("cport", CPORT)
-        return with_payload(build(L2, client, SERVER, cport, SPORT, **values), payload)
+        client, cport = values.pop("client", self.client), values.pop("cport", CPORT)
+        return with_payload(build(self.l2, client, self.server, cport, SPORT, **values), payload)
 
     def proven(self, switch: str = "a", header: dict[str, int] | None = None, **fields: Any) -> Effects:
         values = {
@@ -104,8 +110,8 @@ class World:
             "options": build_options(options),
             **fields,
         }
-        client, cport = values.pop("client", CLIENT), values.pop("cport", CPORT)
-        return build(L2, SERVER, client, SPORT, cport, **values)
+        client, cport = values.pop("client", self.client), values.pop("cport", CPORT)
+        return build(self.l2, self.server, client, SPORT, cport, **values)
 
     def synack(self, switch: str = "b", **fields: Any) -> Effects:
         return self.core.punt_synack(switch, 2, self.server_frame(**fields), self.now, self.wall)
@@ -119,9 +125,9 @@ class World:
 
     def confirm(self, switch: str, version: int | None = None, removed: bool = False) -> Effects:
         if version is None:
-            session = self.core.sessions.get(KEY)
+            session = self.core.sessions.get(self.key)
             version = session.entry.version if session else 0
-        return self.core.written(switch, KEY, version, removed, self.now, self.wall)
+        return self.core.written(switch, self.key, version, removed, self.now, self.wall)
 
     def open_session(self) -> None:
         """A whole handshake."""

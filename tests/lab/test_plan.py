@@ -45,26 +45,31 @@ def test_a_switch_knows_the_far_end_of_each_port(name: str) -> None:
 
 def test_the_routes_of_two_pop_make_the_asymmetry() -> None:
     plan = make_plan(load_topology("two-pop"))
-    (client,) = plan.nodes["client"].routes
-    assert (str(client.destination), client.interface, str(client.source)) == (
-        "0.0.0.0/0",
-        "eth0",
-        "198.51.100.10",
-    )
-    (backbone,) = plan.nodes["backbone"].routes
-    assert backbone.interface == "eth1"
+    assert [(str(r.destination), r.interface, str(r.source)) for r in plan.nodes["client"].routes] == [
+        ("0.0.0.0/0", "eth0", "198.51.100.10"),
+        ("::/0", "eth0", "2001:db8:51::10"),
+    ]
+    assert [route.interface for route in plan.nodes["backbone"].routes] == ["eth1", "eth1"]
     ends = {frozenset((e.node, e.name) for e in link.ends) for link in plan.links}
     assert frozenset({("client", "eth0"), ("a", "a-eth1")}) in ends
     assert frozenset({("backbone", "eth1"), ("b", "b-eth2")}) in ends
     a, b = switch_configs(plan, {"a": "unix:/a", "b": "unix:/b"})
     for switch in (a, b):
-        assert {str(r.prefix): r.port for r in switch.routes} == {"0.0.0.0/0": 1, "203.0.113.0/24": 2}
+        assert {str(r.prefix): r.port for r in switch.routes} == {
+            "0.0.0.0/0": 1,
+            "203.0.113.0/24": 2,
+            "::/0": 1,
+            "2001:db8:203::/64": 2,
+        }
     assert (a.device_id, b.device_id) == (1, 2)
 
 
 def test_addresses_begin_with_those_of_the_loopback() -> None:
     plan = make_plan(load_topology("two-pop"))
-    assert plan.nodes["client"].addresses == ["198.51.100.10", "198.18.1.2", "198.18.2.2"]
+    assert plan.nodes["client"].addresses == [
+        *("198.51.100.10", "2001:db8:51::10"),
+        *("198.18.1.2", "2001:db8:1::2", "198.18.2.2", "2001:db8:2::2"),
+    ]
 
 
 def test_services_lose_what_only_the_lab_needs() -> None:
@@ -80,5 +85,30 @@ def test_only_routers_forward_and_switches_stay_silent() -> None:
     plan = make_plan(load_topology("two-pop"))
     forwarding = {name: node.sysctls.get("net.ipv4.ip_forward") for name, node in plan.nodes.items()}
     assert forwarding == {"client": "0", "backbone": "1", "server": "0", "a": None, "b": None}
-    assert all(node.sysctls["net.ipv6.conf.all.disable_ipv6"] == "1" for node in plan.nodes.values())
+    forwarding_v6 = {name: n.sysctls.get("net.ipv6.conf.all.forwarding") for name, n in plan.nodes.items()}
+    assert forwarding_v6 == forwarding
+    silent = {name: node.sysctls["net.ipv6.conf.all.disable_ipv6"] for name, node in plan.nodes.items()}
+    assert silent == {"client": "0", "backbone": "0", "server": "0", "a": "1", "b": "1"}
     assert not any(node.routes or node.loopback for node in plan.switches.values())
+
+
+def test_hosts_without_an_ipv6_address_stay_without_ipv6() -> None:
+    plan = make_plan(load_topology("single"))
+    assert {node.sysctls["net.ipv6.conf.all.disable_ipv6"] for node in plan.nodes.values()} == {"1"}
+
+
+def test_hosts_with_ipv6_use_their_addresses_at_once_and_learn_nothing() -> None:
+    settings = make_plan(load_topology("two-pop")).nodes["client"].sysctls
+    for key in ("accept_dad", "dad_transmits", "accept_ra", "autoconf", "router_solicitations"):
+        assert settings[f"net.ipv6.conf.default.{key}"] == "0"
+
+
+def test_neighbours_of_a_switch_have_both_addresses() -> None:
+    plan = make_plan(load_topology("two-pop"))
+    a = switch_configs(plan, {"a": "unix:/a", "b": "unix:/b"})[0]
+    assert [(str(n.address), n.mac) for n in a.neighbours] == [
+        ("198.18.1.2", "02:00:00:00:01:00"),
+        ("2001:db8:1::2", "02:00:00:00:01:00"),
+        ("198.18.3.2", "02:00:00:00:02:00"),
+        ("2001:db8:3::2", "02:00:00:00:02:00"),
+    ]

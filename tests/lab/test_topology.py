@@ -101,7 +101,7 @@ def test_the_schema_file_is_current() -> None:
         (
             {"hosts__client__routes__0__to": "203.0.113.0/33"},
             "hosts.client.routes[0].to: '33' is not a valid netmask; "
-            "give an IPv4 value such as 203.0.113.0/24",
+            "give a prefix such as 203.0.113.0/24 or 2001:db8::/64",
         ),
         (
             {"links__0__mtu": "big"},

@@ -141,8 +141,11 @@ def test_a_switch_is_paused_and_resumed() -> None:
 def test_an_anycast_shift_is_a_route_of_the_host() -> None:
     lab = FakeLab()
     assert run(lab, {"enter": {"host": "client", "switch": "c"}})[0].ok
-    route = "ip route replace default via 198.18.5.1 src 198.51.100.10"
-    assert lab.calls == [("run", "client", *route.split())]
+    routes = (
+        "ip route replace 0.0.0.0/0 via 198.18.5.1 src 198.51.100.10",
+        "ip route replace ::/0 via 2001:db8:5::1 src 2001:db8:51::10",
+    )
+    assert lab.calls == [("run", "client", *route.split()) for route in routes]
     lab.exit_code = 2
     assert "it said no" in run(lab, {"enter": {"host": "client", "switch": "c"}})[0].text
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from controller.config import socket_text
 from controller.scenario.clients import (
     Exchange,
     ExchangeError,
@@ -34,7 +35,7 @@ class Serve(Step):
         address, port = world.service(self.service)
         netns = world.lab.netns(world.service_host(self.service))
         world.servers[self.service] = TcpServer(netns, address, port, banner=self.banner.encode())
-        return f"{address}:{port}"
+        return socket_text(address, port)
 
 
 class StopServing(Step):

@@ -23,8 +23,8 @@ def _flags(letters: str) -> str:
 
 
 Flags = Annotated[str, AfterValidator(_flags), Field(description="Letters of FSRPAUEC, e.g. SA")]
-Socket = Annotated[str, Field(pattern=r"^(\d+\.\d+\.\d+\.\d+:\d+|[a-z][a-z0-9-]*)$")]
-"""ADDRESS:PORT, or the name of a service."""
+Socket = Annotated[str, Field(pattern=r"^(\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+|[a-z][a-z0-9-]*)$")]
+"""ADDRESS:PORT, [IPV6 ADDRESS]:PORT, or the name of a service."""
 
 
 class CraftedOptions(BaseModel):
@@ -257,8 +257,8 @@ def _endpoint(name: str, world: World) -> Endpoint:
 def _socket(value: str, world: World) -> tuple[str, int]:
     if ":" not in value:
         return world.service(value)
-    address, _, port = value.partition(":")
-    return address, int(port)
+    address, _, port = value.rpartition(":")
+    return address.strip("[]"), int(port)
 
 
 CRAFTED_STEPS: tuple[type[Step], ...] = (Let, MakeEndpoint, Send, Receive, Nothing)

@@ -25,29 +25,38 @@ class Enter(Step):
     switch: str
 
     def run(self, world: World) -> str:
-        via = self._address(world.topology)
-        host = world.topology.hosts[self.host]
-        source = next(
-            (str(route.source) for route in host.routes if route.source and route.to.prefixlen == 0), None
-        )
-        command = ["ip", "route", "replace", "default", "via", via]
-        done = world.lab.run(self.host, command + (["src", source] if source else []), timeout=10)
-        if done.returncode != 0:
-            raise UnmetError(f"{' '.join(command)}: {done.stderr.strip()}")
-        return f"default via {via}"
+        ways = []
+        for route in world.topology.hosts[self.host].routes:
+            via = self._address(world.topology, route.to.version)
+            if route.to.prefixlen or via is None:
+                continue
+            command = ["ip", "route", "replace", str(route.to), "via", via]
+            source = ["src", str(route.source)] if route.source else []
+            done = world.lab.run(self.host, command + source, timeout=10)
+            if done.returncode != 0:
+                raise UnmetError(f"{' '.join(command)}: {done.stderr.strip()}")
+            ways.append(via)
+        return f"default via {', '.join(ways)}"
 
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
-        if self.host in topology.hosts and self.switch in topology.switches and not self._address(topology):
-            yield "switch", f"no link between {self.host} and {self.switch} in topology {topology.name}"
+        if self.host in topology.hosts and self.switch in topology.switches:
+            versions = {
+                route.to.version for route in topology.hosts[self.host].routes if not route.to.prefixlen
+            }
+            if not any(self._address(topology, version) for version in versions):
+                text = (
+                    f"no default route of {self.host} can lead to {self.switch} in topology {topology.name}"
+                )
+                yield "switch", text
 
-    def _address(self, topology: Topology) -> str:
-        """The switch's address on its link with the host; empty when there is none."""
+    def _address(self, topology: Topology, version: int) -> str | None:
+        """The switch's address of this version of IP on its link with the host."""
         for link in topology.links:
             ends = {end.node: addresses for end, addresses in link.parsed_ends()}
             if self.host in ends and self.switch in ends:
-                return str(ends[self.switch][0].ip)
-        return ""
+                return next((str(a.ip) for a in ends[self.switch] if a.version == version), None)
+        return None
 
 
 class Run(Step):

@@ -118,7 +118,7 @@ class CapturedSegments(Step):
     keyword: ClassVar[str] = "captured"
     host: str
     segments: Bound
-    sources: str = Field("0.0.0.0/0", description="Source addresses: a prefix")
+    sources: str | None = Field(None, description="Source addresses: a prefix; absent = all")
     service: str | None = Field(None, description="Only to this service")
     flags: Flags | None = None
     payload: Bound | None = Field(None, description="Bytes of payload in the segment")
@@ -126,12 +126,12 @@ class CapturedSegments(Step):
     def run(self, world: World) -> str:
         if self.host not in world.captures:
             raise UnmetError(f"no capture at {self.host}; begin it with a capture step")
-        network = ipaddress.ip_network(self.sources)
+        network = ipaddress.ip_network(self.sources) if self.sources else None
         target = None if self.service is None else world.service(self.service)
 
         def wanted(segment: wire.Segment) -> bool:
             return (
-                ipaddress.ip_address(segment.source) in network
+                (network is None or ipaddress.ip_address(segment.source) in network)
                 and (self.flags is None or segment.flags == wire.parse_flags(self.flags))
                 and (target is None or (segment.destination, segment.destination_port) == target)
                 and (self.payload is None or self.payload.admits(len(segment.payload)))
@@ -145,7 +145,7 @@ class CapturedSegments(Step):
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
         try:
-            ipaddress.ip_network(self.sources)
+            ipaddress.ip_network(self.sources or "::/0")
         except ValueError:
             yield "sources", f"{self.sources} is not a prefix such as 198.19.0.0/16"
 
