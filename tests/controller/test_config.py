@@ -143,6 +143,28 @@ CASES: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     (("services", 0, "mss"), "big", "services[0].mss: 'big': input should be a valid integer"),
     (("services", 0, "address"), 5, "services[0].address: 5 is not text; give an address"),
+    (
+        ("services", 0, "address"),
+        "::198.51.100.10",
+        "services[0].address: ::c633:640a holds an IPv4 address; give that address itself",
+    ),
+    (
+        ("services", 0, "address"),
+        "ff02::1",
+        "services[0].address: ff02::1 is no server's address in a network",
+    ),
+    (("services", 0, "address"), "fe80::1%eth0", "services[0].address: 'fe80::1%eth0' has a zone; give an"),
+    (("services", 0, "address"), "2001:db8::12345", "services[0].address: At most 4 characters permitted"),
+    (
+        ("switches", 0, "routes", 0, "via"),
+        "2001:db8:1::2",
+        "switches[0].routes[0]: via 2001:db8:1::2 is IPv6 and prefix 0.0.0.0/0 is IPv4; give both of",
+    ),
+    (
+        ("switches", 0, "routes", 0, "prefix"),
+        "2001:db8::1/64",
+        "switches[0].routes[0].prefix: 2001:db8::1/64 has host bits set",
+    ),
     (("timers",), {"idle": 0}, "timers.idle: 0: input should be greater than 0"),
     (("timers",), {"syn_retry": [1, "x"]}, "timers.syn_retry[1]: 'x': input should be a valid number"),
     (("timers",), {"reconnect_max": 0.1}, "timers.reconnect_max: smaller than reconnect_min"),
@@ -218,3 +240,19 @@ def test_no_description_is_missing() -> None:
     assert len(models) == 10
     for model in models:
         assert all(field.description for field in model.model_fields.values()), model.__name__
+
+
+def test_ipv6_is_taken_everywhere(tmp_path: Path) -> None:
+    content = document()
+    switch = content["switches"][0]
+    switch["ports"][0]["addresses"].append("2001:DB8:1:0::1/64")
+    switch["routes"].append({"prefix": "::/0", "port": 1, "via": "2001:db8:1::2"})
+    switch["neighbours"].append({"address": "2001:db8:1::2", "mac": "02:00:00:00:00:02"})
+    content["services"].append({"name": "web-v6", "address": "2001:db8:203:0:0::10", "port": 80})
+    config = load_config(write(tmp_path, content))
+    a = config.switches[0]
+    assert [str(route.prefix) for route in a.connected_routes()] == [
+        *("0.0.0.0/0", "::/0", "198.18.1.0/24", "2001:db8:1::/64"),
+    ]
+    assert str(config.services[1].address) == "2001:db8:203::10"
+    assert [(s.mss, s.window) for s in config.services] == [(1460, 5840), (1440, 5760)]

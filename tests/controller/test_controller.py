@@ -18,13 +18,14 @@ from finsy.proto import p4r, rpc_code
 from google.protobuf import text_format
 
 from controller.api.server import ApiError, ApiServer
+from controller.api.status import sessions
 from controller.config import ControllerConfig
 from controller.dataplane import Mode, Phase, PuntHeader
 from controller.hub import ControllerHub
 from controller.packets import RST, SYN, parse
 
 from .fake_switch import FakeSwitch, make_p4info
-from .world import CLIENT, CPORT, SERVER, SPORT, K, R, World, X
+from .world import CLIENT, CPORT, KEY, SERVER, SPORT, K, R, World, World6, X
 
 HEADER = PuntHeader(1, 1, 0, X, 1460, 7, 1)
 WORLD = World()  # for its frames
@@ -332,6 +333,40 @@ async def test_ends_and_idle_times_remove_the_session_everywhere(
         assert len(hub.coordinator.sessions) == 0
 
 
+async def test_ipv6_sessions_live_and_die_as_ipv4_ones(switches: list[FakeSwitch], config: Any) -> None:
+    a, b = switches
+    world = World6()
+    service = {"name": "web-v6", "address": "2001:db8:203::10", "port": SPORT}
+    both = config(services=[{"name": "web", "address": "203.0.113.10", "port": SPORT}, service])
+    client, server = world.client, world.server
+    async with running(both) as hub:
+        await ready(hub)
+        await open_session(a, b)
+        a.packets_out.clear()
+        a.punt(HEADER._replace(service_id=1), world.client_frame())
+        await until(lambda: a.packets_out)
+        b.punt(PuntHeader(2, 2, 1, 0, 0, 0, 0), world.server_frame())
+        await until(lambda: len(a.packets_out) == 2)
+        for switch in switches:
+            assert len(switch.table("sessions_v4")) == len(switch.table("sessions_v6")) == 1
+        listed = sessions(hub, 10)["sessions"]
+        assert [(s["client"], s["server"]) for s in listed] == [
+            ("2001:db8:51::10", "2001:db8:203::10"),
+            ("198.51.100.1", "203.0.113.10"),
+        ]
+    async with running(both) as hub:  # takes over
+        await ready(hub)
+        assert set(hub.coordinator.sessions.entries()) == {(client, server, CPORT, SPORT), KEY}
+        a.digest(5, (client, server, CPORT, SPORT, 1), v6=True)
+        b.digest(6, (client, server, CPORT, SPORT, 2), v6=True)
+        await until(lambda: all(s.params("sessions_v6")[0][4] == Phase.CLOSING for s in switches))
+        for switch in switches:
+            switch.elapsed_ns = 61 * 10**9
+            switch.idle(switch.table("sessions_v6")[0])
+        await until(lambda: not a.table("sessions_v6") and not b.table("sessions_v6"))
+        assert set(hub.coordinator.sessions.entries()) == {KEY}
+
+
 async def test_what_the_server_lacks_is_told_to_the_switches(switches: list[FakeSwitch], config: Any) -> None:
     from controller.packets import Options
 
@@ -343,7 +378,9 @@ async def test_what_the_server_lacks_is_told_to_the_switches(switches: list[Fake
         b.punt(
             PuntHeader(2, 2, 0, 0, 0, 0, 0), WORLD.server_frame(tcp_options=Options(1400, 7, False, (1, 2)))
         )
-        await until(lambda: all(s.params("services_v4") == [(0, 1400, 7, 0, 1, 5840, 0, 0, 0)] for s in switches))
+        await until(
+            lambda: all(s.params("services_v4") == [(0, 1400, 7, 0, 1, 5840, 0, 0, 0)] for s in switches)
+        )
 
 
 async def test_a_second_controller_waits_as_a_backup(switches: list[FakeSwitch], config: Any) -> None:

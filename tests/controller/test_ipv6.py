@@ -20,21 +20,13 @@ from controller.p4.static import proxy_rows
 from controller.packets import ACK, RST, SYN, Options, parse, parse_options
 
 from .fake_switch import make_p4info
-from .world import CPORT, KEY, SPORT, TC, K, R, World, X, of, packets
+from .world import CLIENT_V6 as CLIENT
+from .world import CPORT, KEY, SPORT, TC, K, R, World, World6, X, of, packets
+from .world import L2_V6 as L2
+from .world import SERVER_V6 as SERVER
 
-CLIENT = 0x20010DB8_00510000_00000000_00000010  # 2001:db8:51::10
-SERVER = 0x20010DB8_02030000_00000000_00000010
 ETHERNET = bytes.fromhex("020000000001020000000002")
-L2 = ETHERNET + b"\x86\xdd"
 TAGGED = ETHERNET + b"\x81\x00\x60\x05\x86\xdd"
-
-
-class World6(World):
-    client, server, l2 = CLIENT, SERVER, L2
-
-    def __init__(self, **config: Any) -> None:
-        service = {"name": "web", "address": "2001:db8:203::10", "port": SPORT}
-        super().__init__(services=[service], **config)
 
 
 class TaggedWorld(World6):

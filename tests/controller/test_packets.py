@@ -9,6 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    PadN,
+)
 from scapy.layers.l2 import Dot1Q, Ether
 
 from controller.packets import (
@@ -23,6 +31,8 @@ from controller.packets import (
 )
 
 L2 = bytes.fromhex("020000000001020000000002") + b"\x08\x00"
+
+L2_V6 = L2[:12] + b"\x86\xdd"
 
 
 def scapy_frame(payload: bytes = b"", **fields: Any) -> bytes:
@@ -103,9 +113,12 @@ def test_sums_that_are_a_multiple_of_65535_give_checksum_zero() -> None:
     assert all(parse(frame).checksum_ok() for frame in frames[::97])
 
 
-@given(st.binary(max_size=80))
-def test_no_bytes_break_the_reader(data: bytes) -> None:
-    for frame in (data, L2 + data, L2 + b"\x45" + data):
+@given(st.binary(max_size=120), st.sampled_from([0, 6, 43, 44, 60, 255]))
+def test_no_bytes_break_the_reader(data: bytes, following: int) -> None:
+    six = (
+        L2_V6 + b"\x60" + bytes(3) + len(data).to_bytes(2, "big") + bytes((following, 64)) + bytes(32) + data
+    )
+    for frame in (data, L2 + data, L2 + b"\x45" + data, L2_V6 + data, six):
         try:
             segment = parse(frame)
         except MalformedError:
@@ -139,3 +152,70 @@ def test_contradictions_are_malformed(change: Any) -> None:
 
 def test_a_window_scale_above_14_counts_as_14() -> None:
     assert parse_options(b"\x03\x03\x0f\x00").window_scale == 14
+
+
+def scapy_frame_v6(*headers: Any, payload: bytes = b"") -> bytes:
+    packet = Ether() / IPv6(src="2001:db8::1", dst="2001:db8:203::10")
+    for header in headers:
+        packet /= header
+    return bytes(packet / TCP(sport=1, dport=80, seq=5, ack=6, flags="A", window=7) / payload)
+
+
+LONGEST = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(132))])  # 136 bytes
+TOO_LONG = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(140))])
+ATOMIC = IPv6ExtHdrFragment(offset=0, m=0, id=7)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        (IPv6ExtHdrHopByHop(),),
+        (IPv6ExtHdrHopByHop(), IPv6ExtHdrDestOpt(), IPv6ExtHdrRouting(), IPv6ExtHdrDestOpt()),
+        (ATOMIC,),
+        (LONGEST,),
+    ],
+    ids=lambda headers: "+".join(type(header).__name__ for header in headers) or "none",
+)
+@pytest.mark.parametrize("payload", [b"", b"hello"])
+def test_tcp_is_found_behind_ipv6_extension_headers(headers: tuple[Any, ...], payload: bytes) -> None:
+    frame = scapy_frame_v6(*headers, payload=payload)
+    segment = parse(frame + bytes(3))  # Ethernet padding
+    assert (segment.source, segment.destination) == (0x20010DB8 << 96 | 1, 0x20010DB8_0203 << 80 | 0x10)
+    assert (segment.source_port, segment.seq, segment.ack, segment.flags) == (1, 5, 6, ACK)
+    assert segment.payload_length == len(payload)
+    assert segment.l2 == frame[:14]
+    assert segment.checksum_ok()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        scapy_frame_v6(IPv6ExtHdrFragment(offset=0, m=1)),
+        scapy_frame_v6(IPv6ExtHdrFragment(offset=3, m=0)),
+        scapy_frame_v6(*[IPv6ExtHdrDestOpt()] * 5),
+        scapy_frame_v6(TOO_LONG),
+        scapy_frame_v6()[:73],  # TCP cut short
+        scapy_frame_v6(IPv6ExtHdrHopByHop())[:58],  # within the extension header
+        scapy_frame_v6()[:20] + b"\x11" + scapy_frame_v6()[21:],  # UDP
+        scapy_frame_v6()[:14] + b"\x40" + scapy_frame_v6()[15:],  # version 4
+        scapy_frame_v6()[:18] + b"\x00\x15" + scapy_frame_v6()[20:],  # length beyond the frame
+        scapy_frame_v6()[:18] + b"\x00\x13" + scapy_frame_v6()[20:],  # length below a TCP header
+    ],
+)
+def test_contradictions_over_ipv6_are_malformed(frame: bytes) -> None:
+    with pytest.raises(MalformedError):
+        parse(frame)
+
+
+@given(st.integers(2**32, 2**128 - 1), st.integers(0, 2**128 - 1), st.integers(0, 2**32 - 1))
+def test_builds_ipv6_that_scapy_accepts(source: int, destination: int, seq: int) -> None:
+    frame = build(L2_V6, source, destination, 3, 4, seq=seq, flags=SYN, options=build_options(Options(1440)))
+    packet = Ether(frame)
+    given = packet[TCP].chksum
+    assert packet[IPv6].plen == 24
+    del packet[TCP].chksum
+    assert Ether(bytes(packet))[TCP].chksum == given
+    segment = parse(frame)
+    assert (segment.source, segment.destination, segment.seq) == (source, destination, seq)
+    assert segment.checksum_ok()

@@ -22,11 +22,14 @@ from controller.packets import (
 )
 
 CLIENT, SERVER = 0xC6336401, 0xCB00710A  # 198.51.100.1, 203.0.113.10
+CLIENT_V6 = 0x20010DB8_00510000_00000000_00000010  # 2001:db8:51::10
+SERVER_V6 = 0x20010DB8_02030000_00000000_00000010
 CPORT, SPORT = 40000, 80
 KEY = (CLIENT, SERVER, CPORT, SPORT)
 X, K, R = 0xFFFFFFF0, 0x91234567, 0x10
 TP, TS, TC = 5000, 0x90000000, 777  # our TSval, the server's, the client's
 L2 = bytes.fromhex("020000000001020000000002") + b"\x08\x00"
+L2_V6 = L2[:12] + b"\x86\xdd"
 WALL = 1_800_000_000.0
 PORT = 1
 
@@ -135,6 +138,16 @@ class World:
         self.synack()
         self.confirm("b")
         assert self.confirm("a")
+
+
+class World6(World):
+    """The same over IPv6."""
+
+    client, server, l2 = CLIENT_V6, SERVER_V6, L2_V6
+
+    def __init__(self, **config: Any) -> None:
+        service = {"name": "web", "address": "2001:db8:203::10", "port": SPORT}
+        super().__init__(services=[service], **config)
 
 
 def with_payload(frame: bytes, payload: bytes) -> bytes:

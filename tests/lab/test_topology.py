@@ -181,6 +181,20 @@ def test_the_schema_file_is_current() -> None:
             "give one whose name begins with net.",
         ),
         (
+            {"switches__a__routes__0__via": "2001:db8:1::1"},
+            "switches.a.routes[0]: via 2001:db8:1::1 is IPv6 and to 198.51.100.0/24 is IPv4; "
+            "give both of the same version",
+        ),
+        (
+            {"links__2": {"ends": {"a:3": "2001:db8::1/64", "server:eth1": "2001:db8:1::2/64"}}},
+            "links[2].ends: a:3 2001:db8::1/64 and server:eth1 2001:db8:1::2/64 are not in one network; "
+            "give both the same prefix",
+        ),
+        (
+            {"links__2": {"ends": {"a:3": "2001:db8::1/64", "server:eth1": "2001:db8::2/64"}, "mtu": 1279}},
+            "links[2].mtu: 1279 is too small for IPv6; give at least 1280, or no IPv6 address",
+        ),
+        (
             {"switches__client": {}},
             "switches.client: a host is also named client; each name may be used once",
         ),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from controller.scenario import wire
@@ -62,6 +63,31 @@ def test_frames_read_back_and_equal_scapys(
     assert bytes(rebuilt[TCP].payload)[: len(payload)] == payload  # scapy counts padding in
     if options.timestamps is not None:
         assert dict(rebuilt[TCP].options)["Timestamp"] == options.timestamps
+
+
+@given(OPTIONS, U32, st.binary(max_size=50), st.sampled_from([0, 60, 200]))
+def test_ipv6_frames_read_back_and_equal_scapys(
+    options: wire.Options, seq: int, payload: bytes, pad_to: int
+) -> None:
+    addresses = "2001:db8:198::7", "2001:db8:203::10"
+    segment = wire.Segment(*addresses, 40000, 80, wire.SYN, seq, 0, 512, options, payload)
+    frame = wire.build(segment, pad_to=pad_to, **MACS)
+    assert len(frame) >= pad_to
+    assert wire.parse(frame) == segment
+    rebuilt = Ether(frame)
+    assert (rebuilt[IPv6].src, rebuilt[IPv6].dst) == addresses
+    del rebuilt[TCP].chksum
+    assert bytes(rebuilt) == frame
+
+
+def test_a_wrong_checksum_over_ipv6_is_found() -> None:
+    frame = bytearray(wire.build(wire.Segment("2001:db8::1", "2001:db8::2", 1, 80, wire.ACK, 1), **MACS))
+    frame[58] ^= 1
+    with pytest.raises(wire.MalformedError, match="TCP"):
+        wire.parse(bytes(frame))
+    frame[18:20] = b"\x01\x00"
+    with pytest.raises(wire.MalformedError, match="IPv6"):
+        wire.parse(bytes(frame))
 
 
 @pytest.mark.parametrize(("offset", "complaint"), [(16 + 8, "IPv4"), (34 + 5, "TCP")])
