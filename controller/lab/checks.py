@@ -180,8 +180,8 @@ def _services(topology: Topology) -> Iterator[Problem]:
         if place in places:
             text = f"{place[0]}:{place[1]} is services[{places[place]}] already; each must be different"
             yield Problem(f"{where}.port", text)
-        if service.run is not None and (text := _wrong_command(service.run)):
-            yield Problem(f"{where}.run", text)
+        if service.run is not None and (complaint := _wrong_command(service.run)):
+            yield Problem(f"{where}.run", complaint)
         names.setdefault(service.name, index)
         places.setdefault(place, index)
         if service.host not in topology.hosts:
