@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 RUNTIME_DIR = Path(__file__).resolve().parent / "runtime"
@@ -120,26 +121,33 @@ def run_cc(arguments: list[str], output: Path, what: str) -> None:
         raise BuildError(f"{what}: the C compiler failed:\n{stderr.strip()[-4000:]}")
 
 
-def runtime_archive(flags: tuple[str, ...] = ()) -> Path:
-    """The runtime as a static library; `flags` come on top of the usual ones."""
-    target = cache_dir() / f"runtime-{digest(runtime_digest(), *flags)}.a"
+def _compile_runtime(source: Path, folder: Path) -> str:
+    output = folder / f"{source.stem}.o"
+    run_cc([*COMMON_FLAGS, *WARNINGS, "-c", str(source)], output, source.name)
+    return str(output)
+
+
+def runtime_archive() -> Path:
+    """The runtime as a static library."""
+    target = cache_dir() / f"runtime-{runtime_digest()}.a"
     if target.exists():
         return target
-    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="build-") as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=cache_dir(), prefix="build-") as name,
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
+    ):
+        folder = Path(name)
         sources = sorted(RUNTIME_DIR.glob("*.c"))
-        for source in sources:
-            output = Path(folder) / f"{source.stem}.o"
-            run_cc([*COMMON_FLAGS, *WARNINGS, *flags, "-c", str(source)], output, source.name)
-        archive = Path(folder) / "runtime.a"
-        objects = [str(Path(folder) / f"{source.stem}.o") for source in sources]
+        objects = list(pool.map(lambda source: _compile_runtime(source, folder), sources))
+        archive = folder / "runtime.a"
         subprocess.run(["ar", "rcs", str(archive), *objects], check=True, capture_output=True)
         archive.replace(target)
     return target
 
 
-def build_library(c_source: Path, output: Path, flags: tuple[str, ...] = ()) -> None:
+def build_library(c_source: Path, output: Path) -> None:
     """Compiles a generated file and links it with the runtime into a shared object."""
-    archive = runtime_archive(flags)
-    arguments = [*COMMON_FLAGS, *WARNINGS, *GENERATED_FLAGS, *flags, f"-I{RUNTIME_DIR}", str(c_source)]
+    archive = runtime_archive()
+    arguments = [*COMMON_FLAGS, *WARNINGS, *GENERATED_FLAGS, f"-I{RUNTIME_DIR}", str(c_source)]
     whole = ["-Wl,--whole-archive", str(archive), "-Wl,--no-whole-archive"]
     run_cc([*arguments, *LINK_FLAGS, *whole], output, c_source.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -24,15 +24,19 @@ def _missing(*tools: str) -> str | None:
     return None
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _settings_of_the_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """p4runtime-shell is an IPython, which makes itself a folder at home otherwise."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        yield
+def pytest_configure(config: pytest.Config) -> None:
+    _settings_of_libraries(config.rootpath / "build" / "home")
+    _end_in_order()
 
 
-def pytest_configure() -> None:
+def _settings_of_libraries(folder: Path) -> None:
+    """Where scapy and p4runtime-shell, which is an IPython, keep what they would keep at home."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "IPYTHONDIR"):
+        os.environ[name] = str(folder)
+
+
+def _end_in_order() -> None:
     """SIGTERM and SIGHUP end the tests as Ctrl-C does: fixtures take their labs down."""
 
     def end(number: int, _: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from controller.config import IpAddress, IpInterface, IpNetwork, socket_text
@@ -186,6 +187,8 @@ def _services(topology: Topology) -> Iterator[Problem]:
         if place in places:
             text = f"{socket_text(*place)} is services[{places[place]}] already; each must be different"
             yield Problem(f"{where}.port", text)
+        if service.run is not None and (complaint := _wrong_command(service.run)):
+            yield Problem(f"{where}.run", complaint)
         names.setdefault(service.name, index)
         places.setdefault(place, index)
         if service.host not in topology.hosts:
@@ -195,6 +198,14 @@ def _services(topology: Topology) -> Iterator[Problem]:
             known = ", ".join(map(str, own)) or "none"
             text = f"{service.address} is no address of {service.host}; its addresses: {known}"
             yield Problem(f"{where}.address", text)
+
+
+def _wrong_command(command: str) -> str | None:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return f"{command!r}: {str(error).lower()}; give a command and its arguments as in a shell"
+    return None if words else "empty; give a command and its arguments, or leave the key out"
 
 
 def _sysctls(topology: Topology) -> Iterator[Problem]:

@@ -292,6 +292,6 @@ def _errors() -> Iterator[None]:
     except (LabError, ConfigError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    except PermissionError as error:
-        typer.echo(f"{error.filename}: {error.strerror}", err=True)
+    except OSError as error:
+        typer.echo(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
         raise typer.Exit(1) from None

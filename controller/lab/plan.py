@@ -25,8 +25,9 @@ from controller.config import (
     ServiceConfig,
     SwitchConfig,
 )
+from controller.lab.errors import LabError
 from controller.lab.model import Topology
-from controller.lab.names import End, switch_interface
+from controller.lab.names import End, check_name, switch_interface
 
 HOST_SYSCTLS = {
     # Packets of one connection arrive by another interface than the one they would leave by.
@@ -137,8 +138,15 @@ class Plan:
 
 
 def make_plan(topology: Topology, name: str | None = None) -> Plan:
-    """The plan of a topology; `name` is the prefix of its namespaces (default: the topology's name)."""
-    prefix = name or topology.name
+    """The plan of a topology; `name` is the prefix of its namespaces (default: the topology's name).
+
+    Raises LabError when `name` cannot be one.
+    """
+    prefix = topology.name if name is None else name
+    try:
+        check_name(prefix)
+    except ValueError as error:
+        raise LabError(str(error)) from None
     links = tuple(_link(topology, index) for index in range(len(topology.links)))
     nodes = {node: _node(topology, node, prefix, links) for node in [*topology.hosts, *topology.switches]}
     return Plan(prefix, topology, nodes, links)

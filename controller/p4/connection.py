@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One P4Runtime connection to one switch: channel, stream, and RPCs, each with a time limit of its own.
 
-finsy's `Switch` and `P4Client` give every RPC ten seconds, take messages of up to 4 MiB and queue 50
-packets. A cold compilation in the switch, a table read back whole and a burst of punts each need more; so
-this uses finsy's protobufs and its reading of errors directly on a channel.
+The channel and the plain requests are those of finsy's `P4Client`. It gives every RPC ten seconds; a cold
+compilation in the switch and a table read back whole need more, and the hot path (Write, packet-outs) sends
+messages that are serialised already: these go by a `Stub` on the same channel.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
+from finsy.grpcutil import GRPCStatusCode
+from finsy.p4client import P4Client, P4ClientError
 
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
@@ -22,7 +24,6 @@ from controller.p4.errors import (
     NotPrimaryError,
     Outcome,
     SwitchError,
-    pipeline_missing,
     switch_error,
     write_outcomes,
 )
@@ -33,13 +34,6 @@ _RPC_TIME: Final = 10.0
 _PIPELINE_TIME: Final = 60.0  # a switch may compile the program
 _READ_TIME: Final = 120.0
 _STREAM_QUEUE: Final = 4096  # packet-outs that wait for the stream
-_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 1 << 20),  # 8192 + 100 per update of a batch (P4Runtime specification)
-    ("grpc.use_local_subchannel_pool", 1),  # a new channel starts without another one's back-off
-    ("grpc.enable_http_proxy", 0),
-)
 
 
 @contextmanager
@@ -47,7 +41,7 @@ def _errors(operation: str) -> Iterator[None]:
     """Whatever ends an RPC as a SwitchError; its cancellation too, when the connection was closed."""
     try:
         yield
-    except grpc.RpcError as err:
+    except (grpc.RpcError, P4ClientError) as err:
         raise switch_error(err, operation) from None
     except grpc.aio.UsageError:
         raise SwitchError("not connected") from None
@@ -74,8 +68,8 @@ class Connection:
         self._device_id = device_id
         self._arbitration = arbitration
         self._on_message = on_message
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._stub = Stub(self._channel)
+        self._client = P4Client(address)
+        self._stub: Stub
         self._stream: Any = None
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
@@ -89,6 +83,9 @@ class Connection:
         Raises:
             SwitchError: no connection, or the switch refused the stream (wrong device id, id in use).
         """
+        await self._client.open()
+        assert self._client.channel is not None, "finsy opens its channel at once"
+        self._stub = Stub(self._client.channel)
         try:
             async with asyncio.timeout(_CONNECT_TIME):
                 self._stream = self._stub.stream()
@@ -185,9 +182,12 @@ class Connection:
     async def probe(self, time_limit: float) -> None:
         """An RPC that only shows that the switch answers."""
         try:
-            await self._stub.capabilities(p4r.CapabilitiesRequest(), timeout=time_limit)
-        except grpc.RpcError as err:
-            if err.code() is not grpc.StatusCode.UNIMPLEMENTED:
+            async with asyncio.timeout(time_limit):
+                await self._client.request(p4r.CapabilitiesRequest())
+        except TimeoutError:
+            raise SwitchError(f"no answer within {time_limit:g} s") from None
+        except P4ClientError as err:
+            if err.code != GRPCStatusCode.UNIMPLEMENTED:
                 raise switch_error(err, "Capabilities") from None
 
     async def get_cookie(self) -> int | None:
@@ -197,9 +197,9 @@ class Connection:
             response_type=p4r.GetForwardingPipelineConfigRequest.COOKIE_ONLY,
         )
         try:
-            reply = await self._stub.get_pipeline(request, timeout=_RPC_TIME)
-        except grpc.RpcError as err:
-            if pipeline_missing(err):
+            reply = await self._client.request(request)
+        except P4ClientError as err:
+            if err.is_pipeline_missing:
                 return None
             raise switch_error(err, "GetForwardingPipelineConfig") from None
         cookie: int = reply.config.cookie.cookie
@@ -254,4 +254,4 @@ class Connection:
     async def close(self) -> None:
         if self._stream is not None:
             self._stream.cancel()
-        await self._channel.close(None)
+        await self._client.close()

@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc
 from finsy.grpcutil import GRPCStatusCode
-from finsy.p4client import P4RpcStatus
+from finsy.p4client import P4ClientError, P4RpcStatus
 
 OK: Final = 0
 NOT_FOUND: Final = 5
@@ -18,7 +18,6 @@ RESOURCE_EXHAUSTED: Final = 8
 
 _CONNECT = "failed to connect"
 _ID_IN_USE = re.compile(r"election id .*\b(?:used|exists)\b", re.IGNORECASE)
-_NO_PIPELINE = re.compile(r"no .*\bforwarding pipeline config", re.IGNORECASE)
 
 
 class SwitchError(Exception):
@@ -45,9 +44,9 @@ class Outcome:
         return f"{name} {self.message}".rstrip()
 
 
-def switch_error(error: grpc.RpcError, operation: str) -> SwitchError:
+def switch_error(error: grpc.RpcError | P4ClientError, operation: str) -> SwitchError:
     """A failed RPC as one line."""
-    status = P4RpcStatus.from_rpc_error(error)
+    status = error if isinstance(error, P4ClientError) else P4RpcStatus.from_rpc_error(error)
     text = " ".join(status.message.split())
     if status.code == GRPCStatusCode.UNAVAILABLE:
         if _CONNECT in text:
@@ -60,12 +59,6 @@ def switch_error(error: grpc.RpcError, operation: str) -> SwitchError:
     if status.code == GRPCStatusCode.PERMISSION_DENIED:
         return NotPrimaryError(f"{operation} refused: {text or 'not primary'}")
     return SwitchError(f"{operation}: {status.code.name} {text}".rstrip())
-
-
-def pipeline_missing(error: grpc.RpcError) -> bool:
-    """Whether an RPC failed because the switch runs no program yet."""
-    status = P4RpcStatus.from_rpc_error(error)
-    return status.code == GRPCStatusCode.FAILED_PRECONDITION and bool(_NO_PIPELINE.search(status.message))
 
 
 def write_outcomes(error: grpc.RpcError, count: int) -> list[Outcome]:

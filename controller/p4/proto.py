@@ -69,7 +69,7 @@ def encode_uint(value: int) -> bytes:
 
 
 class Stub:
-    """The RPCs of P4Runtime on a channel. `write` and the stream take serialised requests."""
+    """The RPCs that need another time limit than finsy's. `write` and the stream take serialised requests."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         def identity(data: bytes) -> bytes:
@@ -85,10 +85,6 @@ class Stub:
             return data
 
         self.write = unary("Write", identity, p4r.WriteResponse)
-        self.capabilities = unary("Capabilities", encode, p4r.CapabilitiesResponse)
-        self.get_pipeline = unary(
-            "GetForwardingPipelineConfig", encode, p4r.GetForwardingPipelineConfigResponse
-        )
         self.set_pipeline = unary(
             "SetForwardingPipelineConfig", encode, p4r.SetForwardingPipelineConfigResponse
         )

@@ -8,7 +8,7 @@ from softswitch.codegen.layout import Layout, is_scalar, is_wide, limbs, scalar_
 from softswitch.codegen.names import c_name
 from softswitch.codegen.writer import Writer
 from softswitch.p4.ir_expr import Loc
-from softswitch.p4.types import FieldsType, HeaderType, StackType, Type, VarbitType
+from softswitch.p4.types import FieldsType, HeaderType, StackType, TupleType, Type, VarbitType
 
 
 class Equality:
@@ -44,6 +44,9 @@ class Equality:
                     result,
                 ]
             return [result]
+        if isinstance(t, TupleType):
+            tests = [self._test(element, f"e{i}", loc) for i, element in enumerate(t.elements)]
+            return [f"return {' && '.join(tests) or 'true'};"]
         if isinstance(t, StackType):
             test = self._test(t.element, "items[i]", loc)
             return [

@@ -21,7 +21,7 @@ from softswitch.codegen.scope import Scope
 from softswitch.codegen.wide import WideFunctions
 from softswitch.p4 import ir_expr as e
 from softswitch.p4.ir_expr import BinaryOp as Op
-from softswitch.p4.types import BoolType, HeaderType, SerEnumType, StackType, Type, UnionType
+from softswitch.p4.types import BoolType, HeaderType, SerEnumType, StackType, TupleType, Type, UnionType
 
 _COMPARISONS = {Op.EQ: "==", Op.NE: "!=", Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
 _BITWISE = {Op.BIT_AND: "and", Op.BIT_OR: "or", Op.BIT_XOR: "xor"}
@@ -83,6 +83,8 @@ class Expressions:
         return self.l_value(expr) if isinstance(expr, _L_VALUES) else f"({self.value(expr)})"
 
     def _element(self, expr: e.Index) -> str:
+        if isinstance(expr.base.type, TupleType) and isinstance(expr.index, e.Const):
+            return member(self._base(expr.base), f"e{expr.index.value}")
         if not isinstance(expr.base.type, StackType):
             raise Unsupported(expr, f"indexing a value of type {expr.base.type} is not supported")
         stack = self._base(expr.base)
@@ -203,6 +205,10 @@ class Expressions:
         if isinstance(expr.type, HeaderType):
             parts.insert(0, ".ss_valid = true")
         return f"(({t}){{{', '.join(parts) or '0'}}})"
+
+    def _TupleExpr(self, expr: e.TupleExpr) -> str:  # noqa: N802
+        values = ", ".join(self.value(v) for v in expr.values)
+        return f"(({self.layout.ctype(expr.type, expr.loc)}){{{values or '0'}}})"
 
     def _InvalidHeader(self, expr: e.InvalidHeader) -> str:  # noqa: N802
         return f"(({self.layout.ctype(expr.type, expr.loc)}){{0}})"

@@ -100,6 +100,7 @@ class Layout:
         self.declarations = Writer()
         self._standard = standard_metadata.name
         self._declared: set[str] = set()
+        self._tuples: dict[TupleType, str] = {}
 
     def ctype(self, t: Type, loc: Loc = NOWHERE) -> str:
         """The C type; declares it if that has not happened."""
@@ -113,6 +114,8 @@ class Layout:
             return self._stack(t, loc)
         if isinstance(t, VarbitType):
             return self._varbit(t, loc)
+        if isinstance(t, TupleType):
+            return self._tuple(t, loc)
         raise Unsupported(loc, f"a variable of type {t} is not supported")
 
     def _once(self, name: str) -> bool:
@@ -137,6 +140,13 @@ class Layout:
             size = max(1, num_bytes(t.width))
             self.declarations.line(f"typedef struct {{ uint32_t bits; uint8_t data[{size}]; }} {name};")
         return name
+
+    def _tuple(self, t: TupleType, loc: Loc) -> str:
+        if t not in self._tuples:
+            members = [f"{self.ctype(element, loc)} e{i};" for i, element in enumerate(t.elements)]
+            name = self._tuples[t] = f"struct ss_tuple{len(self._tuples)}"
+            self.declarations.line(f"{name} {{ {' '.join(members) or 'char ss_empty;'} }};  // {t}")
+        return self._tuples[t]
 
     def _fields(self, t: FieldsType, loc: Loc) -> str:
         if t.name == self._standard:

@@ -14,7 +14,7 @@ from softswitch.codegen.expressions import Expressions, member
 from softswitch.codegen.layout import flat_fields, is_scalar, num_bytes, scalar_width
 from softswitch.codegen.writer import Writer
 from softswitch.p4 import ir_expr as e
-from softswitch.p4.types import BoolType, HeaderType, StructType, VarbitType
+from softswitch.p4.types import BitType, BoolType, HeaderType, StructType, TupleType, VarbitType
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ def pieces(expr: e.Expr, expressions: Expressions) -> Iterator[Piece]:
     if is_scalar(expr.type):
         text, width = expressions.value(expr), scalar_width(expr.type)
         yield Piece(text, width, valid_guard(expr, expressions), False, isinstance(expr.type, BoolType))
+        return
+    if isinstance(expr.type, TupleType):
+        for i, element in enumerate(expr.type.elements):
+            yield from pieces(e.Index(element, expr, e.Const(BitType(32), i)), expressions)
         return
     base = expressions.value(expr)
     if isinstance(expr.type, VarbitType):

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// P4's arithmetic where C's own operators would differ: shifts by any amount, signs, saturation. Numbers of W bits (W up to
-// 128) come and go as unsigned values with zeros above bit W; int<W> as its two's complement.
+// P4's arithmetic where C's own operators would differ: shifts by any amount, signs, saturation. Numbers of W
+// bits (W up to 128) come and go as unsigned values with zeros above bit W; int<W> as its two's complement.
 #ifndef SYNCLINE_ARITH_H
 #define SYNCLINE_ARITH_H
 #include "packet.h"
 #include <stdbool.h>
 
-static inline uint64_t ss_mask64(unsigned width) { return width >= 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1; }
+static inline uint64_t ss_mask64(unsigned width) {
+  return width >= 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
+}
 
-static inline ss_u128 ss_mask128(unsigned width) { return width >= 128 ? ~(ss_u128)0 : ((ss_u128)1 << width) - 1; }
+static inline ss_u128 ss_mask128(unsigned width) {
+  return width >= 128 ? ~(ss_u128)0 : ((ss_u128)1 << width) - 1;
+}
 
-static inline int64_t ss_sign64(uint64_t v, unsigned width) { return (int64_t)(v << (64 - width)) >> (64 - width); }
+static inline int64_t ss_sign64(uint64_t v, unsigned width) {
+  return (int64_t)(v << (64 - width)) >> (64 - width);
+}
 
-static inline ss_i128 ss_sign128(ss_u128 v, unsigned width) { return (ss_i128)(v << (128 - width)) >> (128 - width); }
+static inline ss_i128 ss_sign128(ss_u128 v, unsigned width) {
+  return (ss_i128)(v << (128 - width)) >> (128 - width);
+}
 
 static inline uint64_t ss_shl64(uint64_t v, uint64_t by) { return by < 64 ? v << by : 0; }
 

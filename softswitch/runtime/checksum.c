@@ -2,7 +2,8 @@
 // The Internet checksum (RFC 1071).
 #include "internal.h"
 
-// Sum of big-endian 16-bit words, not yet folded to 16 bits. Words of 32 bits may be added just as well: 2^16 ≡ 1 (mod 2^16 - 1).
+// Sum of big-endian 16-bit words, not yet folded to 16 bits. Words of 32 bits may be added just as well: 2^16
+// ≡ 1 (mod 2^16 - 1).
 static uint64_t sum(const uint8_t *data, size_t len) {
   uint64_t total = 0;
   size_t i = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events for the control plane. Every worker has rings of its own for packet-ins and digests, so that a flood of the one does not
-// push out the other; idle notifications have a third. The consumer sleeps on an eventfd, and runs the idle sweep when it is due.
+// Events for the control plane. Every worker has rings of its own for packet-ins and digests, so that a flood
+// of the one does not push out the other; idle notifications have a third. The consumer sleeps on an eventfd,
+// and runs the idle sweep when it is due.
 #include "internal.h"
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -21,7 +22,8 @@ void ss_events_free(ss_switch *sw) {
 
 void ss_signal(int eventfd) {
   uint64_t one = 1;
-  if (write(eventfd, &one, sizeof one) < 0) return;  // the counter is at its top: the sleeper is awake already
+  if (write(eventfd, &one, sizeof one) < 0)
+    return;  // the counter is at its top: the sleeper is awake already
 }
 
 void ss_events_flush(ss_worker *w) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Idle timeouts: a sweep over the entries that have one emits SS_EV_IDLE for those not hit for that long, and restarts their timer.
-// It goes in slices, so that writers never wait long, and goes on where it was when the event ring is full.
+// Idle timeouts: a sweep over the entries that have one emits SS_EV_IDLE for those not hit for that long, and
+// restarts their timer. It goes in slices, so that writers never wait long, and goes on where it was when the
+// event ring is full.
 #include "internal.h"
 
 enum { SLICE = 4096, MAX_RECORD = 4096 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shared by the runtime's own files. Threads: data-plane workers read tables without locks; control threads take `control`
-// for every change and every scan; one thread at a time consumes events.
+// Shared by the runtime's own files. Threads: data-plane workers read tables without locks; control threads
+// take `control` for every change and every scan; one thread at a time consumes events.
 #ifndef SYNCLINE_INTERNAL_H
 #define SYNCLINE_INTERNAL_H
 #include "runtime.h"
@@ -21,17 +21,17 @@ enum {
 };
 
 enum {
-  SS_MAX_FRAME = 16384,     // longest frame that the pipeline takes
-  SS_BATCH = 64,            // frames between two quiescent states
+  SS_MAX_FRAME = 16384,  // longest frame that the pipeline takes
+  SS_BATCH = 64,         // frames between two quiescent states
   SS_MAX_WORKERS = 16,
   SS_MAX_PORTS = 256,
-  SS_MAX_PASSES = 256,      // recirculations and clones that one frame may cause
-  SS_PENDING = 64,          // of them waiting at the same time
+  SS_MAX_PASSES = 256,  // recirculations and clones that one frame may cause
+  SS_PENDING = 64,      // of them waiting at the same time
   SS_CLONE_SESSIONS = 32768,
   SS_MULTICAST_GROUPS = 65536
 };
 
-// --- reclaim.c: freeing what readers may still hold -------------------------------------------------------------------
+// --- reclaim.c: freeing what readers may still hold
 
 // Called when no reader can hold `object` any more.
 typedef void ss_free_fn(void *object, void *arg);
@@ -48,16 +48,16 @@ typedef struct {
   ss_retired *head, *tail;
 } ss_reclaim;
 
-// --- tables -------------------------------------------------------------------------------------------------------------
+// --- tables
 
-typedef struct ss_hash ss_hash;        // table_exact.c
+typedef struct ss_hash ss_hash;          // table_exact.c
 typedef struct ss_prefixes ss_prefixes;  // table_lpm.c
-typedef struct ss_vector ss_vector;    // table_ternary.c
+typedef struct ss_vector ss_vector;      // table_ternary.c
 
 typedef struct ss_table {
   const ss_table_desc *desc;
-  uint32_t key_bytes, key_words;   // key as in switch.h; padded to words
-  uint32_t stored_words;           // in a row: key_words, +1 for LPM (the prefix length)
+  uint32_t key_bytes, key_words;  // key as in switch.h; padded to words
+  uint32_t stored_words;          // in a row: key_words, +1 for LPM (the prefix length)
   uint32_t params_offset;
   uint64_t seed;
   _Atomic(ss_row *) default_row;
@@ -71,11 +71,11 @@ typedef struct ss_table {
   uint64_t count;
 } ss_table;
 
-// --- rings (ring.c): one producer, one consumer ---------------------------------------------------------------------------
+// --- rings (ring.c): one producer, one consumer
 
 typedef struct {
   uint8_t *data;
-  uint64_t size;  // power of two
+  uint64_t size;                       // power of two
   _Alignas(64) _Atomic uint64_t head;  // bytes ever written
   _Alignas(64) _Atomic uint64_t tail;  // bytes ever read
 } ss_ring;
@@ -93,9 +93,9 @@ bool ss_ring_put(ss_ring *ring, uint32_t tag, const ss_piece *pieces, unsigned n
 size_t ss_ring_take(ss_ring *ring, uint8_t *buf, size_t buf_len, uint64_t *dropped);
 bool ss_ring_empty(const ss_ring *ring);
 
-// --- ports -----------------------------------------------------------------------------------------------------------------
+// --- ports
 
-typedef struct ss_pcap ss_pcap;    // pcap.c
+typedef struct ss_pcap ss_pcap;      // pcap.c
 typedef struct ss_socket ss_socket;  // port_afpacket.c: one worker's ring on one port
 
 typedef struct {
@@ -105,15 +105,15 @@ typedef struct {
   _Atomic uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
 } ss_port;
 
-// --- workers ---------------------------------------------------------------------------------------------------------------
+// --- workers
 
 // A packet that waits for another pass: a clone for egress, or a frame for ingress.
 typedef struct {
   ss_exec x;
   bool to_egress;
-  uint32_t instance;   // to ingress
-  uint8_t list;        // field list to preserve; the source's metadata are in the state
-  uint32_t port;       // to egress: egress port and replica
+  uint32_t instance;  // to ingress
+  uint8_t list;       // field list to preserve; the source's metadata are in the state
+  uint32_t port;      // to egress: egress port and replica
   uint16_t rid;
   uint8_t *state, *frame;
   uint32_t frame_len, cursor;
@@ -123,7 +123,7 @@ typedef struct ss_worker {
   struct ss_switch *sw;
   unsigned index;
   pthread_t thread;
-  _Atomic uint64_t seen;     // epoch of the last quiescent state; 0 = offline (holds nothing)
+  _Atomic uint64_t seen;  // epoch of the last quiescent state; 0 = offline (holds nothing)
   _Atomic uint64_t processed;
   uint64_t now_ns, random_state;
   ss_exec main, clone, copy;  // the packet; its clone as parsed; one replica
@@ -131,13 +131,13 @@ typedef struct ss_worker {
   ss_pending pending[SS_PENDING];
   unsigned pending_first, pending_count, passes;
   ss_ring packet_ins, digests;
-  bool produced;              // events since the consumer was last woken
-  bool synchronous;           // ss_process: outputs go to the output queue
+  bool produced;     // events since the consumer was last woken
+  bool synchronous;  // ss_process: outputs go to the output queue
   _Atomic uint64_t packet_in_dropped, digest_dropped;
   ss_socket *sockets[SS_MAX_PORTS];  // by the port's place in sw->ports
 } ss_worker;
 
-// --- replication (pre.c) ----------------------------------------------------------------------------------------------------
+// --- replication (pre.c)
 
 typedef struct {
   uint32_t truncate_to;  // clone sessions; UINT32_MAX = whole
@@ -145,7 +145,7 @@ typedef struct {
   ss_replica_t replicas[];
 } ss_group;
 
-// --- the switch --------------------------------------------------------------------------------------------------------------
+// --- the switch
 
 typedef struct {
   _Atomic uint64_t packets, bytes;
@@ -168,22 +168,22 @@ struct ss_switch {
 
   ss_port ports[SS_MAX_PORTS];
   uint32_t n_ports;
-  int16_t port_index[512];        // port id → place in `ports`, -1
+  int16_t port_index[512];  // port id → place in `ports`, -1
 
   ss_worker *workers[SS_MAX_WORKERS + 1];  // the last is the synchronous one
-  unsigned n_workers;             // running
+  unsigned n_workers;                      // running
   _Atomic bool stopping;
-  int wake_workers;               // eventfd: packet-outs and stop
+  int wake_workers;  // eventfd: packet-outs and stop
 
   pthread_mutex_t packet_out_lock;  // among producers
   ss_ring packet_outs;
   _Atomic uint64_t packet_out_dropped;
 
-  pthread_mutex_t process_lock;   // the synchronous worker
+  pthread_mutex_t process_lock;  // the synchronous worker
   ss_ring outputs;
 
-  pthread_mutex_t consumer;       // events
-  int wake_consumer;              // eventfd
+  pthread_mutex_t consumer;  // events
+  int wake_consumer;         // eventfd
   _Atomic bool woken;
   ss_ring idle_events;
   _Atomic uint64_t idle_dropped;
@@ -202,7 +202,7 @@ void ss_retire(ss_switch *sw, void *object, ss_free_fn *free_fn, void *arg);
 void ss_reclaim_some(ss_switch *sw);
 void ss_reclaim_all(ss_switch *sw);  // no worker runs
 void ss_free_plain(void *object, void *arg);
-void ss_go_online(ss_worker *w);     // a quiescent state: nothing from before is held
+void ss_go_online(ss_worker *w);  // a quiescent state: nothing from before is held
 void ss_go_offline(ss_worker *w);
 
 // table.c, table_read.c
@@ -212,7 +212,9 @@ ss_table *ss_table_by_id(ss_switch *sw, uint32_t id);
 size_t ss_row_record(const ss_switch *sw, const ss_table *t, const ss_row *row, uint8_t *buf, size_t buf_len);
 ss_row *ss_row_probe(ss_table *t, const ss_entry_t *probe, int *error);  // the row an entry names
 static inline uint64_t *ss_row_key(ss_row *row) { return (uint64_t *)(void *)row->data; }
-static inline const uint64_t *ss_row_key_const(const ss_row *row) { return (const uint64_t *)(const void *)row->data; }
+static inline const uint64_t *ss_row_key_const(const ss_row *row) {
+  return (const uint64_t *)(const void *)row->data;
+}
 
 // table_check.c: validates an entry and brings key and mask to their stored form (zero-padded words)
 int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint64_t *mask);
@@ -275,7 +277,6 @@ void ss_signal(int eventfd);
 // port.c
 void ss_ports_free(ss_switch *sw);
 
-
 // port_afpacket.c
 // err gets one line when NULL is returned.
 ss_socket *ss_socket_open(ss_port *port, unsigned workers, uint16_t fanout, char *err, size_t err_len);
@@ -295,6 +296,7 @@ void ss_pcap_flush(ss_pcap *p);
 void ss_pcap_close(ss_pcap *p);
 
 // offload.c
-// Computes the TCP or UDP checksum that the sender's kernel left to its hardware. Unknown protocols stay as they are.
+// Computes the TCP or UDP checksum that the sender's kernel left to its hardware. Unknown protocols stay as
+// they are.
 void ss_finish_checksum(uint8_t *frame, uint32_t len);
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two-rate three-colour meters, colour-blind (RFC 2698, section 3). A cell that was never configured is green, as in BMv2. Like
-// BMv2, only packets that are not red take committed tokens, and the peak bucket is asked first.
+// Two-rate three-colour meters, colour-blind (RFC 2698, section 3). A cell that was never configured is
+// green, as in BMv2. Like BMv2, only packets that are not red take committed tokens, and the peak bucket is
+// asked first.
 #include "internal.h"
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sending kernel leaves to its network card and a veth never does: TCP and UDP checksums (TP_STATUS_CSUMNOTREADY).
+// What a sending kernel leaves to its network card and a veth never does: TCP and UDP checksums
+// (TP_STATUS_CSUMNOTREADY).
 #include "internal.h"
 
 enum { TCP = 6, UDP = 17, IPV4 = 0x0800, IPV6 = 0x86dd, VLAN = 0x8100, SERVICE_VLAN = 0x88a8 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a packet goes that has left the deparser: to a port, to the control plane, or to the output queue of ss_process.
+// Where a packet goes that has left the deparser: to a port, to the control plane, or to the output queue of
+// ss_process.
 #include "internal.h"
 
 static void to_control_plane(ss_worker *w, const ss_piece *pieces) {

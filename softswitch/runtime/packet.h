@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads and stores of big-endian values of constant size: the byte order of packets, keys and action parameters.
-// Everything is inline; with a constant size each call becomes one or two instructions.
+// Loads and stores of big-endian values of constant size: the byte order of packets, keys and action
+// parameters. Everything is inline; with a constant size each call becomes one or two instructions.
 #ifndef SYNCLINE_PACKET_H
 #define SYNCLINE_PACKET_H
 #include <stdint.h>
@@ -63,11 +63,24 @@ static inline void ss_store(uint8_t *p, unsigned bytes, uint64_t v) {
     case 0: break;
     case 1: p[0] = (uint8_t)v; break;
     case 2: ss_put16(p, (uint16_t)v); break;
-    case 3: ss_put16(p, (uint16_t)(v >> 8)); p[2] = (uint8_t)v; break;
+    case 3:
+      ss_put16(p, (uint16_t)(v >> 8));
+      p[2] = (uint8_t)v;
+      break;
     case 4: ss_put32(p, (uint32_t)v); break;
-    case 5: ss_put32(p, (uint32_t)(v >> 8)); p[4] = (uint8_t)v; break;
-    case 6: ss_put32(p, (uint32_t)(v >> 16)); ss_put16(p + 4, (uint16_t)v); break;
-    case 7: ss_put32(p, (uint32_t)(v >> 24)); ss_put16(p + 4, (uint16_t)(v >> 8)); p[6] = (uint8_t)v; break;
+    case 5:
+      ss_put32(p, (uint32_t)(v >> 8));
+      p[4] = (uint8_t)v;
+      break;
+    case 6:
+      ss_put32(p, (uint32_t)(v >> 16));
+      ss_put16(p + 4, (uint16_t)v);
+      break;
+    case 7:
+      ss_put32(p, (uint32_t)(v >> 24));
+      ss_put16(p + 4, (uint16_t)(v >> 8));
+      p[6] = (uint8_t)v;
+      break;
     default: ss_put64(p, v); break;
   }
 }

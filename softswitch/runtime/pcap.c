@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Captures in the pcap format with nanosecond timestamps (magic 0xa1b23c4d), Ethernet link type. Written to the file at the end
-// of every batch, so that a reader sees packets while the switch runs.
+// Captures in the pcap format with nanosecond timestamps (magic 0xa1b23c4d), Ethernet link type. Written to
+// the file at the end of every batch, so that a reader sees packets while the switch runs.
 #include "internal.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// v1model's pipeline around a program's parser, ingress, egress and deparser, as BMv2's simple_switch runs it: clones, resubmission,
-// multicast, recirculation. What has to pass again waits in a short queue of the worker until the frame itself is done.
+// v1model's pipeline around a program's parser, ingress, egress and deparser, as BMv2's simple_switch runs
+// it: clones, resubmission, multicast, recirculation. What has to pass again waits in a short queue of the
+// worker until the frame itself is done.
 #include "internal.h"
 #include <stdlib.h>
 
-// --- life of a worker's memory ---------------------------------------------------------------------------------------------
+// --- life of a worker's memory
 
 static int exec_init(ss_exec *x, ss_worker *w) {
   const ss_program *p = w->sw->program;
-  *x = (ss_exec){.sw = w->sw, .worker = w, .out = w->headers, .out_cap = (uint32_t)p->header_bytes, .digest = w->digest};
+  *x = (ss_exec){
+      .sw = w->sw, .worker = w, .out = w->headers, .out_cap = (uint32_t)p->header_bytes, .digest = w->digest};
   x->state = aligned_alloc(64, (p->state_size + 64) / 64 * 64);
   if (x->state == NULL) return SS_RESOURCE_EXHAUSTED;
   memset(x->state, 0, p->state_size);
@@ -50,9 +52,11 @@ void ss_worker_free(ss_worker *w) {
   free(w);
 }
 
-// --- one packet ---------------------------------------------------------------------------------------------------------------
+// --- one packet
 
-static uint8_t *metadata_of(const ss_exec *x) { return (uint8_t *)x->state + x->sw->program->metadata_offset; }
+static uint8_t *metadata_of(const ss_exec *x) {
+  return (uint8_t *)x->state + x->sw->program->metadata_offset;
+}
 
 static void reset_metadata(ss_exec *x) {
   const ss_program *p = x->sw->program;
@@ -91,7 +95,7 @@ static ss_pending *enqueue(ss_worker *w) {
   return &w->pending[(w->pending_first + w->pending_count++) % SS_PENDING];
 }
 
-// --- egress --------------------------------------------------------------------------------------------------------------------
+// --- egress
 
 static void clone_egress(const ss_exec *x) {
   if (x->clone_session >= SS_CLONE_SESSIONS) return;
@@ -108,7 +112,8 @@ static void clone_egress(const ss_exec *x) {
     p->x.truncate_to = g->truncate_to;
     p->to_egress = true;
     p->port = g->replicas[i].port;
-    // The payload's bytes lie in the arriving frame, or in a queue place that may be reused before this clone's turn.
+    // The payload's bytes lie in the arriving frame, or in a queue place that may be reused before this
+    // clone's turn.
     memcpy(p->frame, x->packet, x->packet_len);
     p->x.packet = p->frame;
   }
@@ -160,7 +165,7 @@ static void egress_replicas(ss_worker *w, const ss_exec *x, const ss_group *g) {
   }
 }
 
-// --- ingress --------------------------------------------------------------------------------------------------------------------
+// --- ingress
 
 // Parsed again from the frame as it came; metadata are zero but for the fields of the list.
 static void clone_ingress(ss_worker *w, const ss_exec *x) {

@@ -25,13 +25,18 @@ static void close_pcaps(ss_port *port) {
   port->pcap_in = port->pcap_out = NULL;
 }
 
-int ss_port_add(ss_switch *sw, uint32_t port, const char *iface, const char *pcap_dir, char *err, size_t err_len) {
-  if (sw->n_workers > 0) return refuse(err, err_len, SS_INTERNAL, "ports cannot be added while the switch runs");
+int ss_port_add(ss_switch *sw, uint32_t port, const char *iface, const char *pcap_dir, char *err,
+                size_t err_len) {
+  if (sw->n_workers > 0)
+    return refuse(err, err_len, SS_INTERNAL, "ports cannot be added while the switch runs");
   if (port >= SS_DROP_PORT || port == sw->cpu_port) {
-    return refuse(err, err_len, SS_INVALID_ARGUMENT, "port %u: must be below %u and not the CPU port", port, SS_DROP_PORT);
+    return refuse(err, err_len, SS_INVALID_ARGUMENT, "port %u: must be below %u and not the CPU port", port,
+                  SS_DROP_PORT);
   }
-  if (sw->port_index[port] >= 0) return refuse(err, err_len, SS_ALREADY_EXISTS, "port %u is given twice", port);
-  if (sw->n_ports == SS_MAX_PORTS) return refuse(err, err_len, SS_RESOURCE_EXHAUSTED, "more than %d ports", SS_MAX_PORTS);
+  if (sw->port_index[port] >= 0)
+    return refuse(err, err_len, SS_ALREADY_EXISTS, "port %u is given twice", port);
+  if (sw->n_ports == SS_MAX_PORTS)
+    return refuse(err, err_len, SS_RESOURCE_EXHAUSTED, "more than %d ports", SS_MAX_PORTS);
   if (strlen(iface) >= IF_NAMESIZE || if_nametoindex(iface) == 0) {
     return refuse(err, err_len, SS_NOT_FOUND, "interface %s does not exist", iface);
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One worker's socket on one interface: an AF_PACKET receive ring, and sendmmsg in batches.
 //
-// The ring is TPACKET_V2: a frame is visible as soon as it has arrived. TPACKET_V3 hands over blocks, at low rates only when a
-// timer of at least a millisecond retires them, which every segment of a TCP connection would pay at every switch. The queueing
-// discipline of the interface is not bypassed (PACKET_QDISC_BYPASS): a veth has none, and where there is one it is meant (netem).
+// The ring is TPACKET_V2: a frame is visible as soon as it has arrived. TPACKET_V3 hands over blocks, at low
+// rates only when a timer of at least a millisecond retires them, which every segment of a TCP connection
+// would pay at every switch. The queueing discipline of the interface is not bypassed (PACKET_QDISC_BYPASS):
+// a veth has none, and where there is one it is meant (netem).
 #include "internal.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +20,7 @@
 enum {
   RING_BYTES = 1 << 23,
   MIN_SLOTS = 64,
-  TAG = 4,                  // bytes of an 802.1Q tag
+  TAG = 4,  // bytes of an 802.1Q tag
   SEND_BYTES = 1 << 18,
   SEND_BUFFER = 1 << 22
 };
@@ -37,7 +38,7 @@ struct ss_socket {
   uint8_t *send;
 };
 
-// --- opening ---------------------------------------------------------------------------------------------------------------
+// --- opening
 
 static bool fail(char *err, size_t err_len, const ss_port *port, const char *what) {
   if (errno == EPERM || errno == EACCES) {
@@ -59,7 +60,8 @@ bool ss_iface_up(const char *iface) {
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   snprintf(request.ifr_name, sizeof request.ifr_name, "%s", iface);
-  bool up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+  bool up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+            (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
   close(fd);
   return up;
 }
@@ -68,7 +70,8 @@ static bool set_option(int fd, int option, const void *value, socklen_t len) {
   return setsockopt(fd, SOL_PACKET, option, value, len) == 0;
 }
 
-// A slot holds the largest frame of the interface; larger ones (super-sized ones of a sender with GSO) are cut and counted.
+// A slot holds the largest frame of the interface; larger ones (super-sized ones of a sender with GSO) are
+// cut and counted.
 static bool map_ring(ss_socket *s) {
   uint32_t need = (uint32_t)mtu_of(s->fd, s->port->iface) + 256;
   if (need > SS_MAX_FRAME) need = SS_MAX_FRAME;
@@ -76,8 +79,10 @@ static bool map_ring(ss_socket *s) {
   while (s->slot_bytes < need) s->slot_bytes *= 2;
   s->slots = RING_BYTES / s->slot_bytes;
   uint32_t block = s->slot_bytes < 65536 ? 65536 : s->slot_bytes;
-  struct tpacket_req request = {
-      .tp_block_size = block, .tp_block_nr = RING_BYTES / block, .tp_frame_size = s->slot_bytes, .tp_frame_nr = s->slots};
+  struct tpacket_req request = {.tp_block_size = block,
+                                .tp_block_nr = RING_BYTES / block,
+                                .tp_frame_size = s->slot_bytes,
+                                .tp_frame_nr = s->slots};
   if (!set_option(s->fd, PACKET_RX_RING, &request, sizeof request)) return false;
   void *ring = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
   if (ring == MAP_FAILED) return false;
@@ -88,10 +93,13 @@ static bool map_ring(ss_socket *s) {
 
 static bool configure(ss_socket *s, char *err, size_t err_len) {
   int version = TPACKET_V2, reserve = TAG, one = 1, send_buffer = SEND_BUFFER;
-  s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);  // protocol 0: nothing arrives before the bind
+  s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                 0);  // protocol 0: nothing arrives before the bind
   if (s->fd < 0) return fail(err, err_len, s->port, "packet socket");
-  if (!set_option(s->fd, PACKET_VERSION, &version, sizeof version)) return fail(err, err_len, s->port, "TPACKET_V2");
-  if (!set_option(s->fd, PACKET_RESERVE, &reserve, sizeof reserve)) return fail(err, err_len, s->port, "PACKET_RESERVE");
+  if (!set_option(s->fd, PACKET_VERSION, &version, sizeof version))
+    return fail(err, err_len, s->port, "TPACKET_V2");
+  if (!set_option(s->fd, PACKET_RESERVE, &reserve, sizeof reserve))
+    return fail(err, err_len, s->port, "PACKET_RESERVE");
   if (!set_option(s->fd, PACKET_IGNORE_OUTGOING, &one, sizeof one)) {
     return fail(err, err_len, s->port, "PACKET_IGNORE_OUTGOING");
   }
@@ -103,19 +111,22 @@ static bool configure(ss_socket *s, char *err, size_t err_len) {
 }
 
 static bool bind_to(ss_socket *s, unsigned workers, uint16_t fanout, char *err, size_t err_len) {
-  struct sockaddr_ll address = {
-      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(s->port->iface)};
+  struct sockaddr_ll address = {.sll_family = AF_PACKET,
+                                .sll_protocol = htons(ETH_P_ALL),
+                                .sll_ifindex = (int)if_nametoindex(s->port->iface)};
   struct packet_mreq promiscuous = {.mr_ifindex = address.sll_ifindex, .mr_type = PACKET_MR_PROMISC};
   int group = fanout | PACKET_FANOUT_HASH << 16;
   if (address.sll_ifindex == 0) {
     snprintf(err, err_len, "interface %s does not exist", s->port->iface);
     return false;
   }
-  if (bind(s->fd, (struct sockaddr *)&address, sizeof address) != 0) return fail(err, err_len, s->port, "bind");
+  if (bind(s->fd, (struct sockaddr *)&address, sizeof address) != 0)
+    return fail(err, err_len, s->port, "bind");
   if (!set_option(s->fd, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous)) {
     return fail(err, err_len, s->port, "promiscuous mode");
   }
-  if (workers > 1 && !set_option(s->fd, PACKET_FANOUT, &group, sizeof group)) return fail(err, err_len, s->port, "fanout");
+  if (workers > 1 && !set_option(s->fd, PACKET_FANOUT, &group, sizeof group))
+    return fail(err, err_len, s->port, "fanout");
   return true;
 }
 
@@ -151,9 +162,11 @@ void ss_socket_close(ss_socket *s) {
 
 int ss_socket_fd(const ss_socket *s) { return s->fd; }
 
-static void add(_Atomic uint64_t *counter, uint64_t n) { atomic_fetch_add_explicit(counter, n, memory_order_relaxed); }
+static void add(_Atomic uint64_t *counter, uint64_t n) {
+  atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
 
-// --- receiving ---------------------------------------------------------------------------------------------------------------
+// --- receiving
 
 // Puts the tag that the kernel took out back behind the addresses, into the room that PACKET_RESERVE keeps.
 static uint8_t *restore_tag(uint8_t *frame, uint32_t *len, const struct tpacket2_hdr *head) {
@@ -186,7 +199,8 @@ static void receive_one(ss_socket *s, ss_worker *w, struct tpacket2_hdr *head) {
 static void count_lost(ss_socket *s) {
   struct tpacket_stats stats;
   socklen_t len = sizeof stats;
-  if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) == 0) add(&s->port->rx_dropped, stats.tp_drops);
+  if (getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) == 0)
+    add(&s->port->rx_dropped, stats.tp_drops);
 }
 
 unsigned ss_socket_receive(ss_socket *s, ss_worker *w) {
@@ -206,7 +220,7 @@ unsigned ss_socket_receive(ss_socket *s, ss_worker *w) {
   return n;
 }
 
-// --- sending -------------------------------------------------------------------------------------------------------------------
+// --- sending
 
 void ss_socket_send(ss_socket *s, ss_piece head, ss_piece payload) {
   uint32_t len = head.len + payload.len;
@@ -253,8 +267,8 @@ void ss_socket_flush(ss_socket *s) {
   ss_pcap_flush(s->port->pcap_out);
 }
 
-// Takes the pending error (ENETDOWN: the interface went down or vanished), or poll would return for ever. When it comes up
-// again the kernel delivers again.
+// Takes the pending error (ENETDOWN: the interface went down or vanished), or poll would return for ever.
+// When it comes up again the kernel delivers again.
 void ss_socket_error(ss_socket *s) {
   int error;
   socklen_t len = sizeof error;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The packet replication engine: multicast groups and clone sessions. A group is replaced as a whole; packets see the old or the new.
+// The packet replication engine: multicast groups and clone sessions. A group is replaced as a whole; packets
+// see the old or the new.
 #include "internal.h"
 #include <stdlib.h>
 
@@ -20,7 +21,8 @@ void ss_pre_free(ss_switch *sw) {
   free_groups(sw->clones, SS_CLONE_SESSIONS);
 }
 
-static int set(ss_switch *sw, _Atomic(ss_group *) *place, const ss_replica_t *replicas, size_t n, uint32_t truncate_to) {
+static int set(ss_switch *sw, _Atomic(ss_group *) *place, const ss_replica_t *replicas, size_t n,
+               uint32_t truncate_to) {
   ss_group *group = NULL;
   if (n > 0) {
     group = malloc(sizeof *group + n * sizeof group->replicas[0]);
@@ -51,9 +53,11 @@ int ss_multicast_set(ss_switch *sw, uint32_t group, const ss_replica_t *replicas
   return set(sw, &sw->multicast[group], replicas, n, UINT32_MAX);
 }
 
-int ss_clone_set(ss_switch *sw, uint32_t session, const ss_replica_t *replicas, size_t n, uint32_t packet_length_bytes) {
+int ss_clone_set(ss_switch *sw, uint32_t session, const ss_replica_t *replicas, size_t n,
+                 uint32_t packet_length_bytes) {
   int error = check(replicas, n);
   if (error != SS_OK) return error;
   if (session >= SS_CLONE_SESSIONS) return SS_INVALID_ARGUMENT;
-  return set(sw, &sw->clones[session], replicas, n, packet_length_bytes == 0 ? UINT32_MAX : packet_length_bytes);
+  return set(sw, &sw->clones[session], replicas, n,
+             packet_length_bytes == 0 ? UINT32_MAX : packet_length_bytes);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quiescent-state based reclamation. What a control thread unlinks is freed once every worker has passed a quiescent state (the
-// end of a batch) or is offline. Objects are freed in the order in which they were retired.
+// Quiescent-state based reclamation. What a control thread unlinks is freed once every worker has passed a
+// quiescent state (the end of a batch) or is offline. Objects are freed in the order in which they were
+// retired.
 #include "internal.h"
 #include <stdlib.h>
 

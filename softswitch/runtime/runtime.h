@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole contract between the C that the code generator emits for one P4 program and the runtime.
-// The generated file defines `ss_the_program`; the runtime calls its functions and offers those declared below.
+// The generated file defines `ss_the_program`; the runtime calls its functions and offers those declared
+// below.
 #ifndef SYNCLINE_RUNTIME_H
 #define SYNCLINE_RUNTIME_H
 #include "arith.h"
@@ -37,27 +38,27 @@ typedef struct {
 // What the pipeline does with one packet. Generated code may use every member above `sw`.
 typedef struct ss_exec {
   ss_standard_metadata std;
-  const uint8_t *packet;      // being parsed
+  const uint8_t *packet;        // being parsed
   uint32_t packet_len, cursor;  // bytes
-  uint32_t ingress_len;       // bytes as it arrived: what counters and meters count
-  uint32_t length_register;   // BMv2's packet length register: ingress_len, and setValid/setInvalid change it
-  uint8_t *out;               // the deparser's headers
+  uint32_t ingress_len;         // bytes as it arrived: what counters and meters count
+  uint32_t length_register;  // BMv2's packet length register: ingress_len, and setValid/setInvalid change it
+  uint8_t *out;              // the deparser's headers
   uint32_t out_len, out_cap;
-  uint32_t truncate_to;       // bytes; UINT32_MAX = whole
+  uint32_t truncate_to;  // bytes; UINT32_MAX = whole
   uint32_t clone_session;
   uint8_t clone_list, resubmit_list, recirculate_list;  // field list to preserve; SS_NO_LIST = none
   bool clone, resubmit, recirculate, exited;
   uint32_t digest_id, digest_len;  // the last digest asked for; 0 = none
   uint8_t *digest;
-  uint64_t now_ns;            // since the switch was made; read once per batch
+  uint64_t now_ns;  // since the switch was made; read once per batch
   struct ss_switch *sw;
   struct ss_worker *worker;
-  void *state;                // the program's headers and metadata
+  void *state;  // the program's headers and metadata
 } ss_exec;
 
 enum { SS_NO_LIST = 255 };
 
-// --- tables --------------------------------------------------------------------------------------------------------
+// --- tables
 
 enum { SS_EXACT, SS_LPM, SS_TERNARY, SS_RANGE, SS_OPTIONAL };  // match kinds of fields
 enum { SS_TABLE_EXACT, SS_TABLE_LPM, SS_TABLE_TERNARY };       // kinds of tables; no key: EXACT
@@ -98,14 +99,15 @@ typedef struct {
   const ss_entry_desc *entry;
 } ss_table_desc;
 
-// One entry (or a table's default action), immutable but for its counters and times: a change publishes a new one.
+// One entry (or a table's default action), immutable but for its counters and times: a change publishes a new
+// one.
 typedef struct ss_row {
   _Atomic uint64_t packets, bytes;
   _Atomic uint64_t last_hit_ns;
   uint64_t idle_from_ns, idle_timeout_ns;  // control side: the idle timer's last restart
   uint64_t metadata;
   int32_t priority;
-  uint32_t slot;           // in the table's registry
+  uint32_t slot;  // in the table's registry
   uint32_t member_or_group;
   uint16_t action;         // index in the table's actions
   uint16_t params_offset;  // in data
@@ -115,14 +117,14 @@ typedef struct ss_row {
 
 static inline const uint8_t *ss_params(const ss_row *row) { return row->data + row->params_offset; }
 
-// Finds the entry for a key (layout of switch.h, padded with zeros to 8 bytes) and accounts for the hit; a miss gives the
-// default row. Never NULL. The row is valid until the packet is done.
+// Finds the entry for a key (layout of switch.h, padded with zeros to 8 bytes) and accounts for the hit; a
+// miss gives the default row. Never NULL. The row is valid until the packet is done.
 const ss_row *ss_apply_exact(ss_exec *x, uint32_t table, const uint64_t *key);
 const ss_row *ss_apply_lpm(ss_exec *x, uint32_t table, const uint64_t *key);
 const ss_row *ss_apply_ternary(ss_exec *x, uint32_t table, const uint64_t *key);
 const ss_row *ss_apply_keyless(ss_exec *x, uint32_t table);
 
-// --- counters, meters, registers -------------------------------------------------------------------------------------
+// --- counters, meters, registers
 
 typedef struct {
   uint32_t id;
@@ -142,22 +144,25 @@ typedef struct {
 } ss_register_desc;
 
 void ss_count(ss_exec *x, uint32_t counter, uint64_t index);  // beyond the size: nothing, as BMv2
-// 0 green, 1 yellow, 2 red (RFC 2698, colour-blind); -1 when the index is beyond the size: the result stays as it was.
+// 0 green, 1 yellow, 2 red (RFC 2698, colour-blind); -1 when the index is beyond the size: the result stays
+// as it was.
 int ss_meter_execute(ss_exec *x, uint32_t meter, uint64_t index);
 bool ss_register_get(ss_exec *x, uint32_t reg, uint64_t index, uint64_t *limbs);  // false: beyond the size
 void ss_register_put(ss_exec *x, uint32_t reg, uint64_t index, const uint64_t *limbs);
 
-// --- hashes and checksums (over bytes; BMv2's definitions) --------------------------------------------------------------
+// --- hashes and checksums (over bytes; BMv2's definitions)
 
-uint16_t ss_csum16(const uint8_t *data, size_t len);  // ones' complement of the ones' complement sum (RFC 1071)
-uint16_t ss_csum16_more(const uint8_t *data, size_t len, const uint8_t *more, size_t more_len);  // of both, joined
+uint16_t ss_csum16(const uint8_t *data,
+                   size_t len);  // ones' complement of the ones' complement sum (RFC 1071)
+uint16_t ss_csum16_more(const uint8_t *data, size_t len, const uint8_t *more,
+                        size_t more_len);  // of both, joined
 uint16_t ss_crc16(const uint8_t *data, size_t len);
 uint32_t ss_crc32(const uint8_t *data, size_t len);
 uint16_t ss_xor16(const uint8_t *data, size_t len);
 uint64_t ss_identity(const uint8_t *data, size_t len);  // the first 8 bytes as a number
 uint64_t ss_random(ss_exec *x, uint64_t low, uint64_t high);
 
-// --- the rest -------------------------------------------------------------------------------------------------------------
+// --- the rest
 
 // A line on stderr (log_msg); arguments as uint64_t, each "{}" of the format takes one.
 void ss_log(ss_exec *x, const char *format, const uint64_t *args, unsigned n);
@@ -190,20 +195,20 @@ static inline void ss_mark_to_drop(ss_standard_metadata *std) {
   std->mcast_grp = 0;
 }
 
-// --- the program -----------------------------------------------------------------------------------------------------------
+// --- the program
 
 typedef struct {
   const char *name;
-  size_t state_size;      // headers, then metadata
+  size_t state_size;       // headers, then metadata
   size_t metadata_offset;  // of the metadata in the state
-  size_t header_bytes;    // most that the deparser can emit
-  size_t digest_bytes;    // longest digest
+  size_t header_bytes;     // most that the deparser can emit
+  size_t digest_bytes;     // longest digest
   uint32_t tables, counters, meters, registers;
   const ss_table_desc *table;
   const ss_counter_desc *counter;
   const ss_meter_desc *meter;
   const ss_register_desc *reg;
-  void (*parse)(ss_exec *x);    // resets the state but for its metadata, parses, verifies checksums
+  void (*parse)(ss_exec *x);  // resets the state but for its metadata, parses, verifies checksums
   void (*ingress)(ss_exec *x);
   void (*egress)(ss_exec *x);
   void (*deparse)(ss_exec *x);  // updates checksums, emits into out

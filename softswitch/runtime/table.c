@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables: life, and writes by the control plane. An entry is one immutable row; a change publishes another in its place with a single
-// store, and the old one is freed when no packet can hold it. Counts that packets in flight add to the old row are carried over.
+// Tables: life, and writes by the control plane. An entry is one immutable row; a change publishes another in
+// its place with a single store, and the old one is freed when no packet can hold it. Counts that packets in
+// flight add to the old row are carried over.
 #include "internal.h"
 #include <stdlib.h>
 
@@ -11,7 +12,7 @@ ss_table *ss_table_by_id(ss_switch *sw, uint32_t id) {
   return NULL;
 }
 
-// --- the registry: a slot for every row, for scans -------------------------------------------------------------------------
+// --- the registry: a slot for every row, for scans
 
 static int registry_reserve(ss_table *t) {
   if (t->free_count > 0 || t->slots < t->slots_cap) return SS_OK;
@@ -38,9 +39,10 @@ static void registry_remove(ss_table *t, const ss_row *row) {
   t->count--;
 }
 
-// --- rows ---------------------------------------------------------------------------------------------------------------------
+// --- rows
 
-static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, const uint64_t *key, const ss_entry_t *e) {
+static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, const uint64_t *key,
+                       const ss_entry_t *e) {
   uint32_t params_len = t->desc->action[action].params_len;
   ss_row *row = calloc(1, sizeof *row + t->params_offset + params_len);
   if (row == NULL) return NULL;
@@ -91,11 +93,12 @@ static handover *take_over(ss_row *row, ss_row *old, const ss_entry_t *e) {
   return h;
 }
 
-// --- insert, modify, delete ------------------------------------------------------------------------------------------------------
+// --- insert, modify, delete
 
 static ss_row *find(ss_table *t, const uint64_t *stored, int32_t priority) {
   if (t->desc->kind == SS_TABLE_TERNARY) return ss_vector_find(t, stored, priority);
-  return ss_hash_find(atomic_load(&t->hash), stored, t->stored_words, ss_hash_key(t->seed, stored, t->stored_words));
+  return ss_hash_find(atomic_load(&t->hash), stored, t->stored_words,
+                      ss_hash_key(t->seed, stored, t->stored_words));
 }
 
 static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entry_t *e, uint16_t action) {
@@ -104,10 +107,12 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
   ss_row *row = row_new(sw, t, action, key, e);
   if (row == NULL) return SS_RESOURCE_EXHAUSTED;
   int error = registry_reserve(t);
-  if (error == SS_OK && t->desc->kind == SS_TABLE_LPM) error = ss_lpm_add_length(sw, t, (uint32_t)key[t->key_words]);
+  if (error == SS_OK && t->desc->kind == SS_TABLE_LPM)
+    error = ss_lpm_add_length(sw, t, (uint32_t)key[t->key_words]);
   if (error == SS_OK) {
     error = t->desc->kind == SS_TABLE_TERNARY ? ss_vector_insert(sw, t, row) : ss_hash_insert(sw, t, row);
-    if (error != SS_OK && t->desc->kind == SS_TABLE_LPM) ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
+    if (error != SS_OK && t->desc->kind == SS_TABLE_LPM)
+      ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
   }
   if (error != SS_OK) {
     free(row);
@@ -117,7 +122,8 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
   return SS_OK;
 }
 
-static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, const ss_entry_t *e, uint16_t action) {
+static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, const ss_entry_t *e,
+                  uint16_t action) {
   if (old == NULL) return SS_NOT_FOUND;
   if (old->flags & SS_CONST) return SS_PERMISSION_DENIED;
   ss_row *row = row_new(sw, t, action, key, e);
@@ -167,7 +173,7 @@ static int write_entry(ss_switch *sw, ss_table *t, uint32_t op, const ss_entry_t
   return modify(sw, t, find(t, key, e->priority), key, e, action);
 }
 
-// --- the default entry ---------------------------------------------------------------------------------------------------------------
+// --- the default entry
 
 static int set_default(ss_switch *sw, ss_table *t, uint16_t action, const ss_entry_t *e) {
   ss_row *row = row_new(sw, t, action, NULL, e);
@@ -211,7 +217,8 @@ int ss_table_write(ss_switch *sw, uint32_t op, const ss_entry_t *entry) {
   return error;
 }
 
-// The row that a probe names (by key and priority, or the default one); NULL with *error set. The control lock is held.
+// The row that a probe names (by key and priority, or the default one); NULL with *error set. The control
+// lock is held.
 ss_row *ss_row_probe(ss_table *t, const ss_entry_t *probe, int *error) {
   uint64_t key[t->stored_words + 1], mask[t->key_words + 1];
   *error = SS_OK;
@@ -223,7 +230,7 @@ ss_row *ss_row_probe(ss_table *t, const ss_entry_t *probe, int *error) {
   return row;
 }
 
-// --- life ------------------------------------------------------------------------------------------------------------------------------
+// --- life
 
 static int add_program_entry(ss_switch *sw, ss_table *t, const ss_entry_desc *d) {
   uint64_t key[t->stored_words + 1], mask[t->key_words + 1];
@@ -256,7 +263,8 @@ static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uin
     if (desc->kind == SS_TABLE_LPM) error = ss_lpm_init(t);
   }
   if (error == SS_OK) error = reset_default(sw, t);
-  for (uint32_t i = 0; error == SS_OK && i < desc->entries; i++) error = add_program_entry(sw, t, &desc->entry[i]);
+  for (uint32_t i = 0; error == SS_OK && i < desc->entries; i++)
+    error = add_program_entry(sw, t, &desc->entry[i]);
   return error;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Validation of what the control plane writes into tables, after the rules of P4Runtime (sections 9.1 and 9.1.1), and the
-// form in which keys are stored.
+// Validation of what the control plane writes into tables, after the rules of P4Runtime (sections 9.1
+// and 9.1.1), and the form in which keys are stored.
 #include "internal.h"
 
 typedef struct {
@@ -47,7 +47,8 @@ static int prefix_length(const field_value *v) {
 static int check_masked(const field_value *v) {
   switch (v->field->match) {
     case SS_EXACT: return v->mask == NULL || all_ones(v) ? SS_OK : SS_INVALID_ARGUMENT;
-    case SS_RANGE: return v->mask != NULL && memcmp(v->key, v->mask, v->size) <= 0 ? SS_OK : SS_INVALID_ARGUMENT;
+    case SS_RANGE:
+      return v->mask != NULL && memcmp(v->key, v->mask, v->size) <= 0 ? SS_OK : SS_INVALID_ARGUMENT;
     case SS_LPM:
       if (v->mask == NULL) return SS_OK;
       return prefix_length(v) >= 0 && within_mask(v) ? SS_OK : SS_INVALID_ARGUMENT;
@@ -63,7 +64,8 @@ static void store_ones(uint8_t *to, const ss_field_desc *field, uint32_t size) {
   if (field->bits % 8 != 0) to[0] = (uint8_t)(0xff >> (8 - field->bits % 8));
 }
 
-// key[] gets the stored form: the key, then for LPM the prefix length, for ternary the mask; mask[] the mask of all fields.
+// key[] gets the stored form: the key, then for LPM the prefix length, for ternary the mask; mask[] the mask
+// of all fields.
 int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint64_t *mask) {
   uint32_t at = 0;
   bool prioritised = t->desc->kind == SS_TABLE_TERNARY;
@@ -73,9 +75,11 @@ int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint
   if (prioritised ? entry->priority <= 0 : entry->priority != 0) return SS_INVALID_ARGUMENT;
   for (unsigned f = 0; f < t->desc->fields; f++) {
     const ss_field_desc *field = &t->desc->field[f];
-    field_value v = {field, entry->key + at, entry->mask == NULL ? NULL : entry->mask + at, (field->bits + 7u) / 8u};
+    field_value v = {field, entry->key + at, entry->mask == NULL ? NULL : entry->mask + at,
+                     (field->bits + 7u) / 8u};
     if (!fits(v.key, v.size, field->bits)) return SS_OUT_OF_RANGE;
-    if (v.mask != NULL && field->match != SS_EXACT && !fits(v.mask, v.size, field->bits)) return SS_OUT_OF_RANGE;
+    if (v.mask != NULL && field->match != SS_EXACT && !fits(v.mask, v.size, field->bits))
+      return SS_OUT_OF_RANGE;
     int error = check_masked(&v);
     if (error != SS_OK) return error;
     memcpy((uint8_t *)key + at, v.key, v.size);

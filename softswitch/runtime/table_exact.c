@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact store: open addressing with linear probing over 64-bit slots, each a row's address with 16 bits of its hash on top,
-// so that a probe touches a row only when it is very likely the right one. Readers take no lock: slots change by single stores;
-// when it fills up the writer builds a larger array beside it and publishes that with one store.
+// The exact store: open addressing with linear probing over 64-bit slots, each a row's address with 16 bits
+// of its hash on top, so that a probe touches a row only when it is very likely the right one. Readers take
+// no lock: slots change by single stores; when it fills up the writer builds a larger array beside it and
+// publishes that with one store.
 #include "internal.h"
 #include <stdlib.h>
 
@@ -111,4 +112,6 @@ const ss_row *ss_apply_exact(ss_exec *x, uint32_t table, const uint64_t *key) {
   return ss_account(x, t, ss_hash_find(h, key, t->key_words, ss_hash_key(t->seed, key, t->key_words)));
 }
 
-const ss_row *ss_apply_keyless(ss_exec *x, uint32_t table) { return ss_account(x, &x->sw->tables[table], NULL); }
+const ss_row *ss_apply_keyless(ss_exec *x, uint32_t table) {
+  return ss_account(x, &x->sw->tables[table], NULL);
+}

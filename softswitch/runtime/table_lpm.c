@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The longest-prefix store: the exact store holds masked keys with the prefix length as one more word, and is asked once per
-// length in use, the longest first. The list of lengths is published as a whole.
+// The longest-prefix store: the exact store holds masked keys with the prefix length as one more word, and is
+// asked once per length in use, the longest first. The list of lengths is published as a whole.
 #include "internal.h"
 #include <stdlib.h>
 
@@ -11,9 +11,9 @@ typedef struct {
 
 struct ss_prefixes {
   _Atomic(length_list *) list;
-  uint32_t width;      // of the LPM field, in bits
-  uint32_t *count;     // entries per length
-  uint64_t *masks;     // (width + 1) × key_words
+  uint32_t width;   // of the LPM field, in bits
+  uint32_t *count;  // entries per length
+  uint64_t *masks;  // (width + 1) × key_words
 };
 
 // The mask of one length: ones in the other fields and in the first `length` bits of the LPM field.
@@ -51,7 +51,8 @@ int ss_lpm_init(ss_table *t) {
   length_list *list = calloc(1, sizeof *list);
   atomic_store(&p->list, list);
   if (p->count == NULL || p->masks == NULL || list == NULL) return SS_RESOURCE_EXHAUSTED;
-  for (uint32_t length = 0; length <= p->width; length++) fill_mask(t, length, p->masks + length * t->key_words);
+  for (uint32_t length = 0; length <= p->width; length++)
+    fill_mask(t, length, p->masks + length * t->key_words);
   return SS_OK;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store for ternary, range and optional matches: rows in order of falling priority, equal ones in order of insertion, in an
-// array that is replaced as a whole by each change. A lookup takes the first that matches.
+// The store for ternary, range and optional matches: rows in order of falling priority, equal ones in order
+// of insertion, in an array that is replaced as a whole by each change. A lookup takes the first that
+// matches.
 #include "internal.h"
 #include <stdlib.h>
 
@@ -9,7 +10,9 @@ struct ss_vector {
   ss_row *rows[];
 };
 
-static const ss_vector *current(const ss_table *t) { return atomic_load_explicit(&t->vector, memory_order_acquire); }
+static const ss_vector *current(const ss_table *t) {
+  return atomic_load_explicit(&t->vector, memory_order_acquire);
+}
 
 static bool in_ranges(const ss_table *t, const ss_row *row, const uint8_t *key) {
   const uint8_t *low = row->data, *high = row->data + t->key_words * 8;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unsigned numbers of more than 128 bits: arrays of 64-bit limbs, least significant first. The generated code wraps them in
-// a struct per limb count. Bits above a value's width are zero in every stored value (the generated code calls ss_wide_trim).
+// Unsigned numbers of more than 128 bits: arrays of 64-bit limbs, least significant first. The generated code
+// wraps them in a struct per limb count. Bits above a value's width are zero in every stored value (the
+// generated code calls ss_wide_trim).
 #ifndef SYNCLINE_WIDE_H
 #define SYNCLINE_WIDE_H
 #include "packet.h"
@@ -14,7 +15,8 @@ static inline void ss_wide_trim(uint64_t *a, unsigned limbs, unsigned width) {
 }
 
 // dst = a resized from `from` limbs to `to` limbs, filled with `fill` (0, or all ones to extend a sign).
-static inline void ss_wide_resize(uint64_t *dst, unsigned to, const uint64_t *a, unsigned from, uint64_t fill) {
+static inline void ss_wide_resize(uint64_t *dst, unsigned to, const uint64_t *a, unsigned from,
+                                  uint64_t fill) {
   for (unsigned i = 0; i < to; i++) dst[i] = i < from ? a[i] : fill;
 }
 
@@ -130,15 +132,18 @@ static inline void ss_wide_insert(uint64_t *a, unsigned low, unsigned width, con
 }
 
 // Arithmetic shift right of a number of `width` bits in two's complement.
-static inline void ss_wide_sar(uint64_t *dst, const uint64_t *a, unsigned limbs, unsigned width, uint64_t by) {
+static inline void ss_wide_sar(uint64_t *dst, const uint64_t *a, unsigned limbs, unsigned width,
+                               uint64_t by) {
   bool negative = ss_wide_bit(a, width - 1);
   if (by > width) by = width;
   ss_wide_shr(dst, a, limbs, by);
-  for (unsigned bit = width - (unsigned)by; negative && bit < width; bit++) dst[bit / 64] |= UINT64_C(1) << (bit % 64);
+  for (unsigned bit = width - (unsigned)by; negative && bit < width; bit++)
+    dst[bit / 64] |= UINT64_C(1) << (bit % 64);
 }
 
 // `width` bits that begin `bit` bits after p, most significant first.
-static inline void ss_wide_load(uint64_t *dst, unsigned limbs, const uint8_t *p, unsigned bit, unsigned width) {
+static inline void ss_wide_load(uint64_t *dst, unsigned limbs, const uint8_t *p, unsigned bit,
+                                unsigned width) {
   for (unsigned i = 0; i < limbs; i++) {
     unsigned low = i * 64;
     if (low >= width) {

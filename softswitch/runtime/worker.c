@@ -2,6 +2,7 @@
 // Data-plane threads: each polls its sockets on all ports, in batches; when nothing comes it sleeps in poll.
 #include "internal.h"
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -101,6 +102,16 @@ static void close_sockets(ss_worker *w) {
   }
 }
 
+// Signals are the business of the process's other threads: a worker's poll is not to be interrupted by them.
+static int create_thread(ss_worker *w) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int error = pthread_create(&w->thread, NULL, run, w);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return error;
+}
+
 int ss_start(ss_switch *sw, uint32_t threads, char *err, size_t err_len) {
   if (err_len > 0) snprintf(err, err_len, "out of memory");
   if (sw->n_workers > 0 || threads == 0 || threads > SS_MAX_WORKERS) {
@@ -115,7 +126,7 @@ int ss_start(ss_switch *sw, uint32_t threads, char *err, size_t err_len) {
     }
   }
   for (unsigned i = 0; i < threads; i++) {
-    if (pthread_create(&sw->workers[i]->thread, NULL, run, sw->workers[i]) != 0) {
+    if (create_thread(sw->workers[i]) != 0) {
       ss_stop(sw);
       for (unsigned j = i; j < threads; j++) close_sockets(sw->workers[j]);
       if (err_len > 0) snprintf(err, err_len, "cannot create a thread");

@@ -217,6 +217,15 @@ def test_switch_statements_and_expressions(tmp_path: Path) -> None:
             assert switch.one(0, given)[1] == expected
 
 
+def test_tuples(tmp_path: Path) -> None:
+    ingress = """apply { std.egress_spec = 1; tuple<bit<32>, bit<8>> t = { h.word.value, 7 }; bit<16> c;
+      tuple<bit<32>, bit<8>> u; u = { 5, h.word.tag }; hash(c, HashAlgorithm.csum16, 16w0, t, 32w0x10000);
+      h.word.value = t[0] + u[0]; if (t == u) { c = 0; } h.word.tag = u[1] + c[7:0]; }"""
+    with Switch.of(program(ONE_HEADER, parser=EXTRACT, ingress=ingress, deparser=EMIT), tmp_path) as switch:
+        assert switch.one(0, word(1, 7))[1] == word(6, (7 + (~0x0701 & 0xFF)) & 0xFF)
+        assert switch.one(0, word(5, 7))[1] == word(10, 7)
+
+
 def test_c_words_as_names(tmp_path: Path) -> None:
     """P4 names that mean something in C."""
     headers = """header int_t { bit<8> long; bit<8> NULL; bit<8> ss_valid; bit<8> x; } struct headers_t {

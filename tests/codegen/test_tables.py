@@ -250,3 +250,50 @@ def test_a_field_of_an_invalid_header_counts_as_zero(tmp_path: Path) -> None:
         switch.insert("t", [0x01000000, 1], "tag", 2)
         assert switch.one(0, word(0x01000000))[1][4] == 2
         assert switch.one(0, word(0x02000000))[1][4] == 1
+
+
+def test_wide_and_odd_keys_and_parameters(tmp_path: Path) -> None:
+    headers = """enum bit<8> kind_t { A = 1, B = 2 }
+      header in_t { bit<130> k; bit<6> pad; bit<128> address; bit<5> five; bit<3> three; bit<8> kind; }
+      header out_t { bit<1> flag; bit<7> pad; bit<160> wide; bit<128> address; bit<33> c; bit<7> d; bit<8>
+      kind; }
+      struct headers_t { in_t i; out_t o; }"""
+    ingress = """
+      action set(bool flag, bit<160> wide, bit<128> address, bit<33> c, int<7> d, kind_t kind) {
+        h.o.flag = (bit<1>)flag; h.o.wide = wide; h.o.address = address; h.o.c = c; h.o.d = (bit<7>)d;
+        h.o.kind = (bit<8>)kind; }
+      table exact_t { key = { h.i.k: exact; h.i.address: exact; h.i.five: exact; } actions = { set;
+      NoAction; } }
+      table lpm_t { key = { h.i.address: lpm; } actions = { set; NoAction; } }
+      table ternary_t { key = { h.i.k: ternary; h.i.address: range; h.i.five: ternary; }
+        actions = { set; NoAction; } }
+      apply { std.egress_spec = 1; h.o.setValid();
+        if (h.i.kind == 0) { exact_t.apply(); } else if (h.i.kind == 1) { lpm_t.apply(); }
+        else { ternary_t.apply(); } h.i.setInvalid(); }"""
+    parser = "state start { p.extract(h.i); transition accept; }"
+    values = (1, (1 << 159) + 5, (1 << 127) + 7, (1 << 32) + 9, 0x7F, 2)
+    bits = "".join(f"{v:0{w}b}" for v, w in zip((1, 0, *values[1:]), (1, 7, 160, 128, 33, 7, 8), strict=True))
+    expected = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    nothing = bytes(len(expected))
+    k, address, five = (1 << 129) + 3, 0x20010DB8 << 96 | 77, 0x15
+
+    def frame(kind: int, address: int = address, five: int = five) -> bytes:
+        value = (k << 6) << 128 | address
+        return ((value << 8 | five << 3) << 8 | kind).to_bytes(35, "big")
+
+    with Switch.of(
+        program(headers, parser=parser, ingress=ingress, deparser="p.emit(h);"), tmp_path
+    ) as switch:
+        switch.insert("exact_t", [k, address, five], "set", *values)
+        switch.insert("lpm_t", [(address >> 64 << 64, 64)], "set", *values)
+        ones = (1 << 130) - 1
+        match = [(k, ones), (address - 1, address), (0x10, 0x10)]
+        switch.insert("ternary_t", match, "set", *values, priority=3)
+        for kind in range(3):
+            assert switch.one(0, frame(kind))[1] == expected
+        assert switch.one(0, frame(0, five=0x14))[1] == nothing
+        assert switch.one(0, frame(1, address ^ 1 << 64))[1] == nothing
+        assert switch.one(0, frame(1, address ^ 1 << 63))[1] == expected
+        assert switch.one(0, frame(2, address + 1))[1] == nothing
+        assert switch.one(0, frame(2, address - 1, 0x1F))[1] == expected
+        assert switch.one(0, frame(2, five=0x0F))[1] == nothing

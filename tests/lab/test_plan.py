@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.lab.errors import LabError
 from controller.lab.plan import make_plan, service_configs, switch_configs
 from controller.lab.topology import load_topology
 
@@ -17,6 +18,14 @@ def test_namespaces_are_named_after_the_lab() -> None:
         f"two-pop-{node}" for node in ("client", "backbone", "server", "a", "b")
     ]
     assert make_plan(topology, "mine").nodes["client"].netns == "mine-client"
+
+
+@pytest.mark.parametrize("name", ["", "../x", "Mine", "a b", "x" * 33])
+def test_a_name_that_cannot_begin_a_namespace(name: str) -> None:
+    with pytest.raises(
+        LabError, match="is not a name; use up to 32 lower-case letters, digits, '-', a letter"
+    ):
+        make_plan(load_topology("single"), name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -176,6 +176,15 @@ def test_the_schema_file_is_current() -> None:
             "services[1].port: 203.0.113.10:80 is services[0] already; each must be different",
         ),
         (
+            {"services__0__run": "sh -c 'true"},
+            """services[0].run: "sh -c 'true": no closing quotation; """
+            "give a command and its arguments as in a shell",
+        ),
+        (
+            {"services__0__run": ""},
+            "services[0].run: empty; give a command and its arguments, or leave the key out",
+        ),
+        (
             {"hosts__client__sysctls": {"kernel.hostname": "x"}},
             "hosts.client.sysctls.kernel.hostname: not a setting of a network namespace; "
             "give one whose name begins with net.",

@@ -3,8 +3,11 @@
 //   driver FILE          all commands, in order
 //   driver FILE SECONDS  packets in one thread, writes and reads in another, over and over
 // A command is {u32 kind; u32 a; u32 b; u32 c; u32 len; bytes}, native endian:
-//   0 packet on port a          1 table write: op a, table b, action c, bytes = {i32 priority; u32 flags, key_len, params_len; key; mask; params}
-//   2 read table b              3 multicast group a, clone session b: replicas to ports of the bytes
+//   0  a packet on port a
+//   1  a table write: op a, table b, action c, bytes = {i32 priority; u32 flags, key_len, params_len;
+//      key; mask; params}
+//   2  a read of table b
+//   3  multicast group a, clone session b: replicas to the ports in the bytes
 #include "switch.h"
 #include <pthread.h>
 #include <stdatomic.h>
