@@ -33,8 +33,8 @@ const bit<8> EXTENSION_SHIM6 = 140;
 const bit<8> EXTENSION_EXPERIMENT_1 = 253;
 const bit<8> EXTENSION_EXPERIMENT_2 = 254;
 
-const bit<3> IPV6_EXTENSIONS_MAX = 4;          // of one packet
-const bit<8> IPV6_EXTENSION_LENGTH_MAX = 16;   // 136 bytes: a segment routing header of eight segments
+const bit<3> IPV6_EXTENSIONS_MAX = 4;     // of one packet
+const bit<3> QUOTED_EXTENSIONS_MAX = 2;   // of a packet that an ICMP error quotes
 
 // The errors that quote what they are about.
 const bit<8> ICMP_UNREACHABLE = 3;

@@ -80,9 +80,9 @@ header ipv6_t {
 
 // Hop-by-hop options, routing, destination options; and the fragment header, whose `length` is reserved.
 header ipv6_extension_t {
-    bit<8>       next_header;
-    bit<8>       length;  // in 8 bytes, without the first 8
-    varbit<1072> bytes;   // IPV6_EXTENSION_LENGTH_MAX
+    bit<8>      next_header;
+    bit<8>      length;  // in 8 bytes, without the first 8
+    varbit<496> bytes;   // 64 bytes in all
 }
 
 // --- ICMP, both versions --------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ struct headers_t {
     ipv4_t              quoted_ipv4;
     ipv4_options_t      quoted_ipv4_options;
     ipv6_t              quoted_ipv6;
-    ipv6_extension_t[4] quoted_extensions;
+    ipv6_extension_t[2] quoted_extensions;
     quoted_tcp_t        quoted_tcp;
     quoted_acknowledgment_t quoted_acknowledgment;
     quoted_window_t     quoted_window;

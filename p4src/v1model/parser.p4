@@ -137,8 +137,7 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         negative = room[31:31];
         transition select(negative, length) {
             (1, _): ip_malformed;
-            (0, 0 &&& 0xf0): parse_extension;
-            (0, IPV6_EXTENSION_LENGTH_MAX): parse_extension;
+            (0, 0 &&& 0xf8): parse_extension;  // at most 64 bytes
             default: obscured;
         }
     }
@@ -332,7 +331,7 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         packet.extract(hdr.icmp_rest);
         packet.extract(hdr.quoted_ipv6);
         quoted_protocol = hdr.quoted_ipv6.next_header;
-        extensions = IPV6_EXTENSIONS_MAX;
+        extensions = QUOTED_EXTENSIONS_MAX;
         transition select(hdr.quoted_ipv6.version) {
             6: quoted_next_header;
             default: accept;
@@ -356,8 +355,7 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
         room = room - 8 - ((bit<32>)length << 3);
         negative = room[31:31];
         transition select(negative, length) {
-            (0, 0 &&& 0xf0): parse_quoted_extension;
-            (0, IPV6_EXTENSION_LENGTH_MAX): parse_quoted_extension;
+            (0, 0 &&& 0xf8): parse_quoted_extension;
             default: accept;
         }
     }

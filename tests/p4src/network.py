@@ -100,6 +100,11 @@ class Wire:
         """An address's counterpart."""
         return v6(address) if self.ipv6 else address
 
+    def carry(self, segment: Segment) -> Segment:
+        """A segment's counterpart."""
+        source, destination = self.address(segment.source), self.address(segment.destination)
+        return replace(segment, source=source, destination=destination, tag=self.tag)
+
 
 V4, V6, TAGGED_V4, TAGGED_V6 = Wire(), Wire(ipv6=True), Wire(tag=TAG), Wire(ipv6=True, tag=TAG)
 on_every_wire = pytest.mark.parametrize(
@@ -202,10 +207,7 @@ class Network:
 
     def wired(self, segment: Segment) -> Segment:
         """The segment on this network's wire."""
-        to = self.wire.address
-        return replace(
-            segment, source=to(segment.source), destination=to(segment.destination), tag=self.wire.tag
-        )
+        return self.wire.carry(segment)
 
     def frame(self, segment: Segment) -> bytes:
         """The segment's frame on this network's wire."""

@@ -21,7 +21,12 @@ from .network import (
     SERVER,
     SERVER_LINK,
     SWITCH_CLIENT_MAC,
+    TAGGED_V4,
+    TAGGED_V6,
+    V4,
+    V6,
     Network,
+    Wire,
     client_segment,
     server_segment,
     syn,
@@ -31,10 +36,13 @@ from .reference import (
     END,
     NOP,
     SACK_PERMITTED,
+    Extension,
+    Flow,
     Segment,
     Session,
     cookie,
     ethernet,
+    icmp_error,
     ipv4_header,
     mss_option,
     ones_complement,
@@ -44,6 +52,7 @@ from .reference import (
 )
 from .softswitch_target import SoftswitchTarget
 from .target import Result
+from .test_neighbours import solicitation
 
 pytestmark = [pytest.mark.bmv2, pytest.mark.p4c, pytest.mark.root]
 
@@ -51,6 +60,20 @@ FRAMES = 300
 OPEN = Session(delta=0x89ABCDEF, tau=0x1234567, to_client_shift=3, to_server_shift=0x83)
 CLOSING = Session(delta=77, tau=0xFFFFFFF0, phase=1)
 CLOSING_PORT = 40001
+
+
+SERVICES = [{}, {"reset_unknown": 1}, {"lenient": 1}, {"mode": 1}]
+EXTENSIONS = (
+    Extension(0, b"\0\1\4" + bytes(4)),
+    Extension(60, b"\1\1\x0c" + bytes(12)),
+    Extension(43, b"\2\4\0\0" + bytes(19)),
+    Extension(44, bytes(7)),
+    Extension(44, b"\0\0\1" + bytes(4)),
+    Extension(44, b"\0\1\0" + bytes(4)),
+    Extension(60, b"\7\1" + bytes(61)),
+    Extension(60, b"\x08\1" + bytes(69)),
+    Extension(51, bytes(15)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +86,18 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Softswi
     theirs.close()
 
 
-@pytest.fixture(params=[0, 1], ids=["drop", "reset"])
+@pytest.fixture(params=SERVICES, ids=["drop", "reset", "lenient", "pass"])
 def pair(
     request: pytest.FixtureRequest, switches: tuple[SoftswitchTarget, Bmv2Target]
 ) -> Iterator[tuple[SoftswitchTarget, Bmv2Target]]:
     """Both switches, set up alike. No timestamps in SYN/ACKs: the clocks differ."""
     for target in switches:
-        net = Network(target)
-        net.install()
-        net.set_service(timestamps=0, reset_unknown=request.param)
-        net.open(OPEN)
-        flow = {**net.session_key(), "client_port": CLOSING_PORT}
-        target.insert("sessions_v4", flow, "translate", **vars(CLOSING))
+        Network(target).install()
+        for wire in (V4, V6):
+            net = Network(target, wire)
+            net.set_service(timestamps=0, **request.param)
+            net.open(OPEN)
+            net.open(CLOSING, replace(FLOW, client_port=CLOSING_PORT))
     yield switches
     for target in switches:
         target.reset()
@@ -102,14 +125,14 @@ def option_area(source: random.Random) -> bytes:
     return area[:40]
 
 
-def segment(source: random.Random) -> Segment:
+def segment(source: random.Random, wire: Wire) -> Segment:
     """A segment of an open, closing or unknown session, in either direction, with or without a cookie."""
     port = source.choice((40000, CLOSING_PORT, 40002))
     flags = source.choice((ACK, ACK, ACK, ACK | 8, 2, 2, 18, 17, 4, 20, source.getrandbits(8)))
     seq, ack = source.getrandbits(32), source.getrandbits(32)
     if source.random() < 0.3:
         isn = seq - source.randint(0, 1)
-        flow = replace(FLOW, client_port=port)
+        flow = Flow(wire.address(CLIENT), port, wire.address(SERVER), FLOW.server_port)
         ack = cookie(source.choice((EVEN, ODD)), flow, isn, source.randrange(8), source.randrange(16), 1) + 1
     common = {
         "options": option_area(source),
@@ -122,13 +145,40 @@ def segment(source: random.Random) -> Segment:
         "corrupt": source.choice((0, 0, 1, 999)),
         "padding": b"\xa5" * source.choice((0, 0, 6, 18)),
         "ip_options": NOP * source.choice((0, 0, 0, 0, 4, 40)),
+        "extensions": tuple(source.choices(EXTENSIONS, k=source.choice((0, 0, 0, 0, 1, 2, 5)))),
     }
     if source.random() < 0.6:
-        return replace(client_segment(seq, ack, flags, **common), source_port=port)
-    return replace(server_segment(seq, ack, flags, **common), destination_port=port)
+        made = replace(client_segment(seq, ack, flags, **common), source_port=port)
+    else:
+        made = replace(server_segment(seq, ack, flags, **common), destination_port=port)
+    return wire.carry(made)
 
 
-def frame(source: random.Random) -> bytes:
+def error(source: random.Random, wire: Wire) -> bytes:
+    """An ICMP message, mostly an error, about a segment."""
+    kinds = (1, 2, 3, 4, 135) if wire.ipv6 else (3, 4, 11, 12, 8)
+    return icmp_error(
+        segment(source, wire),
+        wire.address("198.18.9.9"),
+        (source.choice(kinds), source.randrange(3)),
+        source.choice((4, 8, 12, 14, 16, 18, 20, 60, 80)),
+        ttl=64,
+        source_mac=CLIENT_MAC,
+        destination_mac=SWITCH_CLIENT_MAC,
+        tail=source.randbytes(source.choice((0, 0, 1))),
+    )
+
+
+def repair(made: bytearray, wire: Wire) -> None:
+    """Give an IPv4 header the right checksum again, if it is there at all."""
+    at = 14 if wire.tag is None else 18
+    end = at + max(5, made[at] & 15) * 4
+    if not wire.ipv6 and len(made) >= end:
+        made[at + 10 : at + 12] = bytes(2)
+        made[at + 10 : at + 12] = (0xFFFF ^ ones_complement(bytes(made[at:end]))).to_bytes(2)
+
+
+def frame(source: random.Random, wire: Wire) -> bytes:
     """A frame to be sent: some are whole, some have bytes changed, with and without a matching checksum."""
     choice = source.random()
     if choice < 0.03:
@@ -139,14 +189,17 @@ def frame(source: random.Random) -> bytes:
             CLIENT, SERVER, protocol, 30, fragment=source.choice((0, 7))
         ) + source.randbytes(30)
         return ethernet(SWITCH_CLIENT_MAC, CLIENT_MAC, 0x0800) + datagram
-    made = bytearray(segment(source).frame())
+    if choice < 0.1:
+        made = bytearray(solicitation(tag=wire.tag))
+    elif source.random() < 0.2:
+        made = bytearray(error(source, wire))
+    else:
+        made = bytearray(segment(source, wire).frame())
     if choice < 0.3:
         for _ in range(source.randint(1, 3)):
             made[source.randrange(12, len(made))] = source.getrandbits(8)
-        words = max(5, made[14] & 15) * 4
-        if source.random() < 0.8 and len(made) >= 14 + words:
-            made[24:26] = bytes(2)
-            made[24:26] = (0xFFFF ^ ones_complement(bytes(made[14 : 14 + words]))).to_bytes(2)
+        if source.random() < 0.8:
+            repair(made, wire)
     if choice > 0.97:
         del made[source.randint(14, len(made)) :]
     return bytes(made)
@@ -160,11 +213,12 @@ def by_port(result: Result) -> dict[int, list[str]]:
     }
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_frames(pair: tuple[SoftswitchTarget, Bmv2Target], seed: int) -> None:
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("wire", [V4, V6, TAGGED_V4, TAGGED_V6], ids=["v4", "v6", "v4-tagged", "v6-tagged"])
+def test_random_frames(pair: tuple[SoftswitchTarget, Bmv2Target], wire: Wire, seed: int) -> None:
     source = random.Random(1000 + seed)
     port = (CLIENT_LINK, SERVER_LINK)[seed % 2]  # one port: BMv2 keeps no order between ports
-    frames = [(port, frame(source)) for _ in range(FRAMES)]
+    frames = [(port, frame(source, wire)) for _ in range(FRAMES)]
     ours, theirs = (target.send_all(frames) for target in pair)
     assert by_port(ours) == by_port(theirs)
     assert [p._asdict() for p in ours.packet_ins] == [p._asdict() for p in theirs.packet_ins]
@@ -180,7 +234,7 @@ def test_syn_and_arrive(pair: tuple[SoftswitchTarget, Bmv2Target]) -> None:
     source = random.Random(7)
     for mode in (0, 1, 2, 3):
         for port in (CLIENT_LINK, SERVER_LINK, 510):
-            sent = source.choice((syn(5), segment(source))).frame()
+            sent = source.choice((V6.carry(syn(5)), segment(source, V4), segment(source, V6))).frame()
             ours, theirs = (target.packet_out(mode, port, sent) for target in pair)
             assert by_port(ours) == by_port(theirs)
             assert ours.packet_ins == theirs.packet_ins
