@@ -175,9 +175,7 @@ FRAGMENT_FIRST = Extension(44, struct.pack(">BHI", 0, 1, 7))
 
 
 @pytest.mark.parametrize("wire", [V6], ids=["v6"], indirect=True)
-@pytest.mark.parametrize(
-    "chain", [(HOP,), (HOP, LONG), (FRAGMENT_FIRST,), (HOP, FRAGMENT_FIRST)], ids=str
-)
+@pytest.mark.parametrize("chain", [(HOP,), (HOP, LONG), (FRAGMENT_FIRST,), (HOP, FRAGMENT_FIRST)], ids=str)
 @pytest.mark.parametrize("size", [8, 20])
 def test_quoted_extension_headers(net: Network, chain: tuple[Extension, ...], size: int) -> None:
     net.open(SESSION)
