@@ -147,7 +147,17 @@ def _switch_table(document: Any) -> Table:
 
 def _service_table(document: Any) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("service", "address", "sessions", "pending", "mss", "scale", "sack", "timestamps"):
+    for name in (
+        "service",
+        "address",
+        "sessions",
+        "pending",
+        "mss",
+        "scale",
+        "sack",
+        "timestamps",
+        "learned",
+    ):
         table.add_column(name, justify="right" if name in ("sessions", "pending", "mss") else "left")
     for service in document["services"]:
         scale = service["window_scale"]
@@ -160,8 +170,19 @@ def _service_table(document: Any) -> Table:
             "none" if scale is None else str(scale),
             "yes" if service["sack"] else "no",
             "yes" if service["timestamps"] else "no",
+            _learned(service["learned"]),
         )
     return table
+
+
+def _learned(options: dict[str, Any]) -> str:
+    """What the server's SYN/ACKs have shown: `mss 1460, scale 7, sack, no timestamps`."""
+    words = [f"mss {options['mss']}"] if "mss" in options else ["nothing yet"]
+    if "window_scale" in options:
+        scale = options["window_scale"]
+        words.append("no scale" if scale is None else f"scale {scale}")
+    words += [name if options[name] else f"no {name}" for name in ("sack", "timestamps") if name in options]
+    return ", ".join(words)
 
 
 def _duration(seconds: float) -> str:

@@ -36,7 +36,7 @@ _MASK32: Final = 0xFFFFFFFF
 # Extension headers that may stand before TCP, and how many of them, of how many bytes: as the switches read.
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION = 0, 43, 44, 60
 _EXTENSIONS: Final = 4
-_EXTENSION_LENGTH: Final = 136
+_EXTENSION_LENGTH: Final = 64
 
 
 class MalformedError(ValueError):

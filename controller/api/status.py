@@ -89,6 +89,7 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
                 "window_scale": service.window_scale,
                 "sack": service.sack,
                 "timestamps": service.timestamps,
+                "learned": service.learned,
                 "window": service.config.window,
                 "unknown": service.config.unknown,
                 "sessions": service.sessions,

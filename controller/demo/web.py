@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.config import socket_text
 from controller.lab.lab import Lab
 from controller.lab.signals import uninterrupted
 from controller.scenario.clients import many, percentile
@@ -37,7 +38,7 @@ class WebServer:
 
     def url(self, name: str) -> str:
         """The address of one of its files."""
-        return f"http://{self.address}:{self.port}/{name}"
+        return f"http://{socket_text(self.address, self.port)}/{name}"
 
     def sha256(self, name: str) -> str:
         """Checksum of a file as it lies at the server."""

@@ -168,8 +168,8 @@ def controller_config(
 
 
 def controller_config_text(config: ControllerConfig) -> str:
-    """A configuration as YAML that `controller.config.load_config` takes."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    """A configuration as YAML that `controller.config.load_config` takes; only what was given is in it."""
+    return yaml.safe_dump(config.model_dump(mode="json", exclude_unset=True), sort_keys=False)
 
 
 def switch_configs(plan: Plan, addresses: Mapping[str, str]) -> list[SwitchConfig]:
@@ -181,7 +181,9 @@ def service_configs(plan: Plan) -> list[ServiceConfig]:
     """The services as the controller knows them: without the lab's own keys."""
     fields = ServiceConfig.model_fields
     return [
-        ServiceConfig.model_validate({k: v for k, v in service.model_dump().items() if k in fields})
+        ServiceConfig.model_validate(
+            {k: v for k, v in service.model_dump(exclude_unset=True).items() if k in fields}
+        )
         for service in plan.topology.services
     ]
 

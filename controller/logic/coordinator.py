@@ -32,7 +32,6 @@ from controller.packets import ACK, RST, MalformedError, Segment, build, parse
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
-_DEFAULT_MSS = {4: 536, 6: 1220}  # by version of IP (RFC 9293 section 3.7.1)
 
 
 class Coordinator:
@@ -424,18 +423,9 @@ class Coordinator:
 
     def _learn(self, flow: Handshake, out: Effects) -> None:
         """Correct what is known of the service: the next client is offered only what its server has."""
-        given, told, service = flow.server_options, flow.options, flow.service
-        if given is None:
-            return
-        before = (service.mss, service.window_scale, service.sack, service.timestamps)
-        service.mss = max(88, min(service.mss, given.mss or _DEFAULT_MSS[service.config.address.version]))
-        if told.window_scale is not None and given.window_scale is None:
-            service.window_scale = None
-        service.sack = service.sack and (given.sack or not told.sack)
-        service.timestamps = service.timestamps and (given.timestamps is not None or told.timestamps is None)
-        if before != (service.mss, service.window_scale, service.sack, service.timestamps):
+        if flow.server_options is not None and flow.service.learn(flow.options, flow.server_options):
             self.results["services_learned"] += 1
-            out.append(ServiceChanged(service))
+            out.append(ServiceChanged(flow.service))
 
     def _parse(self, frame: bytes) -> Segment | None:
         try:

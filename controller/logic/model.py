@@ -11,8 +11,14 @@ from typing import NamedTuple, TypeAlias
 
 from controller.config import ServiceConfig
 from controller.dataplane import Mode, Phase
+from controller.packets import Options
 
 MASK32 = 0xFFFFFFFF
+
+DEFAULT_MSS = {4: 536, 6: 1220}
+"""The MSS of a peer that names none, by version of IP (RFC 9293 section 3.7.1)."""
+SMALLEST_MSS = 88
+"""Linux's smallest."""
 
 Key: TypeAlias = tuple[int, int, int, int]
 """A session's identity: client, server (addresses as integers), client port, server port. A server's address
@@ -72,7 +78,12 @@ class Session:
 
 @dataclass(slots=True)
 class Service:
-    """A configured service with what was learned from its server's SYN/ACKs."""
+    """A configured service: what its clients are told, and what was learned from its server's SYN/ACKs.
+
+    `learned` has `mss`, `window_scale` (None: the server does not scale), `sack` and `timestamps`; what no
+    SYN/ACK could show yet is absent. What the configuration gives is told whatever is learned; for the rest
+    it only has the values to begin with.
+    """
 
     config: ServiceConfig
     service_id: int
@@ -80,12 +91,46 @@ class Service:
     window_scale: int | None
     sack: bool
     timestamps: bool
+    learned: dict[str, int | None] = field(default_factory=dict)
     sessions: int = 0
     pending: int = 0
 
     @classmethod
     def of(cls, config: ServiceConfig, service_id: int) -> Service:
         return cls(config, service_id, config.mss, config.window_scale, config.sack, config.timestamps)
+
+    def learn(self, offered: Options, answered: Options) -> bool:
+        """Take in the server's SYN/ACK to a SYN with `offered`; True when clients are told otherwise now.
+
+        The window scale told stays: a cookie shows whether a client was told one, not which. The switches
+        repair it. The first MSS seen counts; later ones only lower it, so that servers that differ behind
+        one address come to rest.
+        """
+        learned: dict[str, int | None] = {
+            **self.learned,
+            "mss": answered.mss or DEFAULT_MSS[self.config.address.version],
+        }
+        if offered.window_scale is not None:
+            learned["window_scale"] = answered.window_scale
+        if offered.sack:
+            learned["sack"] = answered.sack
+        if offered.timestamps is not None:
+            learned["timestamps"] = answered.timestamps is not None
+        if learned == self.learned:
+            return False
+        before, first = (self.mss, self.window_scale, self.sack, self.timestamps), not self.learned
+        self.learned = learned
+        given = self.config.model_fields_set
+        mss = max(learned["mss"] or 0, SMALLEST_MSS)
+        if "mss" not in given and (first or mss < self.mss):
+            self.mss = mss
+        if "window_scale" not in given and learned.get("window_scale", 0) is None:
+            self.window_scale = None
+        if "sack" not in given:
+            self.sack = self.sack and bool(learned.get("sack", True))
+        if "timestamps" not in given:
+            self.timestamps = self.timestamps and bool(learned.get("timestamps", True))
+        return before != (self.mss, self.window_scale, self.sack, self.timestamps)
 
 
 # --- effects --------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ STATUS = {
             "window_scale": None,
             "sack": True,
             "timestamps": False,
+            "learned": {"mss": 1400, "window_scale": None, "sack": True, "timestamps": False},
             "window": 5840,
             "unknown": "drop",
             "sessions": 2,
@@ -116,6 +117,7 @@ def test_status_shows_states_and_reasons(api: str) -> None:
     assert result.exit_code == 0
     for text in ("lab not ready, up 1m15s, cookie epoch 4", "in-service", "b: gone", "none", "BAD_COOKIE 12"):
         assert text in result.output
+    assert "mss 1400, no scale, sack, no timestamps" in result.output
 
 
 def test_status_as_json_is_the_apis(api: str) -> None:

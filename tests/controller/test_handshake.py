@@ -348,6 +348,37 @@ def test_a_smaller_mss_of_the_server_is_learned() -> None:
     assert changed.service.mss == 1200
 
 
+def test_the_first_mss_of_the_server_counts_and_later_ones_only_lower_it() -> None:
+    world = World()
+    [service] = world.core.services.values()
+    told = []
+    for mss in (8960, 1400, 1460, None):
+        service.learn(Options(1460), Options(mss))
+        told.append((service.mss, service.learned["mss"]))
+    assert told == [(8960, 8960), (1400, 1400), (1400, 1460), (536, 536)]
+
+
+def test_only_what_was_offered_can_be_learned() -> None:
+    [service] = World().core.services.values()
+    assert not service.learn(Options(1460), Options(1460))
+    assert service.learned == {"mss": 1460}
+    assert not service.learn(Options(1460, 2, True, (1, 2)), Options(1460, 3, True, (3, 1)))
+    assert service.learned == {"mss": 1460, "window_scale": 3, "sack": True, "timestamps": True}
+    assert (service.window_scale, service.sack, service.timestamps) == (7, True, True)
+    assert service.learn(Options(1460, 2, True, (1, 2)), Options(1460))
+    assert service.learned == {"mss": 1460, "window_scale": None, "sack": False, "timestamps": False}
+    assert (service.window_scale, service.sack, service.timestamps) == (None, False, False)
+
+
+def test_configured_values_win_over_learned_ones() -> None:
+    given = {"mss": 1460, "window_scale": 7, "sack": True, "timestamps": True}
+    world = World(services=[{"name": "web", "address": "203.0.113.10", "port": SPORT, **given}])
+    [service] = world.core.services.values()
+    assert not service.learn(Options(1460, 2, True, (1, 2)), Options(1200))
+    assert service.learned == {"mss": 1200, "window_scale": None, "sack": False, "timestamps": False}
+    assert {key: getattr(service, key) for key in given} == given
+
+
 @pytest.mark.parametrize(("actual", "told", "expected"), [(9, 7, 2), (7, 7, 0), (3, 7, SHIFT_RIGHT | 4)])
 def test_shift(actual: int, told: int, expected: int) -> None:
     assert shift(actual, told) == expected

@@ -161,8 +161,8 @@ def scapy_frame_v6(*headers: Any, payload: bytes = b"") -> bytes:
     return bytes(packet / TCP(sport=1, dport=80, seq=5, ack=6, flags="A", window=7) / payload)
 
 
-LONGEST = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(132))])  # 136 bytes
-TOO_LONG = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(140))])
+LONGEST = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(60))])  # 64 bytes
+TOO_LONG = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(68))])
 ATOMIC = IPv6ExtHdrFragment(offset=0, m=0, id=7)
 
 
