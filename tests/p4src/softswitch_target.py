@@ -69,8 +69,13 @@ class SoftswitchTarget:
             action_id = action_info.preamble.id
             assert set(params) == {p.name for p in action_info.params}
             data = b"".join(number(params[p.name]).to_bytes(_size(p.bitwidth)) for p in action_info.params)
-        code = self._engine.write(op, info.preamble.id, key, mask, 0, action_id, data, flags=flags)
+        code = self._put(op, info.preamble.id, key, mask, action_id, data, flags)
         assert code == 0, f"{table}: write refused with status {-code}"
+
+    def _put(
+        self, op: int, table: int, key: bytes, mask: bytes | None, action: int, params: bytes, flags: int
+    ) -> int:
+        return self._engine.write(op, table, key, mask, 0, action, params, flags=flags)
 
     def _key(self, table: p4i.Table, match: Match) -> tuple[bytes, bytes]:
         assert set(match) == {f.name for f in table.match_fields}
