@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,8 @@ ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM, ETHTOOL_STSO = 0x15, 0x17, 0x1F
 ETHTOOL_SGSO, ETHTOOL_SGRO = 0x24, 0x2C
 OFFLOADS = (ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_STXCSUM, ETHTOOL_SRXCSUM)
 IFF_NOARP = 0x80
-IFA_F_NODAD = 0x02
+IFA_F_NODAD, IFA_F_TENTATIVE = 0x02, 0x40
+ADDRESSES_TIMEOUT = 5.0
 
 
 class NetworkError(LabError):
@@ -58,6 +60,9 @@ def build(plan: Plan) -> None:
         _inside(plan.nodes[link.ends[0].node].netns, partial(_make_link, plan, link))
     for node in plan.nodes.values():
         _inside(node.netns, partial(_configure, node))
+    for node in plan.nodes.values():
+        if any(":" in address for address in node.addresses) and not node.is_switch:
+            _inside(node.netns, partial(_await_addresses, node))
 
 
 def remove(namespaces: Iterable[str]) -> None:
@@ -127,6 +132,18 @@ def _add_address(node: Node, handle: Any, index: int, interface: str, address: A
     if address.version == 6:
         request["flags"] = IFA_F_NODAD  # usable at once
     _checked(what, handle.addr, "add", index=index, **request)
+
+
+def _await_addresses(node: Node) -> None:
+    """The kernel makes IPv6 addresses usable in a work queue of its own, soon after the link is up."""
+    end = time.monotonic() + ADDRESSES_TIMEOUT
+    with IPRoute() as handle:
+        while any(entry["flags"] & IFA_F_TENTATIVE for entry in handle.get_addr(family=socket.AF_INET6)):
+            if time.monotonic() > end:
+                raise NetworkError(
+                    f"{node.netns}: its IPv6 addresses are not usable after {ADDRESSES_TIMEOUT:g} s"
+                )
+            time.sleep(0.01)
 
 
 def _set_sysctls(node: Node) -> None:

@@ -82,6 +82,34 @@ def test_hosts_talk_through_the_router(lab: Lab) -> None:
         server.communicate()
 
 
+def test_ipv6_addresses_and_routes_are_usable_at_once(lab_name: str) -> None:
+    dual: dict[str, Any] = {
+        "name": "dual",
+        "hosts": {
+            "client": {
+                "addresses": ["2001:db8:51::10/128"],
+                "routes": [{"to": "default", "via": "2001:db8:1::1", "source": "2001:db8:51::10"}],
+            },
+            "router": {"router": True, "routes": [{"to": "2001:db8:51::/64", "via": "2001:db8:1::2"}]},
+            "server": {"routes": [{"to": "default", "via": "2001:db8:203::1"}]},
+        },
+        "switches": {},
+        "links": [
+            {"ends": {"client:eth0": "2001:db8:1::2/64", "router:west": "2001:db8:1::1/64"}},
+            {"ends": {"router:east": "2001:db8:203::1/64", "server:eth0": "2001:db8:203::10/64"}},
+        ],
+    }
+    lab = Lab.up(Topology.model_validate(dual), name=lab_name)
+    try:
+        assert "tentative" not in lab.run("server", ["ip", "-6", "address"]).stdout
+        ask = "import socket; socket.create_connection(('2001:db8:203::10', 7), timeout=5)"
+        done = lab.run("client", [sys.executable, "-c", ask], timeout=20)
+        assert "ConnectionRefusedError" in done.stderr  # by the server's own kernel
+        assert "2001:db8:51::10" in lab.run("client", ["ip", "route", "get", "2001:db8:203::10"]).stdout
+    finally:
+        lab.down()
+
+
 def test_interfaces_are_as_the_plan_says(lab: Lab) -> None:
     for node in lab.plan.nodes.values():
         for interface in node.interfaces:
