@@ -7,6 +7,7 @@ $SYNCLINE_TARGET chooses the switch: softswitch (default) or bmv2.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +36,9 @@ def test_files_are_right(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_scenario(path: Path) -> None:
     scenario = load_scenario(path)
+    for command in {command for step in scenario.steps for command in step.needs}:
+        if shutil.which(command) is None:
+            pytest.skip(f"{command} is not installed on this machine")
     outcomes = run_scenario(scenario, cast(Target, TARGET), name=f"scenario-{os.getpid()}")
     story = "\n".join(str(outcome) for outcome in outcomes)
     assert outcomes[-1].ok, f"{scenario.name}\n{story}"

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.scenario import wire
+from controller.scenario import icmp, wire
 from controller.scenario.netns import PACKET_OUTGOING, packet_socket, packet_socket_losses
 from controller.scenario.nexthop import next_hop
+from controller.scenario.tags import receive_tagged, show_tags, tagged, untagged
+from controller.scenario.tags import receive_tagged, show_tags, tagged, untagged
 
 _SNAP = 65535
 
@@ -23,17 +25,24 @@ class Endpoint:
     """One end of a crafted TCP connection: a local and a remote (address, port) on a host.
 
     The local address should be one that the host's kernel does not own, or the kernel answers too. The
-    endpoint answers ARP requests for it, so that a neighbour finds it.
+    endpoint answers ARP requests for it, so that a neighbour finds it. With `vlan`, what it sends has an
+    802.1Q tag with this VLAN identifier, and only what has it too belongs to it; without, only what has none.
     """
 
-    def __init__(self, netns: str, local: tuple[str, int], remote: tuple[str, int]) -> None:
+    def __init__(
+        self, netns: str, local: tuple[str, int], remote: tuple[str, int], *, vlan: int | None = None
+    ) -> None:
         self.local = local
         self.remote = remote
+        self._vlan = vlan
         self._hop = next_hop(netns, remote[0])
         self._arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._errors: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._errors: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._socket = packet_socket(netns, receive_buffer=4 << 20)
         self._socket.settimeout(0.1)
+        show_tags(self._socket)
         self._thread = threading.Thread(target=self._run, name=f"endpoint {local}", daemon=True)
         self._thread.start()
 
@@ -48,7 +57,21 @@ class Endpoint:
         frame = wire.build(
             segment, source_mac=self._hop.source_mac, destination_mac=self._hop.destination_mac, pad_to=pad_to
         )
-        self._socket.sendto(frame, (self._hop.interface, 0))
+        self._put(frame, self._hop.interface)
+
+    def send_too_big(self, error: icmp.TooBig) -> None:
+        """Sends an ICMP error the same way."""
+        hop = self._hop
+        self._put(
+            icmp.build(error, source_mac=hop.source_mac, destination_mac=hop.destination_mac), hop.interface
+        )
+
+    def receive_error(self, within_s: float) -> bytes | None:
+        """The next ICMP error to the local address, without a tag; None = none in time."""
+        try:
+            return self._errors.get(timeout=within_s)
+        except queue.Empty:
+            return None
 
     def receive(self, within_s: float) -> wire.Segment | None:
         """The next segment of this connection to arrive; None = none in time. MalformedError: a wrong
@@ -62,15 +85,21 @@ class Endpoint:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                frame, address = self._socket.recvfrom(_SNAP)
+                whole, address = receive_tagged(self._socket, _SNAP)
             except TimeoutError:
                 continue
-            if address[2] == PACKET_OUTGOING:
+            frame = untagged(whole, self._vlan)
+            if address[2] == PACKET_OUTGOING or frame is None:
                 continue
             if wire.is_arp_request_for(frame, self.local[0]):
-                self._socket.sendto(wire.arp_reply(frame, self._hop.source_mac), (address[0], 0))
+                self._put(wire.arp_reply(frame, self._hop.source_mac), address[0])
+            elif icmp.is_too_big(frame, self.local[0]):
+                self._errors.put(frame)
             elif self._is_ours(frame):
                 self._arrived.put(frame)
+
+    def _put(self, frame: bytes, interface: str) -> None:
+        self._socket.sendto(frame if self._vlan is None else tagged(frame, self._vlan), (interface, 0))
 
     def _is_ours(self, frame: bytes) -> bool:
         try:

@@ -4,11 +4,21 @@
 from controller.scenario.steps.base import Step
 from controller.scenario.steps.connections import CONNECTION_STEPS
 from controller.scenario.steps.crafted import CRAFTED_STEPS
+from controller.scenario.steps.errors import ERROR_STEPS
+from controller.scenario.steps.kernel import KERNEL_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
 
 STEPS: dict[str, type[Step]] = {
-    step.keyword: step for step in (*CONNECTION_STEPS, *CRAFTED_STEPS, *NETWORK_STEPS, *OBSERVATION_STEPS)
+    step.keyword: step
+    for step in (
+        *CONNECTION_STEPS,
+        *CRAFTED_STEPS,
+        *ERROR_STEPS,
+        *NETWORK_STEPS,
+        *KERNEL_STEPS,
+        *OBSERVATION_STEPS,
+    )
 }
 
 __all__ = ["STEPS", "Step"]

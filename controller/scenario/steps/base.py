@@ -21,6 +21,8 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     keyword: ClassVar[str]
     shorthand: ClassVar[str | None] = None
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Commands that the machine must have for it, beyond what `scripts/setup` installs."""
 
     @classmethod
     def from_yaml(cls, value: Any) -> Any:

@@ -64,7 +64,7 @@ class Let(Step):
     def run(self, world: World) -> str:
         for name, expression in self.names.items():
             world.names[name] = (
-                random.getrandbits(32) if expression == "random" else _value(expression, world)
+                random.getrandbits(32) if expression == "random" else value_of(expression, world)
             )
         return ", ".join(f"{name} = {world.names[name]}" for name in self.names)
 
@@ -79,12 +79,18 @@ class MakeEndpoint(Step):
     host: str
     local: Socket
     remote: Socket
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = Field(
+        None, description="Identifier of the 802.1Q tag that all its frames have"
+    )
 
     def run(self, world: World) -> str:
         if self.name in world.endpoints:
             world.endpoints.pop(self.name).close()
         world.endpoints[self.name] = Endpoint(
-            world.lab.netns(self.host), _socket(self.local, world), _socket(self.remote, world)
+            world.lab.netns(self.host),
+            _socket(self.local, world),
+            _socket(self.remote, world),
+            vlan=self.vlan,
         )
         return ""
 
@@ -113,15 +119,15 @@ class Send(Step):
     times: Annotated[int, Field(ge=1, le=1000)] = 1
 
     def run(self, world: World) -> str:
-        endpoint = _endpoint(self.endpoint, world)
+        endpoint = endpoint_of(self.endpoint, world)
         segment = wire.Segment(
             source=endpoint.local[0],
             destination=endpoint.remote[0],
             source_port=endpoint.local[1],
             destination_port=endpoint.remote[1],
             flags=wire.parse_flags(self.flags),
-            seq=_value(self.seq, world),
-            ack=_value(self.ack, world),
+            seq=value_of(self.seq, world),
+            ack=value_of(self.ack, world),
             window=self.window,
             options=_options(self.options, world),
             payload=self.payload.encode(),
@@ -151,7 +157,7 @@ class Receive(Step):
     remember: dict[str, str] = Field(default={})
 
     def run(self, world: World) -> str:
-        segment = _endpoint(self.endpoint, world).receive(self.within)
+        segment = endpoint_of(self.endpoint, world).receive(self.within)
         if segment is None:
             raise UnmetError(f"nothing arrived at {self.endpoint} within {self.within:g} s")
         fields = fields_of(segment)
@@ -169,8 +175,8 @@ class Receive(Step):
         options = _options(self.options, world)
         wanted: dict[str, Any] = {
             "flags": self.flags and wire.format_flags(wire.parse_flags(self.flags)),
-            "seq": None if self.seq is None else _value(self.seq, world),
-            "ack": None if self.ack is None else _value(self.ack, world),
+            "seq": None if self.seq is None else value_of(self.seq, world),
+            "ack": None if self.ack is None else value_of(self.ack, world),
             "window": self.window,
             "payload": None if self.payload is None else self.payload.encode(),
             "mss": options.mss,
@@ -192,7 +198,7 @@ class Nothing(Step):
     within: Annotated[float, Field(gt=0, le=60)] = 0.5
 
     def run(self, world: World) -> str:
-        segment = _endpoint(self.endpoint, world).receive(self.within)
+        segment = endpoint_of(self.endpoint, world).receive(self.within)
         if segment is not None:
             raise UnmetError(f"{describe(segment)} arrived at {self.endpoint}")
         return f"for {self.within:g} s"
@@ -232,7 +238,8 @@ def describe(segment: wire.Segment) -> str:
     return ", ".join(parts)
 
 
-def _value(expression: str, world: World) -> int:
+def value_of(expression: str, world: World) -> int:
+    """The number; UnmetError when a name in it is not set."""
     try:
         return evaluate(expression, world.names)
     except KeyError as error:
@@ -248,7 +255,8 @@ def _options(options: CraftedOptions, world: World) -> wire.Options:
         raise UnmetError(f"the name {error.args[0]} in an option is not set by any step before") from error
 
 
-def _endpoint(name: str, world: World) -> Endpoint:
+def endpoint_of(name: str, world: World) -> Endpoint:
+    """The endpoint of this name; UnmetError when there is none."""
     if name not in world.endpoints:
         raise UnmetError(f"no endpoint {name}; make it with an endpoint step")
     return world.endpoints[name]
