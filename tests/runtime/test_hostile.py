@@ -9,6 +9,7 @@ import os
 import random
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from finsy.proto import p4i
@@ -98,7 +99,9 @@ def commands(program: CompiledProgram, seeds: list[bytes], n: int) -> bytes:
     return out
 
 
-def build_driver(program: CompiledProgram, folder: Path, sanitizer: str) -> Path:
+def build_driver(
+    program: CompiledProgram, folder: Path, sanitizer: str, driver: Sequence[Path] = (DRIVER,)
+) -> Path:
     """An executable of driver, runtime and program."""
     source = folder / "program.c"
     source.write_text(program.c_source)
@@ -111,7 +114,7 @@ def build_driver(program: CompiledProgram, folder: Path, sanitizer: str) -> Path
         f"-I{build.RUNTIME_DIR}",
     ]
     warnings = [*build.WARNINGS, *build.GENERATED_FLAGS]
-    sources = [str(DRIVER), str(source), *map(str, sorted(build.RUNTIME_DIR.glob("*.c")))]
+    sources = [*map(str, driver), str(source), *map(str, sorted(build.RUNTIME_DIR.glob("*.c")))]
     command = [build.compiler(), *build.COMMON_FLAGS, *warnings, *flags, *sources, "-o", str(output)]
     subprocess.run(command, check=True, timeout=120)
     return output

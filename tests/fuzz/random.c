@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// SplitMix64 (Steele, Lea, Flood 2014), begun anew for every packet, so that each can be made alone.
+#include "fuzz.h"
+
+static uint64_t state;
+
+void random_seed(uint64_t seed, uint64_t index) { state = seed * 0xd1342543de82ef95u ^ index * 0x9e6c63d0876a9a47u; }
+
+uint32_t random_word(void) {
+  uint64_t z = (state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return (uint32_t)((z ^ (z >> 31)) >> 16);
+}
+
+uint32_t random_below(uint32_t n) { return random_word() % n; }
+
+bool one_in(uint32_t n) { return random_below(n) == 0; }
