@@ -16,7 +16,6 @@ from controller.scenario import icmp, wire
 from controller.scenario.netns import PACKET_OUTGOING, packet_socket, packet_socket_losses
 from controller.scenario.nexthop import next_hop
 from controller.scenario.tags import receive_tagged, show_tags, tagged, untagged
-from controller.scenario.tags import receive_tagged, show_tags, tagged, untagged
 
 _SNAP = 65535
 
@@ -37,7 +36,6 @@ class Endpoint:
         self._vlan = vlan
         self._hop = next_hop(netns, remote[0])
         self._arrived: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._errors: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._errors: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._socket = packet_socket(netns, receive_buffer=4 << 20)

@@ -81,6 +81,7 @@ class World:
     captures: dict[str, Capture] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
+    kernel_counters: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def topology(self) -> Topology:

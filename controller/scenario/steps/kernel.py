@@ -37,22 +37,30 @@ class Lose(Step):
 
 
 class KernelCounters(Step):
-    """Bounds on what a host's kernel has counted since the lab is up, by the names of nstat(8)."""
+    """Bounds on what a host's kernel has counted, by the names of nstat(8).
+
+    Without `counters` it notes them as they are, and from there the later ones count; else from the
+    beginning of the lab.
+    """
 
     keyword: ClassVar[str] = "kernel"
     host: str
-    counters: dict[str, Bound]
+    counters: dict[str, Bound] = Field(default={})
 
     def run(self, world: World) -> str:
         files = ["/proc/net/snmp", "/proc/net/netstat", "/proc/net/snmp6"]
         # Without IPv6 there is no snmp6: cat complains and prints the others.
         found = parse_counters(world.lab.run(self.host, ["cat", *files], timeout=10).stdout)
+        if not self.counters:
+            world.kernel_counters[self.host] = found
+        noted = world.kernel_counters.get(self.host, {})
+        since = {name: value - noted.get(name, 0) for name, value in found.items()}
         for name, bound in self.counters.items():
-            if name not in found:
+            if name not in since:
                 raise UnmetError(f"the kernel of {self.host} has no counter {name}")
-            if not bound.admits(found[name]):
-                raise UnmetError(f"{name} at {self.host}: {found[name]} instead of {bound}")
-        return ", ".join(f"{name} {found[name]}" for name in self.counters)
+            if not bound.admits(since[name]):
+                raise UnmetError(f"{name} at {self.host}: {since[name]} instead of {bound}")
+        return ", ".join(f"{name} {since[name]}" for name in self.counters)
 
 
 def loss_rules(percent: float) -> str:
