@@ -63,9 +63,10 @@ uint32_t residue(const uint8_t *p, size_t len, uint64_t sum);  // the ones'-comp
 view read_frame(const uint8_t *frame, size_t len);
 uint32_t l4_residue(const view *v);  // with the pseudo header where there is one: 0 = checksum right
 options read_options(const view *v);
-uint32_t cookie(bool v6, const uint8_t *client, const uint8_t *server, uint16_t cport, uint16_t sport, uint32_t isn,
-                uint32_t parity, uint32_t claims);
-const session *find_session(bool v6, const uint8_t *client, uint16_t cport, const uint8_t *server, uint16_t sport);
+uint32_t cookie(bool v6, const uint8_t *client, const uint8_t *server, uint16_t cport, uint16_t sport,
+                uint32_t isn, uint32_t parity, uint32_t claims);
+const session *find_session(bool v6, const uint8_t *client, uint16_t cport, const uint8_t *server,
+                            uint16_t sport);
 bool is_server(const view *v, const uint8_t *address);
 bool is_service(uint16_t port);
 

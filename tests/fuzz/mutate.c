@@ -26,7 +26,10 @@ void fix_checksums(packet *p, bool tcp_too) {
 }
 
 static void flip_bits(packet *p) {
-  for (uint32_t n = 1 + random_below(4); n > 0; n--) p->bytes[random_below((uint32_t)p->len)] ^= (uint8_t)(1u << random_below(8));
+  for (uint32_t n = 1 + random_below(4); n > 0; n--) {
+    uint32_t at = random_below((uint32_t)p->len);
+    p->bytes[at] ^= (uint8_t)(1u << random_below(8));
+  }
 }
 
 static void edit_length(packet *p) {

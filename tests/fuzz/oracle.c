@@ -24,7 +24,8 @@ static bool same_ends(const view *a, const view *b) {
 }
 
 static bool swapped_ends(const view *a, const view *b) {
-  return memcmp(a->src, b->dst, 16) == 0 && memcmp(a->dst, b->src, 16) == 0 && a->sport == b->dport && a->dport == b->sport;
+  return memcmp(a->src, b->dst, 16) == 0 && memcmp(a->dst, b->src, 16) == 0
+         && a->sport == b->dport && a->dport == b->sport;
 }
 
 static const session *session_of(const view *v, bool to_server) {
@@ -42,7 +43,9 @@ static const char *judge_options(const view *a, const view *b, const session *s,
   options in = read_options(a), out = read_options(b);
   if (out.odd && !in.odd) return "an option of a wrong length";
   if (in.odd || in.timestamps > 1 || in.sacks > 1) return NULL;
-  if (out.timestamps != in.timestamps || out.sacks != in.sacks || out.blocks != in.blocks) return "options lost or made";
+  if (out.timestamps != in.timestamps || out.sacks != in.sacks || out.blocks != in.blocks) {
+    return "options lost or made";
+  }
   bool echo = to_server && (a->flags & ACK) != 0;
   if (out.value != in.value + (in.timestamps && !to_server ? s->tau : 0)) return "TSval not mapped";
   if (out.echo != in.echo - (in.timestamps && echo ? s->tau : 0)) return "TSecr not mapped";
@@ -65,7 +68,9 @@ static const char *judge_translated(const view *a, const view *b, bool to_server
   uint32_t shift = to_server ? s->to_server_shift : s->to_client_shift;
   if (b->window != (syn ? a->window : shifted(a->window, shift))) return "window not mapped";
   size_t n = a->end - a->payload_at;
-  if (b->end - b->payload_at != n || memcmp(a->frame + a->payload_at, b->frame + b->payload_at, n) != 0) return "payload changed";
+  if (b->end - b->payload_at != n || memcmp(a->frame + a->payload_at, b->frame + b->payload_at, n) != 0) {
+    return "payload changed";
+  }
   return syn ? NULL : judge_options(a, b, s, to_server);
 }
 
@@ -85,7 +90,7 @@ static const char *judge_own(const view *a, const view *b, int *outcome) {
   if (!to_service) {
     *outcome = ACKNOWLEDGED;
     if (!(is_server(a, a->src) && is_service(a->sport))) return "an answer to no service's packet";
-    if ((a->flags & (SYN | ACK)) != (SYN | ACK) || b->flags != ACK) return "an answer to a server that is no ACK of its SYN/ACK";
+    if ((a->flags & (SYN | ACK)) != (SYN | ACK) || b->flags != ACK) return "no ACK of a server's SYN/ACK";
     if (s == NULL || s->closing) return "an ACK to a server without an open session";
     return b->seq == a->ack && b->ack == a->seq + 1 ? NULL : "wrong numbers in the ACK of a SYN/ACK";
   }
@@ -98,6 +103,30 @@ static const char *judge_own(const view *a, const view *b, int *outcome) {
   return b->seq == a->ack && !(a->flags & RST) ? NULL : "wrong numbers in a RST";
 }
 
+// What ICMP errors quote, `n` bytes: the beginning of a datagram, or all of it.
+static const char *judge_quote(const view *a, const view *b, size_t n) {
+  uint8_t inner[2][MAX_FRAME] = {0};  // as frames; what is missing reads as zero
+  view q[2];
+  const view *from[2] = {a, b};
+  for (int i = 0; i < 2; i++) {
+    put16(inner[i] + 12, a->ethertype);
+    memcpy(inner[i] + 14, from[i]->frame + from[i]->l4_at + 8, n);
+    q[i] = read_frame(inner[i], MAX_FRAME);
+  }
+  if (q[0].wrong != NULL || !q[0].ports || q[0].fragment) return NULL;
+  if (q[1].wrong != NULL || !q[1].ports) return "a quote broken";
+  bool whole = q[0].tcp && q[0].end <= 14 + n;
+  if (whole && l4_residue(&q[0]) != l4_residue(&q[1])) return "TCP checksum of a quote";
+  bool by_client = is_server(&q[0], q[0].dst) && is_service(q[0].dport);
+  const session *s = session_of(&q[0], by_client);
+  if (s == NULL) return "a quote changed without a session";
+  if (q[1].seq != q[0].seq - (by_client ? 0 : s->delta)) return "sequence number of a quote";
+  size_t quoted = 14 + n - q[0].l4_at;  // of the TCP header and what follows
+  bool acknowledges = (q[0].flags & ACK) != 0 || (quoted >= 12 && quoted < 16);
+  uint32_t more = by_client && quoted >= 12 && acknowledges ? s->delta : 0;
+  return q[1].ack == q[0].ack + more ? NULL : "acknowledgment of a quote";
+}
+
 static const char *judge_icmp(const view *a, const view *b, int *outcome) {
   size_t n = a->end - a->l4_at;
   if (b->end - b->l4_at != n) return "ICMP of another length";
@@ -105,22 +134,7 @@ static const char *judge_icmp(const view *a, const view *b, int *outcome) {
   *outcome = ICMP_MAPPED;
   if (!a->fragment && l4_residue(a) != l4_residue(b)) return "ICMP checksum";
   if (n < 8 || memcmp(a->frame + a->l4_at, b->frame + b->l4_at, 2) != 0) return "ICMP type changed";
-  uint8_t inner[2][MAX_FRAME] = {0};  // what is quoted, as frames
-  view q[2];
-  const view *from[2] = {a, b};
-  for (int i = 0; i < 2; i++) {
-    put16(inner[i] + 12, a->ethertype);
-    memcpy(inner[i] + 14, from[i]->frame + from[i]->l4_at + 8, n - 8);
-    q[i] = read_frame(inner[i], 14 + n - 8);
-  }
-  if (q[0].wrong != NULL || !q[0].tcp || q[0].fragment) return NULL;
-  if (q[1].wrong != NULL || !q[1].tcp) return "a quote broken";
-  if (l4_residue(&q[0]) != l4_residue(&q[1])) return "TCP checksum of a quote";
-  bool by_client = is_server(&q[0], q[0].dst) && is_service(q[0].dport);
-  const session *s = session_of(&q[0], by_client);
-  if (s == NULL) return "a quote changed without a session";
-  if (q[1].seq != q[0].seq - (by_client ? 0 : s->delta)) return "sequence number of a quote";
-  return q[1].ack == q[0].ack + (by_client && (q[0].flags & ACK) ? s->delta : 0) ? NULL : "acknowledgment of a quote";
+  return judge_quote(a, b, n - 8);
 }
 
 // Another datagram's part that belongs to a protected server's TCP must not pass.
@@ -155,8 +169,8 @@ static const char *judge_ip(const view *a, const view *b, uint8_t mode, int *out
   }
   if (a->icmp && mode != ROUTE) return judge_icmp(a, b, outcome);
   size_t n = a->end - a->l4_at;
-  if (b->end - b->l4_at != n || memcmp(a->frame + a->l4_at, b->frame + b->l4_at, n) != 0) return "changed without need";
-  return NULL;
+  bool same = b->end - b->l4_at == n && memcmp(a->frame + a->l4_at, b->frame + b->l4_at, n) == 0;
+  return same ? NULL : "changed without need";
 }
 
 static bool is_advertisement(const view *v) {
@@ -180,7 +194,7 @@ const char *judge_output(const packet *in, uint32_t port, const uint8_t *frame, 
     return len >= b.ip_at + 28 && get16(frame + b.ip_at + 6) == 2 && port == came.port ? NULL : "an ARP answer";
   }
   if (a.ethertype != 0x0800 && !a.v6) return "something that is not IP";
-  if (a.v6 && a.icmp && a.l4_at == a.ip_at + 40 && a.frame[a.l4_at] == 135) {  // behind extension headers: routed
+  if (a.v6 && a.icmp && a.l4_at == a.ip_at + 40 && a.frame[a.l4_at] == 135) {  // else routed
     *outcome = NEIGHBOUR;
     return is_advertisement(&b) && l4_residue(&a) == 0 && port == came.port ? NULL : "a neighbour advertisement";
   }

@@ -69,7 +69,7 @@ static void finish(packet *p, size_t at, bool v6) {
 }
 
 static void one_option(packet *p, uint8_t kind) {
-  size_t room = 40, size;
+  size_t size;
   uint8_t *o;
   switch (kind) {
     case 1: *grow(p, 1) = 1; return;
@@ -80,7 +80,6 @@ static void one_option(packet *p, uint8_t kind) {
     case 8: size = 10; break;
     default: size = 2 + random_below(8);
   }
-  if (size > room) return;
   o = grow(p, size);
   o[0] = kind;
   o[1] = (uint8_t)size;
@@ -179,7 +178,8 @@ static void icmp_error(packet *p, bool v6) {
   memcpy(grow(&framed, inner.len), inner.bytes, inner.len);
   finish(&framed, inner_at, v6);
   memcpy(inner.bytes, framed.bytes + inner_at, inner.len);
-  if (one_in(2) && inner.len > 28) inner.len = (v6 ? 40 : 20) + 8 + random_below((uint32_t)inner.len - (v6 ? 48 : 28) + 1);
+  uint32_t least = v6 ? 48 : 28;
+  if (one_in(2)) inner.len = least + random_below((uint32_t)inner.len - least + 1);
 
   size_t at = p->len;
   ip(p, v6, v6 ? ICMP6 : ICMP, dst, src);

@@ -4,7 +4,9 @@
 
 static uint64_t state;
 
-void random_seed(uint64_t seed, uint64_t index) { state = seed * 0xd1342543de82ef95u ^ index * 0x9e6c63d0876a9a47u; }
+void random_seed(uint64_t seed, uint64_t index) {
+  state = seed * 0xd1342543de82ef95u ^ index * 0x9e6c63d0876a9a47u;
+}
 
 uint32_t random_word(void) {
   uint64_t z = (state += 0x9e3779b97f4a7c15u);

@@ -162,8 +162,8 @@ static void sip_word(uint32_t v[4], uint32_t word) {
 }
 
 // `claims` are the cookie's bits 30 to 23: MSS index, window scale, SACK.
-uint32_t cookie(bool v6, const uint8_t *client, const uint8_t *server, uint16_t cport, uint16_t sport, uint32_t isn,
-                uint32_t parity, uint32_t claims) {
+uint32_t cookie(bool v6, const uint8_t *client, const uint8_t *server, uint16_t cport, uint16_t sport,
+                uint32_t isn, uint32_t parity, uint32_t claims) {
   const uint32_t *key = net.keys[parity];
   uint32_t v[4] = {key[0], key[1], 0x6c796765 ^ key[0], 0x74656462 ^ key[1]};
   size_t size = v6 ? 16 : 4;
@@ -179,8 +179,10 @@ uint32_t cookie(bool v6, const uint8_t *client, const uint8_t *server, uint16_t 
   return parity << 31 | claims << 23 | ((v[1] ^ v[3]) & 0x7fffff);
 }
 
-const session *find_session(bool v6, const uint8_t *client, uint16_t cport, const uint8_t *server, uint16_t sport) {
-  if (memcmp(client, net.client[v6], v6 ? 16 : 4) != 0 || memcmp(server, net.server[v6], v6 ? 16 : 4) != 0) return NULL;
+const session *find_session(bool v6, const uint8_t *client, uint16_t cport, const uint8_t *server,
+                            uint16_t sport) {
+  size_t size = v6 ? 16 : 4;
+  if (memcmp(client, net.client[v6], size) != 0 || memcmp(server, net.server[v6], size) != 0) return NULL;
   for (uint32_t i = 0; i < net.session_count; i++) {
     const session *s = &sessions[i];
     if (s->v6 == v6 && s->client_port == cport && s->server_port == sport) return s;
@@ -188,5 +190,8 @@ const session *find_session(bool v6, const uint8_t *client, uint16_t cport, cons
   return NULL;
 }
 
-bool is_server(const view *v, const uint8_t *address) { return memcmp(address, net.server[v->v6], v->v6 ? 16 : 4) == 0; }
+bool is_server(const view *v, const uint8_t *address) {
+  return memcmp(address, net.server[v->v6], v->v6 ? 16 : 4) == 0;
+}
+
 bool is_service(uint16_t port) { return port == STRICT_PORT || port == RESET_PORT; }
