@@ -18,6 +18,7 @@ from controller.bench import kernel
 from controller.bench.compiling import compile_seconds
 from controller.bench.flood import FloodError, build_sender
 from controller.bench.kernel import KernelError
+from controller.bench.loss import measure_loss
 from controller.bench.measure import Sample, Way, measure, summary
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
@@ -39,7 +40,8 @@ def bench(
     """Measure how many spoofed SYNs a second the software switch absorbs (answers with a cookie).
 
     Beside it, in the same shape of network, from the same sender, in one run: plain kernel forwarding, nft's
-    synproxy and, if installed, BMv2. The figures are medians over the rounds, also in build/bench/bench.json.
+    synproxy and, if installed, BMv2. Then downloads with random loss on both sides (needs nft), protected and
+    not. The figures are medians over the rounds, also in build/bench/bench.json.
     """
     try:
         need_root("the bench")
@@ -52,6 +54,7 @@ def bench(
         cold, cached = compile_seconds()
         console.print(f"P4 source to loadable switch: {cold:.2f} s cold, {cached:.2f} s cached")
         samples = _measure_all(console, seconds, rounds)
+        loss = measure_loss(rounds) if kernel.has_nft() else {}
     except (LabError, ConfigError, FloodError, KernelError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -64,10 +67,15 @@ def bench(
         "rounds": rounds,
         "cores": os.cpu_count(),
         "ways": figures,
+        "loss": loss,
     }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print(_table(figures))
     console.print(_ratios(figures), style="bold")
+    for percent, rates in loss.items():
+        own, plain = (rates[f"{name}_bytes_per_s"] / 1e6 for name in ("protected", "plain"))
+        line = f"download with {percent} loss on each side: {own:.1f} MB/s, unprotected {plain:.1f} MB/s"
+        console.print(f"{line}, ratio {rates['ratio']:.2f}", style="bold", soft_wrap=True)
     console.print(f"figures in {path}", style="dim")
 
 
