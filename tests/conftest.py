@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skips what this machine cannot run, and says why; keeps out of the home folder."""
+"""Skips what this machine cannot run, and says why; keeps files of tests in build/."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 from types import FrameType
 
@@ -13,6 +15,8 @@ import pytest
 from controller.lab.cli import SHELL_PYTHON
 from controller.lab.errors import LabError
 from controller.lab.targets import BMV2, P4C, find_tool
+
+OWN_FILES = pytest.StashKey[str]()
 
 
 def _missing(*tools: str) -> str | None:
@@ -24,9 +28,22 @@ def _missing(*tools: str) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    _settings_of_libraries(config.rootpath / "build" / "home")
+    build = config.rootpath / "build"
+    _settings_of_libraries(build / "home")
+    if config.option.basetemp is None:
+        own = tempfile.mkdtemp(dir=build, prefix="t.")  # short: unix sockets lie in it
+        config.option.basetemp = config.stash[OWN_FILES] = own
     _end_in_order()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """The files of tests that failed stay."""
+    own = session.config.stash.get(OWN_FILES, None)
+    if own is not None and exitstatus != pytest.ExitCode.TESTS_FAILED:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _settings_of_libraries(folder: Path) -> None:
@@ -46,6 +63,8 @@ def _end_in_order() -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
+    # What a shell puts in the background ignores SIGINT, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
