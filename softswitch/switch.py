@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,15 +60,35 @@ def run_switch(options: SwitchOptions) -> int:
     except (SwitchError, ServerError, EngineError, BuildError, P4RuntimeError) as error:
         print(f"switch: error: {error}", file=sys.stderr)
         return 1
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    print(_greeting(options, server), flush=True)
-    stop.wait()
-    _LOG.info("stopping")
-    server.stop()
-    device.close()
+    with _signals() as stop:
+        print(_greeting(options, server), flush=True)
+        stop.recv(1)
+        _LOG.info("stopping")
+        server.stop()
+        device.close()
     return 0
+
+
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Hold SIGTERM and SIGINT off; the socket can be read once one has come.
+
+    A handler that sets an event would not do: handlers run in the main thread between two of its
+    instructions, and a signal that comes just before the thread goes to sleep does not wake it.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    with reader, writer:
+        former = {
+            number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        signal.set_wakeup_fd(writer.fileno())
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
 
 def _prepare(options: SwitchOptions) -> CompiledProgram | None:
