@@ -176,17 +176,6 @@ def _ipv6(frame: bytes) -> tuple[bytes, int, bytes] | None:
     return frame[22:54], frame[21], tcp
 
 
-def is_arp_request_for(frame: bytes, address: str) -> bool:
-    """Whether the frame asks by ARP (RFC 826) who has this IPv4 address."""
-    return frame[12:22] == b"\x08\x06\0\x01\x08\0\x06\x04\0\x01" and frame[38:42] == _packed(address)
-
-
-def arp_reply(request: bytes, mac: bytes) -> bytes:
-    """The answer to an ARP request: the address asked for is at `mac`."""
-    asker, asked = request[22:32], request[38:42]
-    return request[6:12] + mac + request[12:21] + b"\x02" + mac + asked + asker
-
-
 def _packed(address: str) -> bytes:
     return ipaddress.ip_address(address).packed
 
