@@ -24,9 +24,8 @@ class Endpoint:
     """One end of a crafted TCP connection: a local and a remote (address, port) on a host.
 
     The local address should be one that the host's kernel does not own, or the kernel answers too. The
-    endpoint answers who asks for it by ARP or ND, so that a neighbour finds it. With `vlan`, what it sends
-    has an 802.1Q tag with this VLAN identifier, and only what has it too belongs to it; without, only what
-    has none.
+    endpoint answers neighbours that ask for it. With `vlan`, what it sends has an
+    802.1Q tag with this VLAN identifier, and only what has it too belongs to it; without, only what has none.
     """
 
     def __init__(

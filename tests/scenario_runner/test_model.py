@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from controller.config_errors import ConfigError
-from controller.scenario.model import load_scenario
+from controller.scenario.model import Scenario, load_scenario
 from controller.scenario.steps import STEPS
 from controller.scenario.steps.connections import Connect, Serve
 from controller.scenario.values import Bound, Expression, Size, evaluate
@@ -17,7 +17,7 @@ from controller.scenario.values import Bound, Expression, Size, evaluate
 HEAD = "name: test\ntopology: two-pop\n"
 
 
-def load(tmp_path: Path, text: str):
+def load(tmp_path: Path, text: str) -> Scenario:
     path = tmp_path / "scenario.yaml"
     path.write_text(HEAD + text)
     return load_scenario(path)
