@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import Ether
 
 from controller.scenario import wire
 
@@ -120,21 +120,6 @@ def test_what_is_not_tcp_is_none() -> None:
     fragment = bytes(Ether() / IP(frag=5) / TCP())
     assert wire.parse(udp) is None
     assert wire.parse(fragment) is None
-
-
-def test_arp_is_answered() -> None:
-    request = bytes(Ether(src="02:00:00:00:00:01") / ARP(op=1, psrc="203.0.113.1", pdst="203.0.113.77"))
-    assert wire.is_arp_request_for(request, "203.0.113.77")
-    assert not wire.is_arp_request_for(request, "203.0.113.78")
-    reply = Ether(wire.arp_reply(request, bytes.fromhex("020000000009")))
-    assert (reply.dst, reply[ARP].op, reply[ARP].psrc, reply[ARP].hwsrc, reply[ARP].pdst) == (
-        "02:00:00:00:00:01",
-        2,
-        "203.0.113.77",
-        "02:00:00:00:00:09",
-        "203.0.113.1",
-    )
-    assert not wire.is_arp_request_for(bytes(reply), "203.0.113.77")
 
 
 def test_flags_by_letter() -> None:
