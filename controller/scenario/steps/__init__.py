@@ -3,6 +3,7 @@
 
 from controller.scenario.steps.base import Step
 from controller.scenario.steps.connections import CONNECTION_STEPS
+from controller.scenario.steps.control import CONTROL_STEPS
 from controller.scenario.steps.crafted import CRAFTED_STEPS
 from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
@@ -13,6 +14,7 @@ STEPS: dict[str, type[Step]] = {
     step.keyword: step
     for step in (
         *CONNECTION_STEPS,
+        *CONTROL_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
         *NETWORK_STEPS,
