@@ -14,6 +14,7 @@ from typing import Any, Final
 import grpc
 
 _THREADS: Final = 64
+_LONGEST: Final = 3600.0  # seconds; an RPC without a limit has a number here that gRPC cannot take back
 _STREAMING: Final = {"StreamChannel": (True, True), "Read": (False, True)}
 """Methods of which (requests, answers) are streams (P4Runtime specification section 17)."""
 _WHOLE: Final = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
@@ -65,7 +66,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
     def _one(self, call: Any, is_write: bool) -> Callable[[bytes, grpc.ServicerContext], bytes]:
         def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
             try:
-                answer: bytes = call(request, timeout=context.time_remaining())
+                answer: bytes = call(request, timeout=min(context.time_remaining(), _LONGEST))
             except grpc.RpcError as error:
                 if is_write:
                     self._hold()

@@ -76,6 +76,23 @@ class Entries(Step):
         return None
 
 
+class NextEpoch(Step):
+    """Waits until the controller has begun the next epoch of cookie keys."""
+
+    keyword: ClassVar[str] = "next_epoch"
+    within: Annotated[float, Field(gt=0, le=120)] = 10.0
+
+    def run(self, world: World) -> str:
+        before = world.lab.api("/api/status")["epoch"]["number"]
+
+        def problem() -> str | None:
+            now = world.lab.api("/api/status")["epoch"]["number"]
+            return None if now != before else f"still epoch {now}"
+
+        poll(self.within, problem, every_s=0.02)
+        return f"after {before}"
+
+
 class InService(Step):
     """The controller must come to have every switch in service."""
 
@@ -97,4 +114,4 @@ def entries_of(world: World, switch: str) -> list[SessionEntry]:
         raise UnmetError(str(error)) from error
 
 
-CONTROL_STEPS: tuple[type[Step], ...] = (DelayWrites, Entries, InService)
+CONTROL_STEPS: tuple[type[Step], ...] = (DelayWrites, Entries, NextEpoch, InService)
