@@ -37,8 +37,9 @@ class Relay:
 
     def close(self) -> None:
         """Ends all RPCs under way."""
+        stopped = self._server.stop(grace=None)
         self._closing.set()
-        self._server.stop(grace=None).wait()
+        stopped.wait()
         self._channel.close()
 
     def _hold(self) -> None:
