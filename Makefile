@@ -35,7 +35,7 @@ demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (nee
 test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped without it
 	@$(PY) -m pytest $(ARGS)
 
-fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated packets; ARGS="--seed 2 --count 5000000"
+fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated real and made-up packets; ARGS="--seed 2 --count 1000000"
 	@$(PY) -m tests.fuzz $(ARGS)
 
 lint: $(VENV) ## check style, types and generated files
