@@ -27,6 +27,11 @@ class ScenarioFile(Model):
     topology: str = Field(description="the name of a topology, such as two-pop, or the path of a YAML file")
     timers: dict[str, Any] = Field(default={}, description="timers that differ from the topology's")
     limits: dict[str, Any] = Field(default={}, description="limits that differ from the topology's")
+    offloads: bool = Field(
+        default=False,
+        description="true to let the hosts' kernels leave checksums and segmentation to their interfaces; "
+        "else captures and losses are of what a wire would carry",
+    )
     services: list[TopologyService] = Field(
         default=[],
         description="a list of services, in addition to the topology's or in place of one of the same name",
@@ -43,6 +48,7 @@ class Scenario:
     path: Path
     topology: Topology
     steps: tuple[Step, ...]
+    offloads: bool = False
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -61,7 +67,7 @@ def load_scenario(path: Path) -> Scenario:
             steps.append(step)
     if problems:
         raise ConfigError(path, problems)
-    return Scenario(file.name, file.description, path, topology, tuple(steps))
+    return Scenario(file.name, file.description, path, topology, tuple(steps), file.offloads)
 
 
 def parse_step(item: Any, where: str, topology: Topology) -> tuple[Step | None, list[Problem]]:
