@@ -93,9 +93,13 @@ def transfer(lab: Lab, address: str, port: int) -> None:
                 while data := server.recv(1 << 18):
                     server.sendall(data)
 
+        def send() -> None:
+            client.sendall(PAYLOAD)
+            client.shutdown(socket.SHUT_WR)
+
         echoing = threading.Thread(target=echo, daemon=True)
         echoing.start()
-        sending = threading.Thread(target=lambda: (client.sendall(PAYLOAD), client.shutdown(socket.SHUT_WR)))
+        sending = threading.Thread(target=send)
         sending.start()
         received = bytearray()
         while data := client.recv(1 << 18):

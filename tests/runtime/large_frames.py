@@ -325,7 +325,7 @@ def datagrams_are_cut_up(library: Path, _folder: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.IPPROTO_UDP, 103, 1000)
         sender.sendto(bytes(range(250)) * 10, ("198.18.0.2", FORWARD))
-    sizes = []
+    sizes: list[int] = []
     while len(sizes) < 3:
         [(_, frame)] = bench.received(bench.far, 1)
         if frame[12:14] != b"\x08\0" or frame[23] != 17:
