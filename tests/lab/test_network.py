@@ -141,7 +141,7 @@ print(value[1])
 
 @pytest.mark.parametrize("offloads", [None, False])
 def test_whether_interfaces_are_left_checksums_and_segments(lab_name: str, offloads: bool | None) -> None:
-    """By default, where nothing but our own switch has to deal with it, as a kernel has it: GRO alone is off."""
+    """By default as a kernel has them, where nothing but our own switch has to deal with it."""
     lab = Lab.up(Topology.model_validate(ROUTED), name=lab_name, offloads=offloads)
     try:
         getters = {"transmit checksums": "16", "TSO": "1e", "GSO": "23"}
