@@ -40,7 +40,7 @@ test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped w
 stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
 	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)
 
-fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated packets; ARGS="--seed 2 --count 5000000"
+fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated real and made-up packets; ARGS="--seed 2 --count 1000000"
 	@$(PY) -m tests.fuzz $(ARGS)
 
 lint: $(VENV) ## check style, types and generated files
