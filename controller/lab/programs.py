@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that run on the hosts of labs: the machine's own, and those that `scripts/programs` has unpacked."""
+"""Programs that run on hosts of labs: the machine's own, and those that `scripts/programs` has unpacked."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
+from controller.scenario.steps.programs import PROGRAM_STEPS
 
 STEPS: dict[str, type[Step]] = {
     step.keyword: step
@@ -15,6 +16,7 @@ STEPS: dict[str, type[Step]] = {
         *CONNECTION_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
+        *PROGRAM_STEPS,
         *NETWORK_STEPS,
         *KERNEL_STEPS,
         *OBSERVATION_STEPS,
