@@ -85,6 +85,24 @@ steps: [{wait: 1}]
         ("steps: []", "steps: "),
         ("steps: [{send: {endpoint: c, seq: x*2}}]", "steps[0].send.seq: a sum of names and numbers"),
         ("steps: [{send: {endpoint: c, seq: x, flags: Q}}]", "steps[0].send.flags: unknown TCP flag 'Q'"),
+        ("steps: [{send: {endpoint: c, seq: x, options: {mss: 70000}}}]", "steps[0].send.options.mss: "),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {layout: [nap]}}}]",
+            "steps[0].send.options.layout[0]: 'nap' is none of nop, end",
+        ),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {mss: 9, layout: [nop]}}}]",
+            "steps[0].send.options: the layout leaves out mss",
+        ),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {layout: [sack]}}}]",
+            "steps[0].send.options: the layout names sack, which is not given",
+        ),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {timestamps: [a, 1], sack: [[b, 1]], layout: "
+            "[sack, '253:24', timestamps]}}}]",
+            "steps[0].send.options: 44 bytes of options; a header has room for 40",
+        ),
         (
             "steps: [{captured: {host: server, segments: 0, sources: nowhere}}]",
             "steps[0].captured.sources: nowhere is not",

@@ -8,6 +8,7 @@ from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
+from controller.scenario.steps.options import OPTION_STEPS
 from controller.scenario.steps.programs import PROGRAM_STEPS
 
 STEPS: dict[str, type[Step]] = {
@@ -20,6 +21,7 @@ STEPS: dict[str, type[Step]] = {
         *NETWORK_STEPS,
         *KERNEL_STEPS,
         *OBSERVATION_STEPS,
+        *OPTION_STEPS,
     )
 }
 
