@@ -2,6 +2,7 @@
 """The vocabulary of scenarios: every step by its keyword."""
 
 from controller.scenario.steps.base import Step
+from controller.scenario.steps.clocks import CLOCK_STEPS
 from controller.scenario.steps.connections import CONNECTION_STEPS
 from controller.scenario.steps.crafted import CRAFTED_STEPS
 from controller.scenario.steps.errors import ERROR_STEPS
@@ -14,6 +15,7 @@ from controller.scenario.steps.programs import PROGRAM_STEPS
 STEPS: dict[str, type[Step]] = {
     step.keyword: step
     for step in (
+        *CLOCK_STEPS,
         *CONNECTION_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
