@@ -59,6 +59,7 @@ class Lab:
         target: Target = "softswitch",
         pcap: bool = False,
         controller: bool = True,
+        offloads: bool | None = None,
         timeout: float = READY_TIMEOUT,
         progress: Progress = _silent,
     ) -> Lab:
@@ -70,6 +71,9 @@ class Lab:
         Args:
             topology: path of a YAML file, the bare name of one in topologies/, or a topology as it is.
             name: the lab's name and prefix of its namespaces, instead of the topology's name.
+            offloads: whether kernels may leave checksums and segmentation to the interfaces, as they do by
+                default. None: if the switches can deal with it, and no captures are made, which are to show
+                what a wire would carry.
             timeout: seconds that the switches and the controller may take.
             progress: is told in a line what happens next.
 
@@ -88,7 +92,9 @@ class Lab:
             lab = cls(plan, files, LabState(plan.name, origin, target, pcap, plan.namespaces))
             try:
                 lab.state.save(files)
-                lab._start(controller, timeout, progress)
+                if offloads is None:
+                    offloads = target != "bmv2" and not pcap
+                lab._start(controller, offloads, timeout, progress)
             except BaseException:
                 lab._down()
                 raise
@@ -114,12 +120,12 @@ class Lab:
             take_down(self.files, self.state.namespaces)
             self.processes.reap()
 
-    def _start(self, controller: bool, timeout: float, progress: Progress) -> None:
+    def _start(self, controller: bool, offloads: bool, timeout: float, progress: Progress) -> None:
         if self.plan.switches:
             progress(f"compiling the P4 program for {self._target}")
             self._write_config(prepare(self._target, self.files.run))
         progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
-        network.build(self.plan)
+        network.build(self.plan, offloads)
         for switch in self.plan.switches:
             progress(f"starting switch {switch}")
             self._spawn_switch(switch)

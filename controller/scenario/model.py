@@ -39,6 +39,11 @@ class ScenarioFile(Model):
     )
     timers: dict[str, Any] = Field(default={}, description="timers that differ from the topology's")
     limits: dict[str, Any] = Field(default={}, description="limits that differ from the topology's")
+    offloads: bool = Field(
+        default=False,
+        description="true to let the hosts' kernels leave checksums and segmentation to their interfaces; "
+        "else captures and losses are of what a wire would carry",
+    )
     services: list[TopologyService] = Field(
         default=[],
         description="a list of services, in addition to the topology's or in place of one of the same name",
@@ -72,6 +77,7 @@ class Scenario:
     extra: bool
     topology: Topology
     steps: tuple[Step, ...]
+    offloads: bool = False
 
     def missing_programs(self) -> list[str]:
         """What its steps want and this machine lacks."""
@@ -125,7 +131,7 @@ def _load(file: ScenarioFile, path: Path, name: str, version: int, label: str, e
             steps.append(step)
     if problems:
         raise ConfigError(path, list(dict.fromkeys(problems)))
-    return Scenario(file.name, file.description, path, label, extra, topology, tuple(steps))
+    return Scenario(file.name, file.description, path, label, extra, topology, tuple(steps), file.offloads)
 
 
 def _expanded(items: list[tuple[str, Any]], problems: list[Problem]) -> Iterator[tuple[str, Any]]:
