@@ -44,7 +44,7 @@ soak: $(VENV) $(PROGRAMS) ## scenarios in their long form: 20,000 connections, 1
 stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
 	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)
 
-fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated packets; ARGS="--seed 2 --count 5000000"
+fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated real and made-up packets; ARGS="--seed 2 --count 1000000"
 	@$(PY) -m tests.fuzz $(ARGS)
 
 lint: $(VENV) ## check style, types and generated files
