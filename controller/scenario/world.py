@@ -19,6 +19,7 @@ from controller.lab.model import Topology
 from controller.lab.plan import Plan
 from controller.lab.state import LabState
 from controller.scenario.rawport import Capture, Endpoint
+from controller.scenario.relay import Relay
 from controller.scenario.servers import TcpServer
 
 _KILL_AFTER = 3.0
@@ -45,6 +46,9 @@ class LabLike(Protocol):
     def stop_switch(self, switch: str) -> None: ...
     def start_switch(self, switch: str) -> None: ...
     def wait_ready(self, timeout: float) -> None: ...
+    def grpc_address(self, switch: str) -> str: ...
+    def relay_address(self, switch: str) -> str: ...
+    def reach_switch_at(self, switch: str, address: str) -> None: ...
 
 
 class Background:
@@ -108,6 +112,7 @@ class World:
     background: dict[str, Background] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)
+    relays: dict[str, Relay] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
     kernel_counters: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -149,6 +154,8 @@ class World:
             capture.stop()
         for server in self.servers.values():
             server.close()
+        for relay in self.relays.values():
+            relay.close()
         self._folder.cleanup()
 
 

@@ -4,6 +4,7 @@
 from controller.scenario.steps.base import Step
 from controller.scenario.steps.clocks import CLOCK_STEPS
 from controller.scenario.steps.connections import CONNECTION_STEPS
+from controller.scenario.steps.control import CONTROL_STEPS
 from controller.scenario.steps.crafted import CRAFTED_STEPS
 from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
@@ -17,6 +18,7 @@ STEPS: dict[str, type[Step]] = {
     for step in (
         *CLOCK_STEPS,
         *CONNECTION_STEPS,
+        *CONTROL_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
         *PROGRAM_STEPS,
