@@ -5,6 +5,7 @@ TOPO ?= two-pop
 TARGET ?= softswitch
 SWITCH ?= a
 PYTHON ?= python3
+STF_DIR ?= tests/stf
 ARGS ?=
 
 export PYTHON
@@ -16,7 +17,7 @@ PY := .venv/bin/python
 P4 := p4src/v1model/syncline.p4
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fuzz lint run shell bench clean distclean
+.PHONY: help build demo test stf fuzz lint run shell bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +25,8 @@ help: ## list the targets
 	@echo "  TOPO=two-pop        the topology of run: single, two-pop, three-pop or a YAML file"
 	@echo "  TARGET=softswitch   the switches of run: softswitch or bmv2"
 	@echo "  SWITCH=a            the switch of shell"
-	@echo "  ARGS=…              further arguments of demo, test, fuzz and bench"
+	@echo "  STF_DIR=tests/stf   the tests of stf"
+	@echo "  ARGS=…              further arguments of demo, test, stf, fuzz and bench"
 
 build: $(VENV) ## set up, and compile the P4 program into build/p4
 	@$(SYNCLINE) compile $(P4) -o build/p4
@@ -34,6 +36,9 @@ demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (nee
 
 test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped without it
 	@$(PY) -m pytest $(ARGS)
+
+stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
+	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)
 
 fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated packets; ARGS="--seed 2 --count 5000000"
 	@$(PY) -m tests.fuzz $(ARGS)

@@ -13,7 +13,7 @@ from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
 from controller.lab.signals import end_in_order_on_signals
 from controller.lab.targets import Target
-from controller.scenario.model import Scenario, load_scenario
+from controller.scenario.model import Scenario, load_scenarios
 from controller.scenario.runner import StepOutcome, run_scenario
 
 scenario_app = typer.Typer(
@@ -49,19 +49,21 @@ def run(
 def check(files: Files) -> None:
     """Check scenario files without running anything."""
     for scenario in _load(files):
-        typer.echo(f"{scenario.path}: {len(scenario.steps)} steps on {scenario.topology.name}")
+        typer.echo(
+            f"{scenario.path}: {scenario.label}: {len(scenario.steps)} steps on {scenario.topology.name}"
+        )
 
 
 def _load(files: list[Path]) -> list[Scenario]:
     try:
-        return [load_scenario(file) for file in files]
+        return [scenario for file in files for scenario in load_scenarios(file)]
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
 
 
 def _run_one(scenario: Scenario, target: Target, console: Console) -> bool:
-    title = f"{scenario.name} ({scenario.path.name}, {scenario.topology.name}, {target})"
+    title = f"{scenario.name} ({scenario.label}, {scenario.topology.name}, {target})"
     console.print(title, style="bold", markup=False, soft_wrap=True)
 
     def report(outcome: StepOutcome) -> None:

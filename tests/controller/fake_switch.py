@@ -64,7 +64,7 @@ def make_p4info() -> p4i.P4Info:
     return info
 
 
-class FakeSwitch(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
+class FakeSwitch(p4r_grpc.P4RuntimeServicer):
     """One device on a unix socket. `entries` is what its tables hold, by the key's bytes."""
 
     def __init__(self, path: str, device_id: int = 1) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from controller.dataplane import End, Mode, Phase
@@ -15,7 +17,7 @@ from .world import KEY, K, R, World, X, make_config, of, packets, to_client, to_
 ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
 
 
-def opened(**config: object) -> World:
+def opened(**config: Any) -> World:
     world = World(**config)
     world.open_session()
     return world

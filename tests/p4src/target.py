@@ -38,7 +38,8 @@ class PacketIn(NamedTuple):
     @classmethod
     def parse(cls, data: bytes) -> PacketIn:
         """From the bytes that the deparser emitted."""
-        return cls(*struct.unpack_from(">HBHIHBB", data), data[13:])
+        port, reason, service, isn, mss, scale, sack = struct.unpack_from(">HBHIHBB", data)
+        return cls(port, reason, service, isn, mss, scale, sack, data[13:])
 
 
 class SessionEvent(NamedTuple):

@@ -17,7 +17,7 @@ from controller.lab.topology import load_topology
 from controller.scenario.clients import many, percentile
 from controller.scenario.model import parse_step
 from controller.scenario.netns import InterfaceCounters, parse_net_dev
-from controller.scenario.runner import run_steps
+from controller.scenario.runner import StepOutcome, run_steps
 from controller.scenario.world import Background, UnmetError, poll
 
 
@@ -82,7 +82,7 @@ def run(lab: FakeLab, *items: Any) -> list[Any]:
 
 
 def test_the_run_ends_at_the_first_failure() -> None:
-    reported = []
+    reported: list[StepOutcome] = []
     lab = FakeLab()
     step, _ = parse_step({"wait_for": "nobody"}, "", lab.plan.topology)
     later, _ = parse_step("kill_controller", "", lab.plan.topology)

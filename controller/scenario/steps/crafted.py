@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from controller.lab.model import Topology
-from controller.scenario import wire
+from controller.scenario import tcp_options, wire
 from controller.scenario.rawport import Endpoint
 from controller.scenario.steps.base import Step
-from controller.scenario.values import Expression, evaluate
+from controller.scenario.values import Expression, evaluate, names_in
 from controller.scenario.world import UnmetError, World
+
+
+def _word(word: str) -> str:
+    tcp_options.check_word(word)
+    return word
 
 
 def _flags(letters: str) -> str:
@@ -31,13 +36,31 @@ class CraftedOptions(BaseModel):
     """TCP options; one that is not named is not sent, and not looked at in what arrives (see `absent`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    mss: int | None = None
-    window_scale: int | None = None
+    mss: Annotated[int, Field(ge=0, le=65535)] | None = None
+    window_scale: Annotated[int, Field(ge=0, le=255)] | None = None
     sack_permitted: bool = False
     timestamps: tuple[Expression, Expression] | None = Field(default=None, description="[TSval, TSecr]")
     sack: tuple[tuple[Expression, Expression], ...] = Field(
         default=(), description="[left edge, right edge] of each block"
     )
+    layout: tuple[Annotated[str, AfterValidator(_word)], ...] = Field(
+        default=(), description="How they lie in the header; absent = as Linux lays them out"
+    )
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> CraftedOptions:
+        """The layout names all that is given, and it fits into a header."""
+        options = self.to_wire(dict.fromkeys(self._names(), 0))
+        if self.layout and (left_out := set(options.given) - set(self.layout)):
+            raise ValueError(f"the layout leaves out {', '.join(sorted(left_out))}")
+        tcp_options.build(options)
+        return self
+
+    def _names(self) -> Iterator[str]:
+        """The names in its numbers."""
+        for pair in (*self.sack, *([self.timestamps] if self.timestamps else [])):
+            for expression in pair:
+                yield from names_in(expression)
 
     def to_wire(self, names: dict[str, int]) -> wire.Options:
         """With the numbers filled in."""
@@ -46,7 +69,7 @@ class CraftedOptions(BaseModel):
             evaluate(self.timestamps[1], names),
         )
         sack = tuple((evaluate(left, names), evaluate(right, names)) for left, right in self.sack)
-        return wire.Options(self.mss, self.window_scale, self.sack_permitted, stamps, sack)
+        return wire.Options(self.mss, self.window_scale, self.sack_permitted, stamps, sack, self.layout)
 
 
 class Let(Step):
@@ -184,6 +207,7 @@ class Receive(Step):
             "sack_permitted": options.sack_permitted or None,
             "timestamps": options.timestamps,
             "sack": options.sack or None,
+            "layout": options.layout or None,
         }
         given = {what: value for what, value in wanted.items() if value is not None}
         missing = {"sack": (), "sack_permitted": False}
@@ -220,6 +244,7 @@ def fields_of(segment: wire.Segment) -> dict[str, Any]:
         "tsval": stamps and stamps[0],
         "tsecr": stamps and stamps[1],
         "sack": segment.options.sack,
+        "layout": segment.options.layout,
     }
 
 
