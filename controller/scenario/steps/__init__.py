@@ -8,6 +8,7 @@ from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
+from controller.scenario.steps.options import OPTION_STEPS
 
 STEPS: dict[str, type[Step]] = {
     step.keyword: step
@@ -18,6 +19,7 @@ STEPS: dict[str, type[Step]] = {
         *NETWORK_STEPS,
         *KERNEL_STEPS,
         *OBSERVATION_STEPS,
+        *OPTION_STEPS,
     )
 }
 
