@@ -120,6 +120,9 @@ class Coordinator:
             self.results["superseded"] += 1
         session = self.sessions.get(key)
         if session is not None and self._is_late(session, header.isn, cookie):
+            if session.fin_client and session.fin_server:
+                self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
+                return out
             if not session.open:  # only a live client repeats its first packet: the RST was forged
                 self.sessions.reopen(session, wall)
                 out.append(Put(self.writable, key, session.entry, False))

@@ -72,7 +72,7 @@ int ss_meter_execute(ss_exec *x, uint32_t meter, uint64_t index) {
   if (index >= desc->size) return -1;
   ss_meter_cell *cell = &x->sw->meters[meter][index];
   enter(cell);
-  int result = colour(cell, x->now_ns, desc->bytes ? x->ingress_len : 1);
+  int result = colour(cell, x->now_ns, desc->bytes ? x->ingress_len : x->super.segments);
   leave(cell);
   return result;
 }
