@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from controller.api.client import ApiUnreachableError, get_json
 from controller.config import ProgramConfig
 from controller.lab import network
@@ -239,6 +241,18 @@ class Lab:
     def start_controller(self) -> None:
         """Starts the controller, with the configuration of before; does not wait until it is ready."""
         self._spawn_controller()
+
+    def relay_address(self, switch: str) -> str:
+        """Where a relay between the controller and a switch may listen: unix:PATH."""
+        return f"unix:{self.files.socket(f'{switch}-relay')}"
+
+    def reach_switch_at(self, switch: str, address: str) -> None:
+        """The controller's next start finds the switch's P4Runtime server at this address."""
+        config = yaml.safe_load(self.files.controller_config.read_text())
+        for entry in config["switches"]:
+            if entry["name"] == switch:
+                entry["address"] = address
+        self.files.controller_config.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def stop_switch(self, switch: str, number: int = signal.SIGTERM) -> None:
         """Sends a signal to a switch process and waits for its end. Namespace and interfaces stay."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small TCP servers on the kernel stack of a lab's host: an echo, with or without a banner sent first."""
+"""Small TCP servers on the kernel stack of a lab's host: an echo, with or without a banner sent
+first, or an answer of its own after the client's end."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import contextlib
 import socket
 import threading
 
+from controller.scenario.clients import send_spread
 from controller.scenario.netns import tcp_socket
 
 _BACKLOG = 1024
@@ -15,12 +17,24 @@ _CHUNK = 1 << 16
 
 class TcpServer:
     """Listens at address:port in a namespace until closed. Sends `banner` to each client first, then echoes
-    to the end.
+    to the end; or with `answer` reads to the end and then sends that many bytes of its own
+    (`clients.chunks`), spread over `over_s` seconds.
     """
 
-    def __init__(self, netns: str, address: str, port: int, *, banner: bytes = b"") -> None:
+    def __init__(
+        self,
+        netns: str,
+        address: str,
+        port: int,
+        *,
+        banner: bytes = b"",
+        answer: int = 0,
+        over_s: float = 0.0,
+    ) -> None:
         self.accepted = 0
         self._banner = banner
+        self._answer = answer
+        self._over_s = over_s
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = tcp_socket(netns, address)
@@ -61,6 +75,9 @@ class TcpServer:
             if self._banner:
                 connection.sendall(self._banner)
             while data := connection.recv(_CHUNK):
-                connection.sendall(data)
+                if not self._answer:
+                    connection.sendall(data)
+            if self._answer:
+                send_spread(connection, self._answer, self._over_s)
         with self._lock:
             self._connections.discard(connection)

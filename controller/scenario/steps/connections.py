@@ -24,17 +24,25 @@ from controller.scenario.world import Background, UnmetError, World
 
 
 class Serve(Step):
-    """Starts a server for a service on its host. It echoes all it gets; with `banner`, it speaks first."""
+    """Starts a server for a service on its host. It echoes all it gets; with `banner`, it speaks first.
+
+    With `answer` it reads to the client's FIN, then sends that many bytes of its own, spread over `over`
+    seconds.
+    """
 
     keyword: ClassVar[str] = "serve"
     shorthand: ClassVar[str | None] = "service"
     service: str
     banner: str = ""
+    answer: Size = 0
+    over: Annotated[float, Field(ge=0, le=120)] = 0.0
 
     def run(self, world: World) -> str:
         address, port = world.service(self.service)
         netns = world.lab.netns(world.service_host(self.service))
-        world.servers[self.service] = TcpServer(netns, address, port, banner=self.banner.encode())
+        world.servers[self.service] = TcpServer(
+            netns, address, port, banner=self.banner.encode(), answer=self.answer, over_s=self.over
+        )
         return socket_text(address, port)
 
 
@@ -71,6 +79,13 @@ class Connect(Step):
     over: Annotated[float, Field(ge=0, le=120)] = Field(
         0.0, description="Seconds that the upload is spread over"
     )
+    pause: Annotated[float, Field(ge=0, le=120)] = Field(
+        0.0, description="Seconds of silence in the middle of the upload"
+    )
+    answer: Size = Field(0, description="What a server with `answer` sends, instead of the echo")
+    keep_alive: Annotated[int, Field(ge=0, le=3600)] = Field(
+        0, description="Seconds between the kernel's keep-alives on an idle connection, 0 = none"
+    )
     source_port: Annotated[int, Field(ge=0, le=65535)] = 0
     timeout: Annotated[float, Field(gt=0, le=300)] = Field(20.0, description="Seconds without any progress")
     background: str | None = None
@@ -88,6 +103,9 @@ class Connect(Step):
             upload=self.upload,
             greeting=self.greeting.encode(),
             over_s=self.over,
+            pause_s=self.pause,
+            answer=self.answer,
+            keep_alive_s=self.keep_alive,
             source=("", self.source_port),
             timeout_s=self.timeout,
         )
