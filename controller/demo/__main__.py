@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m controller.demo`. Whenever it is interrupted it ends in order: with a line, and exit code 130 or 143."""
+"""`python -m controller.demo`. Interrupted, it ends in order: with a line, and exit code 130 or 143."""
 
 from __future__ import annotations
 
