@@ -41,8 +41,8 @@ def test_medians_and_sums() -> None:
         "paws": 0,
         "cpu_us": {"controller": 600.0},
     }
-    assert list(lines({"Syncline": figures})) == [
-        "Syncline: 150 connections/s; median/99 %/slowest 10/20/30 ms; 3 failed, 3 retransmitted, 0 PAWS drops"
+    assert list(lines({"own": figures})) == [
+        "own: 150 connections/s; median/99 %/slowest 10/20/30 ms; 3 failed, 3 retransmitted, 0 PAWS drops"
         "; µs of CPU each controller 600"
     ]
 
