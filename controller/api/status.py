@@ -95,6 +95,9 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
                 "learned": service.learned,
                 "window": service.config.window,
                 "unknown": service.config.unknown,
+                "mode": service.config.mode,
+                "stance": str(hub.policies.stance(service)),
+                "syn_rate": round(hub.policies.syn_rates.get(service.service_id, 0.0), 1),
                 "sessions": service.sessions,
                 "pending": service.pending,
             }

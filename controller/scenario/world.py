@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from controller.lab.model import Topology
@@ -16,6 +21,9 @@ from controller.lab.state import LabState
 from controller.scenario.rawport import Capture, Endpoint
 from controller.scenario.relay import Relay
 from controller.scenario.servers import TcpServer
+
+_KILL_AFTER = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 class UnmetError(Exception):
@@ -75,11 +83,32 @@ class Background:
 
 
 @dataclass
+class Program:
+    """A program on a host, with what it prints in `log`. It leads a process group of its own."""
+
+    process: subprocess.Popen[Any]
+    log: Path
+
+    def last_words(self, characters: int) -> str:
+        """The end of what it has printed."""
+        return self.log.read_text(errors="replace").strip()[-characters:]
+
+    def stop(self) -> None:
+        """Ends it with all that it has started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_KILL_AFTER)
+
+
+@dataclass
 class World:
     """The state of one run. `names` holds the numbers that crafted packets refer to (x, k, r …), mod 2^32."""
 
     lab: LabLike
     servers: dict[str, TcpServer] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
     background: dict[str, Background] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)
@@ -87,6 +116,17 @@ class World:
     names: dict[str, int] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
     kernel_counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="syncline-", ignore_cleanup_errors=True)
+    )
+
+    def __post_init__(self) -> None:
+        self.folder.chmod(0o755)
+
+    @property
+    def folder(self) -> Path:
+        """A folder for the files of this run's programs, which every user may enter; gone at the end."""
+        return Path(self._folder.name)
 
     @property
     def topology(self) -> Topology:
@@ -105,7 +145,9 @@ class World:
         return next(service.host for service in self.topology.services if service.name == name)
 
     def close(self) -> None:
-        """Ends all that the steps have started."""
+        """Ends all that the steps have started, and removes its files."""
+        for program in self.programs.values():
+            program.stop()
         for endpoint in self.endpoints.values():
             endpoint.close()
         for capture in self.captures.values():
@@ -114,6 +156,7 @@ class World:
             server.close()
         for relay in self.relays.values():
             relay.close()
+        self._folder.cleanup()
 
 
 def poll(within_s: float, probe: Callable[[], str | None], *, every_s: float = 0.1) -> None:

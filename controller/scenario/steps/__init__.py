@@ -11,6 +11,7 @@ from controller.scenario.steps.kernel import KERNEL_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
 from controller.scenario.steps.options import OPTION_STEPS
+from controller.scenario.steps.programs import PROGRAM_STEPS
 
 STEPS: dict[str, type[Step]] = {
     step.keyword: step
@@ -20,6 +21,7 @@ STEPS: dict[str, type[Step]] = {
         *CONTROL_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
+        *PROGRAM_STEPS,
         *NETWORK_STEPS,
         *KERNEL_STEPS,
         *OBSERVATION_STEPS,
