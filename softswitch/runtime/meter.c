@@ -69,7 +69,7 @@ static int colour(ss_meter_cell *cell, uint64_t now_ns, uint64_t amount) {
 
 int ss_meter_colour(const ss_exec *x, ss_meter_cell *cell, bool bytes) {
   enter(cell);
-  int result = colour(cell, x->now_ns, bytes ? x->ingress_len : 1);
+  int result = colour(cell, x->now_ns, bytes ? x->ingress_len : x->super.segments);
   leave(cell);
   return result;
 }

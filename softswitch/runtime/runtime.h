@@ -35,12 +35,21 @@ typedef struct {
   uint8_t priority;
 } ss_standard_metadata;
 
+// What stands for several frames on the wire: a kernel left it to its network card to cut it up (offload.c).
+typedef struct {
+  uint16_t size;      // payload bytes of each segment but the last; 0 = an ordinary frame
+  uint16_t segments;  // 1 for an ordinary frame
+  uint16_t headers;   // bytes of them, which every segment has
+  uint16_t seed;      // of the checksum: what its field holds besides the pseudo header that is in sight
+  bool ecn;
+} ss_super;
+
 // What the pipeline does with one packet. Generated code may use every member above `sw`.
 typedef struct ss_exec {
   ss_standard_metadata std;
   const uint8_t *packet;        // being parsed
   uint32_t packet_len, cursor;  // bytes
-  uint32_t ingress_len;         // bytes as it arrived: what counters and meters count
+  uint32_t ingress_len;         // bytes on the wire as it arrived: what counters and meters count
   uint32_t length_register;  // BMv2's packet length register: ingress_len, and setValid/setInvalid change it
   uint8_t *out;              // the deparser's headers
   uint32_t out_len, out_cap;
@@ -51,7 +60,9 @@ typedef struct ss_exec {
   bool clone, resubmit, recirculate, exited;
   uint32_t digest_id, digest_len;  // the last digest asked for; 0 = none
   uint8_t *digest;
-  uint64_t now_ns;  // since the switch was made; read once per batch
+  uint64_t now_ns;    // since the switch was made; read once per batch
+  bool payload_read;  // by a checksum
+  ss_super super;
   struct ss_switch *sw;
   struct ss_worker *worker;
   int colour;   // of the direct meter of the last entry that was hit; -1 after a miss
@@ -208,7 +219,8 @@ static inline void ss_truncate(ss_exec *x, uint32_t length) {
 }
 
 // Bytes of the payload that BMv2's checksums cover: also cut by truncate().
-static inline uint32_t ss_payload_len(const ss_exec *x) {
+static inline uint32_t ss_payload_len(ss_exec *x) {
+  x->payload_read = true;
   uint32_t len = x->packet_len - x->cursor;
   return len < x->truncate_to ? len : x->truncate_to;
 }

@@ -86,7 +86,7 @@ int ss_process(ss_switch *sw, uint32_t port, const uint8_t *frame, size_t len) {
   pthread_mutex_lock(&sw->process_lock);
   w->now_ns = ss_now(sw);
   ss_go_online(w);
-  ss_pipeline(w, port, frame, (uint32_t)len);
+  ss_pipeline(w, port, frame, (uint32_t)len, NULL);
   ss_go_offline(w);
   ss_events_flush(w);
   pthread_mutex_unlock(&sw->process_lock);

@@ -54,6 +54,9 @@ STATUS = {
             "learned": {"mss": 1400, "window_scale": None, "sack": True, "timestamps": False},
             "window": 5840,
             "unknown": "drop",
+            "mode": "always",
+            "stance": "proxying",
+            "syn_rate": 0.0,
             "sessions": 2,
             "pending": 0,
         }
