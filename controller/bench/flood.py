@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounded flood of spoofed SYNs and random ACKs, or of bots: builds flood.c once and runs it on a host of a lab."""
+"""The bounded flood of spoofed SYNs and random ACKs, or of bots: builds flood.c once and runs it on a host of
+a lab.
+"""
 
 from __future__ import annotations
 

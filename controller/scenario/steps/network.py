@@ -84,14 +84,15 @@ class StartController(Step):
 
 
 class StopSwitch(Step):
-    """Ends a switch process; the traffic that needs it stops."""
+    """Ends a switch process by a signal; the traffic that needs it stops."""
 
     keyword: ClassVar[str] = "stop_switch"
     shorthand: ClassVar[str | None] = "switch"
     switch: str
+    by: Literal["KILL", "TERM"] = "TERM"
 
     def run(self, world: World) -> str:
-        world.lab.stop_switch(self.switch)
+        world.lab.stop_switch(self.switch, signal.Signals[f"SIG{self.by}"])
         return ""
 
 
@@ -169,7 +170,9 @@ class SpoofedFlood(Step):
 
     def _send(self, world: World) -> str:
         address, port = world.service(self.service)
-        plan = FloodPlan(address, port, self.syns, self.acks, rate=self.rate, sources=self.sources, complete=self.bots)
+        plan = FloodPlan(
+            address, port, self.syns, self.acks, rate=self.rate, sources=self.sources, complete=self.bots
+        )
         with Flood(world.lab, self.host, world.lab.netns(self.host), plan) as flood:
             result = flood.wait()
         if (result.syns, result.acks) != (self.syns, self.acks):
