@@ -140,8 +140,29 @@ class Service:
         if option in self.config.model_fields_set:
             return "configured"
         if option == "window_scale":  # the server's own is never told: only whether it has one is learned
-            return "default" if self.learned.get(option, self.window_scale) is not None else "learned"
+            return "default" if self.window_scale is not None else "learned"
         return "learned" if option in self.learned else "default"
+
+    def recall(
+        self,
+        learned: dict[str, int | None],
+        *,
+        mss: int,
+        window_scale: int | None,
+        sack: bool,
+        timestamps: bool,
+    ) -> None:
+        """Go on with what an earlier controller has learned and told. What the configuration gives stays."""
+        self.learned = learned
+        given = self.config.model_fields_set
+        if "mss" not in given:
+            self.mss = max(mss, SMALLEST_MSS)
+        if "window_scale" not in given:
+            self.window_scale = window_scale
+        if "sack" not in given:
+            self.sack = sack
+        if "timestamps" not in given:
+            self.timestamps = timestamps
 
 
 # --- effects --------------------------------------------------------------------------------------
