@@ -41,10 +41,10 @@ static void registry_remove(ss_table *t, const ss_row *row) {
 
 // --- rows
 
-static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, const uint64_t *key,
+static ss_row *row_new(const ss_switch *sw, ss_table *t, uint16_t action, const uint64_t *key,
                        const ss_entry_t *e) {
   uint32_t params_len = t->desc->action[action].params_len;
-  ss_row *row = calloc(1, sizeof *row + t->params_offset + params_len);
+  ss_row *row = ss_rows_take(&t->store);
   if (row == NULL) return NULL;
   row->action = action;
   row->params_offset = (uint16_t)t->params_offset;
@@ -62,8 +62,14 @@ static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, 
   return row;
 }
 
+static void free_row(void *object, void *arg) {
+  ss_table *t = arg;
+  ss_rows_give(&t->store, object);
+}
+
 // What a replaced row had counted when its successor took over.
 typedef struct {
+  ss_table *table;
   ss_row *successor;
   uint64_t packets, bytes;
 } handover;
@@ -75,14 +81,15 @@ static void free_replaced(void *object, void *arg) {
   atomic_fetch_add(&h->successor->packets, atomic_load(&old->packets) - h->packets);
   atomic_fetch_add(&h->successor->bytes, atomic_load(&old->bytes) - h->bytes);
   if (atomic_load(&h->successor->last_hit_ns) < last) atomic_store(&h->successor->last_hit_ns, last);
+  free_row(old, h->table);
   free(h);
-  free(old);
 }
 
 // Takes over counts (unless given anew) and the time of the last hit.
-static handover *take_over(ss_row *row, ss_row *old, const ss_entry_t *e) {
+static handover *take_over(ss_table *t, ss_row *row, ss_row *old, const ss_entry_t *e) {
   handover *h = malloc(sizeof *h);
   if (h == NULL) return NULL;
+  h->table = t;
   h->successor = row;
   h->packets = atomic_load(&old->packets);
   h->bytes = atomic_load(&old->bytes);
@@ -115,7 +122,7 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
       ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
   }
   if (error != SS_OK) {
-    free(row);
+    free_row(row, t);
     return error;
   }
   registry_add(t, row);
@@ -127,7 +134,7 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
   if (old == NULL) return SS_NOT_FOUND;
   if (old->flags & SS_CONST) return SS_PERMISSION_DENIED;
   ss_row *row = row_new(sw, t, action, key, e);
-  handover *h = row == NULL ? NULL : take_over(row, old, e);
+  handover *h = row == NULL ? NULL : take_over(t, row, old, e);
   int error = h == NULL ? SS_RESOURCE_EXHAUSTED : SS_OK;
   if (error == SS_OK && t->desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_replace(sw, t, old, row);
@@ -135,7 +142,7 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
     ss_hash_replace(t, old, row);
   }
   if (error != SS_OK) {
-    free(row);
+    if (row != NULL) free_row(row, t);
     free(h);
     return error;
   }
@@ -155,7 +162,7 @@ static int delete(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key) 
   }
   if (t->desc->kind == SS_TABLE_LPM) ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
   registry_remove(t, old);
-  ss_retire(sw, old, ss_free_plain, NULL);
+  ss_retire(sw, old, free_row, t);
   return SS_OK;
 }
 
@@ -179,7 +186,7 @@ static int set_default(ss_switch *sw, ss_table *t, uint16_t action, const ss_ent
   ss_row *row = row_new(sw, t, action, NULL, e);
   if (row == NULL) return SS_RESOURCE_EXHAUSTED;
   ss_row *old = atomic_exchange(&t->default_row, row);
-  if (old != NULL) ss_retire(sw, old, ss_free_plain, NULL);
+  if (old != NULL) ss_retire(sw, old, free_row, t);
   return SS_OK;
 }
 
@@ -247,6 +254,14 @@ static int add_program_entry(ss_switch *sw, ss_table *t, const ss_entry_desc *d)
   return error == SS_ALREADY_EXISTS ? SS_OK : error;  // the first of two equal entries wins
 }
 
+static size_t longest_params(const ss_table_desc *desc) {
+  size_t longest = 0;
+  for (unsigned i = 0; i < desc->actions; i++) {
+    if (desc->action[i].params_len > longest) longest = desc->action[i].params_len;
+  }
+  return longest;
+}
+
 static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uint64_t seed) {
   int error = SS_OK;
   t->desc = desc;
@@ -255,6 +270,7 @@ static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uin
   t->key_words = (t->key_bytes + 7) / 8;
   t->stored_words = t->key_words * (desc->kind == SS_TABLE_TERNARY ? 2 : 1) + (desc->kind == SS_TABLE_LPM);
   t->params_offset = t->stored_words * 8;
+  ss_rows_init(&t->store, sizeof(ss_row) + t->params_offset + longest_params(desc));
   if (desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_init(t);
   } else {
@@ -280,11 +296,10 @@ int ss_tables_init(ss_switch *sw) {
 }
 
 static void table_free(ss_table *t) {
-  for (uint32_t i = 0; i < t->slots; i++) free(t->rows[i]);
   free(t->rows);
   free(t->free_slots);
-  free(atomic_load(&t->default_row));
-  free(atomic_load(&t->hash));
+  ss_rows_free(&t->store);
+  ss_hash_free(atomic_load(&t->hash), NULL);
   ss_lpm_free(t);
   ss_vector_free(t);
 }
