@@ -12,12 +12,13 @@ export PYTHON
 
 VENV := .venv/.complete
 SHELL_VENV := .venv-shell/.complete
+PROGRAMS := .programs/.complete
 SYNCLINE := .venv/bin/syncline
 PY := .venv/bin/python
 P4 := p4src/v1model/syncline.p4
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test stf fuzz lint run shell bench clean distclean
+.PHONY: help build demo test soak stf fuzz lint run shell bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +35,16 @@ build: $(VENV) ## set up, and compile the P4 program into build/p4
 demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (needs root)
 	@$(PY) -m controller.demo $(ARGS)
 
-test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped without it
+test: $(VENV) $(SHELL_VENV) $(PROGRAMS) ## run the tests; those that need root are skipped without it
 	@$(PY) -m pytest $(ARGS)
+
+soak: $(VENV) $(PROGRAMS) ## scenarios in their long form: 20,000 connections, 1 GiB each way, … (needs root)
+	@$(SYNCLINE) scenario run --soak --target $(TARGET) tests/scenarios/*.yaml
 
 stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
 	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)
 
-fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated packets; ARGS="--seed 2 --count 5000000"
+fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated real and made-up packets; ARGS="--seed 2 --count 1000000"
 	@$(PY) -m tests.fuzz $(ARGS)
 
 lint: $(VENV) ## check style, types and generated files
@@ -64,7 +68,7 @@ clean: ## take labs down, remove what was built; the environments stay
 	find controller softswitch tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the environments
-	rm -rf .venv .venv-shell
+	rm -rf .venv .venv-shell .programs
 
 # A stamp inside each environment, so that one that was made half is made again.
 $(VENV): requirements.lock pyproject.toml
@@ -72,3 +76,7 @@ $(VENV): requirements.lock pyproject.toml
 
 $(SHELL_VENV): requirements-shell.lock
 	@scripts/setup .venv-shell requirements-shell.lock
+
+# What tests run on the hosts of labs: nginx, sshd, iperf3, …
+$(PROGRAMS): scripts/programs
+	@scripts/programs .programs

@@ -8,7 +8,6 @@ of IP is run with each of them; with all their combinations only if $SYNCLINE_AL
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import cast
 
@@ -42,9 +41,8 @@ def test_files_say_what_they_show(path: Path) -> None:
     ids=lambda scenario: scenario.label,
 )
 def test_scenario(scenario: Scenario) -> None:
-    for command in {command for step in scenario.steps for command in step.needs}:
-        if shutil.which(command) is None:
-            pytest.skip(f"{command} is not installed on this machine")
+    if absent := scenario.missing_programs():
+        pytest.skip(f"not on this machine: {', '.join(absent)} (scripts/programs gets them from Debian)")
     outcomes = run_scenario(scenario, cast(Target, TARGET), name=f"scenario-{os.getpid()}")
     story = "\n".join(str(outcome) for outcome in outcomes)
     assert outcomes[-1].ok, f"{scenario.name}\n{story}"

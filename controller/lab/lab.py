@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from controller.api.client import ApiUnreachableError, get_json
 from controller.config import ProgramConfig
 from controller.lab import network
@@ -240,6 +242,18 @@ class Lab:
         """Starts the controller, with the configuration of before; does not wait until it is ready."""
         self._spawn_controller()
 
+    def relay_address(self, switch: str) -> str:
+        """Where a relay between the controller and a switch may listen: unix:PATH."""
+        return f"unix:{self.files.socket(f'{switch}-relay')}"
+
+    def reach_switch_at(self, switch: str, address: str) -> None:
+        """The controller's next start finds the switch's P4Runtime server at this address."""
+        config = yaml.safe_load(self.files.controller_config.read_text())
+        for entry in config["switches"]:
+            if entry["name"] == switch:
+                entry["address"] = address
+        self.files.controller_config.write_text(yaml.safe_dump(config, sort_keys=False))
+
     def stop_switch(self, switch: str, number: int = signal.SIGTERM) -> None:
         """Sends a signal to a switch process and waits for its end. Namespace and interfaces stay."""
         self.netns(switch)
@@ -292,7 +306,9 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
-        config = controller_config(self.plan, program, self.api_address, addresses)
+        config = controller_config(
+            self.plan, program, self.api_address, addresses, self.files.controller_state
+        )
         self.files.controller_config.write_text(controller_config_text(config))
 
     def _spawn_controller(self) -> None:

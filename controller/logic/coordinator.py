@@ -120,6 +120,9 @@ class Coordinator:
             self.results["superseded"] += 1
         session = self.sessions.get(key)
         if session is not None and self._is_late(session, header.isn, cookie):
+            if session.fin_client and session.fin_server:
+                self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
+                return out
             if not session.open:  # only a live client repeats its first packet: the RST was forged
                 self.sessions.reopen(session, wall)
                 out.append(Put(self.writable, key, session.entry, False))
@@ -140,6 +143,8 @@ class Coordinator:
             self.flows.hold(flow, port, segment)
         elif flow is None and session is not None and session.open and switch in self.live:
             self._replay(session, switch, port, frame, now, out)
+        elif flow is None and session is None and self._lenient(key):
+            out.append(PacketOut(switch, Mode.ROUTE, port, frame))
         else:
             self.results["following_unknown"] += 1
         return out
@@ -156,6 +161,9 @@ class Coordinator:
             self._on_server(flow, segment, now, wall, out)
         elif self.sessions.get(key) is not None:
             self.results["synack_repeated"] += 1
+        elif self._lenient(key):
+            self.results["synack_passed"] += 1  # to a SYN that passed
+            out.append(PacketOut(switch, Mode.ROUTE, port, frame))
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
@@ -253,7 +261,12 @@ class Coordinator:
             elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
                 self.flows.schedule(flow)
             else:
-                flow.refuse_client(out)
+                # Of a connection without the proxy, one segment in 8 million looks like a cookie; its
+                # server does not answer our SYN. A server that has no such connection resets it.
+                if self._lenient(flow.key):
+                    flow.pass_on(out)
+                else:
+                    flow.refuse_client(out)
                 self._end(flow, "server_silent")
         due = self.sessions.closing_due(now)
         if due and self.live:
@@ -387,6 +400,11 @@ class Coordinator:
             if service is not None:
                 service.sessions -= 1
             out.append(Remove(self.writable, session.key, session.entry.version))
+
+    def _lenient(self, key: Key) -> bool:
+        """Whether the server may have connections that began without the proxy."""
+        service = self.services.get((key[1], key[3]))
+        return service is not None and service.config.mode != "always"
 
     # --- late and early packets -------------------------------------------------------------------
 

@@ -264,6 +264,12 @@ class Handshake:
         if self.service.config.window == 0:
             out.append(self._window_update())
 
+    def pass_on(self, out: Effects) -> None:
+        """The server knows nothing of a new connection: the held packets go to it as they are."""
+        self.state = State.DONE
+        for packet in sorted(self.held, key=_order):
+            out.append(PacketOut(self.ingress, Mode.ROUTE, packet.port, packet.frame))
+
     def refuse_client(self, out: Effects, *, acknowledge: bool = True) -> None:
         """RST to the client at what it expects next (k + 1); with ACK(x + 1) unless told otherwise."""
         self.state = State.DONE

@@ -16,9 +16,11 @@ from pydantic import Field, ValidationError, field_validator
 
 from controller.config import LimitsConfig, Model, TimersConfig
 from controller.config_errors import ConfigError, Problem, describe, read_yaml
+from controller.lab import programs
 from controller.lab.model import Topology, TopologyService
 from controller.lab.topology import load_topology
 from controller.scenario.abbreviations import ABBREVIATIONS
+from controller.scenario.parameters import Parameter, with_parameters
 from controller.scenario.steps import STEPS, Step
 from controller.scenario.versions import ipv6_services, over_ipv6
 
@@ -46,6 +48,12 @@ class ScenarioFile(Model):
         default=[],
         description="a list of services, in addition to the topology's or in place of one of the same name",
     )
+    parameters: dict[str, Parameter] = Field(
+        default={}, description="a mapping of names to the values that @{NAME} stands for in all other keys"
+    )
+    soak: dict[str, Parameter] = Field(
+        default={}, description="a mapping of parameters to the values that they have in long runs"
+    )
     steps: list[Any] = Field(min_length=1, description="a list of steps, each a mapping of one keyword")
 
     @field_validator("topology", mode="before")
@@ -71,19 +79,32 @@ class Scenario:
     steps: tuple[Step, ...]
     offloads: bool = False
 
+    def missing_programs(self) -> list[str]:
+        """What its steps want and this machine lacks."""
+        return programs.missing(command for step in self.steps for command in step.commands())
+
 
 def load_scenario(path: Path) -> Scenario:
     """The first scenario of a file; see `load_scenarios`."""
     return load_scenarios(path)[0]
 
 
-def load_scenarios(path: Path) -> list[Scenario]:
+def load_scenarios(path: Path, *, soak: bool = False) -> list[Scenario]:
     """Reads and checks a scenario file; ConfigError has one line `FILE: key.path: what` per mistake.
 
-    Its scenarios: one for each topology and version of IP.
+    Its scenarios: one for each topology and version of IP. With `soak` with the parameters of long runs; none
+    when the file has no such.
     """
+    document = read_yaml(path)
     try:
-        file = ScenarioFile.model_validate(read_yaml(path))
+        file = ScenarioFile.model_validate(document)
+        if soak and not file.soak:
+            return []
+        if unknown := sorted(set(file.soak) - set(file.parameters)):
+            known = ", ".join(file.parameters) or "none"
+            raise ConfigError(path, [Problem(f"soak.{unknown[0]}", f"no such parameter; there are: {known}")])
+        parameters = {**file.parameters, **(file.soak if soak else {})}
+        file = ScenarioFile.model_validate(with_parameters(document, parameters))
     except ValidationError as error:
         raise ConfigError(path, describe(error, ScenarioFile)) from None
     scenarios = []

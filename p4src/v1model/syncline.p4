@@ -49,6 +49,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     Route()        route;
     Punt()         punt;
     Account()      account;
+    bit<1>         opening;  // may be a segment of a flow that is being opened
 
     apply {
         admit.apply(hdr, meta, standard_metadata);
@@ -71,8 +72,15 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.step == STEP_ANSWER) {
             cookie_answer.apply(hdr, meta, standard_metadata);
         }
+        opening = 0;
         if (meta.step == STEP_CHECK) {
             cookie_check.apply(hdr, meta);
+            opening = 1;
+        } else if (meta.step == STEP_TRANSLATE && meta.direction == TO_SERVER && hdr.tcp.ack == 1 && hdr.tcp.syn == 0
+                   && hdr.tcp.rst == 0) {
+            opening = 1;
+        }
+        if (opening == 1) {
             pending_flows.apply(hdr, meta, standard_metadata);
         }
         if (meta.step == STEP_TRANSLATE) {

@@ -43,7 +43,7 @@ static void registry_remove(ss_table *t, const ss_row *row) {
 
 static ss_row *row_new(const ss_switch *sw, ss_table *t, uint16_t action, const uint64_t *key,
                        const ss_entry_t *e) {
-  uint32_t params_len = t->desc->action[action].params_len;
+  uint32_t params_len = action == UINT16_MAX ? 0 : t->desc->action[action].params_len;
   ss_row *row = ss_rows_take(&t->store);
   if (row == NULL) return NULL;
   row->action = action;
@@ -51,6 +51,7 @@ static ss_row *row_new(const ss_switch *sw, ss_table *t, uint16_t action, const 
   row->flags = (uint8_t)e->flags;
   row->hit = !(e->flags & SS_DEFAULT);
   row->priority = e->priority;
+  row->member_or_group = e->member_or_group;
   row->metadata = e->metadata;
   row->idle_timeout_ns = e->idle_timeout_ns;
   row->idle_from_ns = ss_now(sw);
@@ -62,9 +63,31 @@ static ss_row *row_new(const ss_switch *sw, ss_table *t, uint16_t action, const 
   return row;
 }
 
-static void free_row(void *object, void *arg) {
+static void give_row(void *object, void *arg) {
   ss_table *t = arg;
   ss_rows_give(&t->store, object);
+}
+
+static void free_with_meter(void *object, void *arg) {
+  free(*ss_row_meter(arg, object));
+  give_row(object, arg);
+}
+
+// A row that no packet has seen, or when none runs.
+static void row_free(ss_table *t, ss_row *row) {
+  if (row == NULL) return;
+  if (t->meter_offset != 0) free(*ss_row_meter(t, row));
+  give_row(row, t);
+}
+
+// What a new entry has of its own: a meter, a hold on its choice.
+static int attach(const ss_switch *sw, const ss_table *t, ss_row *row) {
+  if (t->meter_offset != 0) {
+    *ss_row_meter(t, row) = ss_meter_cell_new();
+    if (*ss_row_meter(t, row) == NULL) return SS_RESOURCE_EXHAUSTED;
+  }
+  if (t->choice_offset != 0) *ss_row_choice(t, row) = ss_choice_of(sw, t, row->member_or_group);
+  return t->choice_offset != 0 && *ss_row_choice(t, row) == NULL ? SS_NOT_FOUND : SS_OK;
 }
 
 // What a replaced row had counted when its successor took over.
@@ -81,7 +104,7 @@ static void free_replaced(void *object, void *arg) {
   atomic_fetch_add(&h->successor->packets, atomic_load(&old->packets) - h->packets);
   atomic_fetch_add(&h->successor->bytes, atomic_load(&old->bytes) - h->bytes);
   if (atomic_load(&h->successor->last_hit_ns) < last) atomic_store(&h->successor->last_hit_ns, last);
-  free_row(old, h->table);
+  give_row(old, h->table);
   free(h);
 }
 
@@ -113,7 +136,8 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
   if (t->count >= t->desc->size) return SS_RESOURCE_EXHAUSTED;
   ss_row *row = row_new(sw, t, action, key, e);
   if (row == NULL) return SS_RESOURCE_EXHAUSTED;
-  int error = registry_reserve(t);
+  int error = attach(sw, t, row);
+  if (error == SS_OK) error = registry_reserve(t);
   if (error == SS_OK && t->desc->kind == SS_TABLE_LPM)
     error = ss_lpm_add_length(sw, t, (uint32_t)key[t->key_words]);
   if (error == SS_OK) {
@@ -122,9 +146,10 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
       ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
   }
   if (error != SS_OK) {
-    free_row(row, t);
+    row_free(t, row);
     return error;
   }
+  if (t->choice_offset != 0) ss_choice_hold(*ss_row_choice(t, row));
   registry_add(t, row);
   return SS_OK;
 }
@@ -133,18 +158,26 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
                   uint16_t action) {
   if (old == NULL) return SS_NOT_FOUND;
   if (old->flags & SS_CONST) return SS_PERMISSION_DENIED;
+  ss_choice *choice = t->choice_offset == 0 ? NULL : ss_choice_of(sw, t, e->member_or_group);
+  if (t->choice_offset != 0 && choice == NULL) return SS_NOT_FOUND;
   ss_row *row = row_new(sw, t, action, key, e);
   handover *h = row == NULL ? NULL : take_over(t, row, old, e);
   int error = h == NULL ? SS_RESOURCE_EXHAUSTED : SS_OK;
+  if (error == SS_OK && t->meter_offset != 0) *ss_row_meter(t, row) = *ss_row_meter(t, old);
+  if (error == SS_OK && choice != NULL) *ss_row_choice(t, row) = choice;
   if (error == SS_OK && t->desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_replace(sw, t, old, row);
   } else if (error == SS_OK) {
     ss_hash_replace(t, old, row);
   }
   if (error != SS_OK) {
-    if (row != NULL) free_row(row, t);
+    if (row != NULL) give_row(row, t);
     free(h);
     return error;
+  }
+  if (choice != NULL) {
+    ss_choice_hold(choice);
+    ss_choice_drop(*ss_row_choice(t, old));
   }
   t->rows[row->slot] = row;
   ss_retire(sw, old, free_replaced, h);
@@ -161,8 +194,9 @@ static int delete(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key) 
     ss_hash_replace(t, old, NULL);
   }
   if (t->desc->kind == SS_TABLE_LPM) ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
+  if (t->choice_offset != 0) ss_choice_drop(*ss_row_choice(t, old));
   registry_remove(t, old);
-  ss_retire(sw, old, free_row, t);
+  ss_retire(sw, old, t->meter_offset != 0 ? free_with_meter : give_row, t);
   return SS_OK;
 }
 
@@ -186,7 +220,7 @@ static int set_default(ss_switch *sw, ss_table *t, uint16_t action, const ss_ent
   ss_row *row = row_new(sw, t, action, NULL, e);
   if (row == NULL) return SS_RESOURCE_EXHAUSTED;
   ss_row *old = atomic_exchange(&t->default_row, row);
-  if (old != NULL) ss_retire(sw, old, free_row, t);
+  if (old != NULL) ss_retire(sw, old, give_row, t);
   return SS_OK;
 }
 
@@ -270,6 +304,15 @@ static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uin
   t->key_words = (t->key_bytes + 7) / 8;
   t->stored_words = t->key_words * (desc->kind == SS_TABLE_TERNARY ? 2 : 1) + (desc->kind == SS_TABLE_LPM);
   t->params_offset = t->stored_words * 8;
+  // An entry's pointers begin behind its key; a table without a key has no entries, and so none of them.
+  if (desc->fields > 0 && desc->metered != SS_UNMETERED) {
+    t->meter_offset = t->params_offset;
+    t->params_offset += 8;
+  }
+  if (desc->fields > 0 && desc->profile != 0) {
+    t->choice_offset = t->params_offset;
+    t->params_offset += 8;
+  }
   ss_rows_init(&t->store, sizeof(ss_row) + t->params_offset + longest_params(desc));
   if (desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_init(t);
@@ -296,6 +339,7 @@ int ss_tables_init(ss_switch *sw) {
 }
 
 static void table_free(ss_table *t) {
+  for (uint32_t i = 0; i < t->slots; i++) row_free(t, t->rows[i]);
   free(t->rows);
   free(t->free_slots);
   ss_rows_free(&t->store);

@@ -185,6 +185,15 @@ def test_the_first_packet_repeated_after_a_forged_reset_reopens() -> None:
     assert packets(effects)[0][0].mode == Mode.ARRIVE
 
 
+def test_the_first_packet_delayed_beyond_both_fins_does_not_reopen() -> None:
+    world = opened()
+    end(world, End.FIN_FROM_CLIENT)
+    end(world, End.FIN_FROM_SERVER)
+    assert world.proven() == []
+    assert world.core.results["late_after_end"] == 1
+    assert world.core.sessions.closing == 1
+
+
 # --- idle
 
 

@@ -76,6 +76,11 @@ uint32_t random_below(uint32_t n);
 uint32_t random_word(void);
 bool one_in(uint32_t n);
 
+// --- captures.c
+bool load_capture(const char *path, uint32_t port);
+void unload_captures(void);
+void captured_packet(packet *p);
+
 // --- packets.c, mutate.c
 void make_packet(packet *p);
 void mutate(packet *p, const packet *last);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz SETUP SEED FIRST COUNT FOLDER: makes packets FIRST … FIRST + COUNT - 1 of a seed, lets the program process them, and
-// judges what comes out. The first failure ends it: the packet is in FOLDER, exit code 1.
+// fuzz SETUP CAPTURE CAPTURE SEED FIRST COUNT FOLDER: makes packets FIRST … FIRST + COUNT - 1 of a seed, many of them out of the
+// captures at the client's and the server's port, lets the program process them, and judges what comes out. The first failure
+// ends it: the packet is in FOLDER, exit code 1.
 #include "fuzz.h"
 #include "switch.h"
 #include <sanitizer/common_interface_defs.h>
@@ -142,15 +143,19 @@ static void report(uint64_t count, struct timespec begin) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) return 2;
+  if (argc != 8) return 2;
   ss_switch *sw = ss_new(1, CPU);
   if (sw == NULL || !read_setup(sw, argv[1])) {
     fprintf(stderr, "%s: no setup that this program takes\n", argv[1]);
     return 2;
   }
-  uint64_t first = strtoull(argv[3], NULL, 10), count = strtoull(argv[4], NULL, 10);
-  run.seed = strtoull(argv[2], NULL, 10);
-  run.folder = argv[5];
+  if (!load_capture(argv[2], CLIENT_LINK) || !load_capture(argv[3], SERVER_LINK)) {
+    fprintf(stderr, "%s, %s: no captures\n", argv[2], argv[3]);
+    return 2;
+  }
+  uint64_t first = strtoull(argv[5], NULL, 10), count = strtoull(argv[6], NULL, 10);
+  run.seed = strtoull(argv[4], NULL, 10);
+  run.folder = argv[7];
   __sanitizer_set_death_callback(on_death);
   struct timespec begin;
   clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -166,5 +171,6 @@ int main(int argc, char **argv) {
   report(count, begin);
   ss_free(sw);
   free(sessions);
+  unload_captures();
   return 0;
 }

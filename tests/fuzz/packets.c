@@ -226,8 +226,8 @@ static void neighbour(packet *p, bool v6) {
   finish(p, at, true);
 }
 
-void make_packet(packet *p) {
-  bool v6 = one_in(2), out = one_in(10);
+static void crafted_packet(packet *p) {
+  bool v6 = one_in(2);
   p->len = 0;
   p->port = CLIENT_LINK;
   ethernet(p, v6);
@@ -243,10 +243,18 @@ void make_packet(packet *p) {
       of_session(p, v6, false);
       if (one_in(2)) p->port = CLIENT_LINK;
   }
-  if (!out) return;
+}
+
+static void wrap_in_packet_out(packet *p) {
   memmove(p->bytes + 3, p->bytes, p->len);
   p->bytes[0] = (uint8_t)random_below(one_in(10) ? 5 : 3);
   put16(p->bytes + 1, one_in(10) ? random_word() : p->port);
   p->len += 3;
   p->port = CPU;
+}
+
+void make_packet(packet *p) {
+  if (one_in(2)) captured_packet(p);
+  else crafted_packet(p);
+  if (one_in(10)) wrap_in_packet_out(p);
 }

@@ -35,7 +35,7 @@ class FakeLab:
         return f"no-such-namespace-{node}"
 
     def api(self, path: str) -> Any:
-        assert path == "/api/status"
+        assert path in ("/api/status", "/api/status?fresh")
         return self.documents.pop(0) if len(self.documents) > 1 else self.documents[0]
 
     def run(self, host: str, argv: Any, timeout: float) -> subprocess.CompletedProcess[str]:
@@ -59,6 +59,15 @@ class FakeLab:
 
     def wait_ready(self, timeout: float) -> None:
         self.calls.append(("wait_ready", timeout))
+
+    def grpc_address(self, switch: str) -> str:
+        return f"unix:/nowhere/{switch}.sock"
+
+    def relay_address(self, switch: str) -> str:
+        return f"unix:/nowhere/{switch}-relay.sock"
+
+    def reach_switch_at(self, switch: str, address: str) -> None:
+        self.calls.append(("reach_switch_at", switch, address))
 
 
 def status(*, open_: int = 0, closing: int = 0, held: int = 0, bad_cookie: int = 0) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from controller.config_errors import ConfigError
 from controller.scenario.model import Scenario, load_scenarios
 from controller.scenario.steps.crafted import MakeEndpoint, Receive, Send
-from controller.scenario.steps.network import Run
+from controller.scenario.steps.programs import Run
 from controller.scenario.versions import over_ipv6
 
 

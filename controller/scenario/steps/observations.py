@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from controller.lab.model import Topology
+from controller.logic.policy import Stance
 from controller.scenario import wire
 from controller.scenario.rawport import Capture
 from controller.scenario.steps.base import Step
@@ -51,6 +53,26 @@ class Sessions(Step):
         for what, bound, value in found:
             if bound is not None and not bound.admits(value):
                 return f"{what}: {value} instead of {bound}"
+        return None
+
+
+class StanceIs(Step):
+    """A service must come to have this stance (as in /api/status) `within` seconds."""
+
+    keyword: ClassVar[str] = "stance"
+    service: str
+    stance: Stance
+    within: Within = 10.0
+
+    def run(self, world: World) -> str:
+        start = time.monotonic()
+        poll(self.within, lambda: self._problem(world.lab.api("/api/status")))
+        return f"after {time.monotonic() - start:.1f} s"
+
+    def _problem(self, status: dict[str, Any]) -> str | None:
+        for service in status["services"]:
+            if service["name"] == self.service and service["stance"] != self.stance:
+                return f"{self.service} is {service['stance']} at {service['syn_rate']:g} SYNs/s"
         return None
 
 
@@ -151,9 +173,16 @@ class CapturedSegments(Step):
 
 
 def read_counters(world: World) -> dict[str, Any]:
-    """The switches' counters as the controller's API tells them (cached there for up to 1 s)."""
-    status = world.lab.api("/api/status")
+    """The switches' counters as they are now, as the controller's API tells them."""
+    status = world.lab.api("/api/status?fresh")
     return {"drops": status["drops"], "events": status["events"]}
 
 
-OBSERVATION_STEPS: tuple[type[Step], ...] = (Sessions, Mark, Counters, StartCapture, CapturedSegments)
+OBSERVATION_STEPS: tuple[type[Step], ...] = (
+    Sessions,
+    StanceIs,
+    Mark,
+    Counters,
+    StartCapture,
+    CapturedSegments,
+)
