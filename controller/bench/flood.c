@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bounded sender of spoofed SYNs and random ACKs for use inside a lab's own network namespaces.
+// A bounded sender of spoofed SYNs and random ACKs for use inside a lab's own network namespaces; with --complete also of bots, which
+// answer each SYN/ACK that comes for their SYNs, as real clients do.
 // Every packet has a random source address within a given prefix, a random source port and a random sequence number; checksums are
 // right, so nothing but the cookie tells an ACK from an honest one. The counts and the time are always bounded; it prints one JSON line
 // of what it really sent. Sent with sendmmsg(2) over AF_PACKET, past the queueing discipline (packet(7), PACKET_QDISC_BYPASS).
@@ -10,6 +11,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, SYN_LENGTH = 74, ACK_LENGTH = 54, IP = 14, TCP = 34, FLAG_SYN = 0x02, FLAG_ACK = 0x10 };
+enum { BATCH = 64, SYN_LENGTH = 74, ACK_LENGTH = 54, IP = 14, TCP = 34, FLAG_SYN = 0x02, FLAG_ACK = 0x10, SNAP = 256 };
 
 typedef struct {
   const char *interface;
@@ -30,11 +32,21 @@ typedef struct {
   uint16_t port;
   uint64_t syns, acks, rate, seed;
   double deadline;
+  bool complete;
 } options_t;
 
 typedef struct {
-  uint64_t syns, acks;
+  uint64_t syns, acks, completed;
 } sent_t;
+
+// Where the answers to the bots' SYNs come in, and how they are answered.
+typedef struct {
+  int in, out;  // in: -1 without bots
+  uint64_t completed;
+  uint8_t ack[ACK_LENGTH];
+} bots_t;
+
+static const double LAST_ANSWERS = 0.5;  // seconds that bots wait for the last SYN/ACKs
 
 static volatile sig_atomic_t stopped;
 
@@ -98,17 +110,21 @@ static void prepare(uint8_t *frame, const options_t *o, uint8_t flags) {
   if (flags == FLAG_SYN) memcpy(frame + TCP + 20, syn_options, sizeof syn_options);
 }
 
+static void put_checksums(uint8_t *frame, size_t length) {
+  put16(frame + IP + 10, 0);
+  put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
+  put16(frame + TCP + 16, 0);
+  uint32_t pseudo = sum_words(frame + IP + 12, 8) + IPPROTO_TCP + (uint32_t)(length - TCP);
+  put16(frame + TCP + 16, fold(pseudo + sum_words(frame + TCP, length - TCP)));
+}
+
 static void randomise(uint8_t *frame, size_t length, const options_t *o, uint64_t *random) {
   uint64_t first = next_random(random), second = next_random(random);
   put32(frame + IP + 12, o->sources | ((uint32_t)first & ~o->source_mask));
   put16(frame + TCP, 1024 + (uint32_t)(first >> 32) % 64512);
   put32(frame + TCP + 4, (uint32_t)second);
   if (frame[TCP + 13] == FLAG_ACK) put32(frame + TCP + 8, (uint32_t)(second >> 32));
-  put16(frame + IP + 10, 0);
-  put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
-  put16(frame + TCP + 16, 0);
-  uint32_t pseudo = sum_words(frame + IP + 12, 8) + IPPROTO_TCP + (uint32_t)(length - TCP);
-  put16(frame + TCP + 16, fold(pseudo + sum_words(frame + TCP, length - TCP)));
+  put_checksums(frame, length);
 }
 
 static int open_socket(const char *interface) {
@@ -122,15 +138,55 @@ static int open_socket(const char *interface) {
   return fd;
 }
 
+// Sees the IPv4 packets that arrive at any interface of this namespace.
+static int open_receiver(void) {
+  int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(ETH_P_IP));
+  if (fd < 0) fail("cannot open a packet socket (needs CAP_NET_RAW)", strerror(errno));
+  int on = 1, buffer = 16 << 20;
+  setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+  return fd;
+}
+
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void sleep_seconds(double seconds) {
-  struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-  nanosleep(&t, NULL);
+static uint32_t get32(const uint8_t *at) { return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]; }
+
+static uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+
+static bool is_answer(const uint8_t *frame, ssize_t length, const options_t *o) {
+  return length >= ACK_LENGTH && frame[IP] == 0x45 && frame[IP + 9] == IPPROTO_TCP && frame[TCP + 13] == (FLAG_SYN | FLAG_ACK) &&
+         get32(frame + IP + 12) == o->target && get16(frame + TCP) == o->port && (get32(frame + IP + 16) & o->source_mask) == o->sources;
+}
+
+// Answers what has come by now.
+static void answer(bots_t *bots, const options_t *o) {
+  uint8_t frame[SNAP];
+  for (ssize_t length; (length = recv(bots->in, frame, sizeof frame, 0)) >= 0;) {
+    if (!is_answer(frame, length, o)) continue;
+    uint8_t *ack = bots->ack;
+    memcpy(ack + IP + 12, frame + IP + 16, 4);
+    memcpy(ack + TCP, frame + TCP + 2, 2);
+    memcpy(ack + TCP + 4, frame + TCP + 8, 4);
+    put32(ack + TCP + 8, get32(frame + TCP + 4) + 1);
+    put_checksums(ack, ACK_LENGTH);
+    if (send(bots->out, ack, ACK_LENGTH, 0) == ACK_LENGTH) bots->completed++;
+  }
+}
+
+// Lets time pass; bots answer meanwhile.
+static void pass_seconds(double seconds, bots_t *bots, const options_t *o) {
+  for (double end = now() + seconds; !stopped; ) {
+    double left = end - now();
+    if (left <= 0) break;
+    struct timespec t = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+    struct pollfd wanted = {.fd = bots->in, .events = POLLIN};
+    if (ppoll(&wanted, bots->in >= 0, &t, NULL) > 0) answer(bots, o);
+  }
 }
 
 // ACKs are spread evenly among the SYNs: the n-th packet is an ACK whenever n * acks / total steps up.
@@ -155,7 +211,7 @@ static unsigned send_batch(int fd, struct mmsghdr *messages, unsigned n, double 
   return done;
 }
 
-static sent_t flood(int fd, const options_t *o, double start) {
+static sent_t flood(int fd, const options_t *o, double start, bots_t *bots) {
   static uint8_t syns[BATCH][SYN_LENGTH], acks[BATCH][ACK_LENGTH];
   struct iovec vectors[BATCH];
   struct mmsghdr messages[BATCH];
@@ -168,7 +224,7 @@ static sent_t flood(int fd, const options_t *o, double start) {
   }
   uint64_t total = o->syns + o->acks, random = o->seed;
   double end = start + o->deadline;
-  sent_t sent = {0, 0};
+  sent_t sent = {0, 0, 0};
   for (uint64_t n = 0; n < total && !stopped && now() < end;) {
     unsigned batch = total - n < BATCH ? (unsigned)(total - n) : BATCH;
     for (unsigned i = 0; i < batch; i++) {
@@ -181,11 +237,11 @@ static sent_t flood(int fd, const options_t *o, double start) {
     for (unsigned i = 0; i < done; i++) *(is_ack(o, n + i) ? &sent.acks : &sent.syns) += 1;
     if (done < batch) break;
     n += batch;
-    if (o->rate) {
-      double ahead = start + (double)n / (double)o->rate - now();
-      if (ahead > 0) sleep_seconds(ahead);
-    }
+    if (bots->in >= 0) answer(bots, o);
+    if (o->rate) pass_seconds(start + (double)n / (double)o->rate - now(), bots, o);
   }
+  if (bots->in >= 0) pass_seconds(LAST_ANSWERS, bots, o);
+  sent.completed = bots->completed;
   return sent;
 }
 
@@ -221,7 +277,7 @@ static options_t parse_options(int argc, char **argv) {
       {"interface", required_argument, 0, 'i'},   {"source-mac", required_argument, 0, 'm'}, {"destination-mac", required_argument, 0, 'd'},
       {"sources", required_argument, 0, 's'},     {"target", required_argument, 0, 't'},     {"syns", required_argument, 0, 'S'},
       {"acks", required_argument, 0, 'A'},        {"rate", required_argument, 0, 'r'},       {"seed", required_argument, 0, 'x'},
-      {"deadline", required_argument, 0, 'e'},    {0, 0, 0, 0},
+      {"deadline", required_argument, 0, 'e'},    {"complete", no_argument, 0, 'c'},         {0, 0, 0, 0},
   };
   options_t o = {.deadline = 60, .seed = 1, .port = 0};
   uint64_t suffix;
@@ -245,6 +301,7 @@ static options_t parse_options(int argc, char **argv) {
       case 'r': o.rate = parse_count("not a rate", optarg); break;
       case 'x': o.seed = parse_count("not a seed", optarg); break;
       case 'e': o.deadline = (double)parse_count("not a number of seconds", optarg); break;
+      case 'c': o.complete = true; break;
       default: exit(2);
     }
   }
@@ -260,8 +317,11 @@ int main(int argc, char **argv) {
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
   double start = now();
-  sent_t sent = flood(fd, &options, start);
-  printf("{\"syns\": %llu, \"acks\": %llu, \"seconds\": %.6f}\n", (unsigned long long)sent.syns, (unsigned long long)sent.acks, now() - start);
+  bots_t bots = {.in = options.complete ? open_receiver() : -1, .out = fd};
+  prepare(bots.ack, &options, FLAG_ACK);
+  sent_t sent = flood(fd, &options, start, &bots);
+  printf("{\"syns\": %llu, \"acks\": %llu, \"completed\": %llu, \"seconds\": %.6f}\n", (unsigned long long)sent.syns,
+         (unsigned long long)sent.acks, (unsigned long long)sent.completed, now() - start);
   close(fd);
   return 0;
 }

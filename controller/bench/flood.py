@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounded flood of spoofed SYNs and random ACKs: builds flood.c once and runs it on a host of a lab."""
+"""The bounded flood of spoofed SYNs and random ACKs, or of bots: builds flood.c once and runs it on a host of
+a lab.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ class HostRunner(Protocol):
 
 @dataclass(frozen=True)
 class FloodPlan:
-    """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes)."""
+    """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes).
+
+    With `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK.
+    """
 
     target: str
     port: int
@@ -40,15 +45,17 @@ class FloodPlan:
     sources: str = SPOOFED_SOURCES
     seed: int = 1
     deadline_s: int = 60
+    complete: bool = False
 
 
 @dataclass(frozen=True)
 class FloodResult:
-    """What was really sent, and how long it took in seconds."""
+    """What was really sent, how many SYN/ACKs were answered, and how long it took in seconds."""
 
     syns: int
     acks: int
     seconds: float
+    completed: int = 0
 
     @property
     def rate(self) -> float:
@@ -87,6 +94,7 @@ def flood_command(plan: FloodPlan, netns: str) -> list[str]:
         f"--rate={plan.rate}",
         f"--seed={plan.seed}",
         f"--deadline={plan.deadline_s}",
+        *(["--complete"] if plan.complete else []),
     ]
 
 
@@ -120,4 +128,4 @@ class Flood:
         if self._process.returncode != 0:
             raise FloodError(errors.strip() or f"the sender ended with code {self._process.returncode}")
         figures = json.loads(output)
-        return FloodResult(figures["syns"], figures["acks"], figures["seconds"])
+        return FloodResult(figures["syns"], figures["acks"], figures["seconds"], figures["completed"])

@@ -198,3 +198,15 @@ def test_a_pause_with_keep_alives(lab: KernelLab) -> None:
     first = next(segment.seq for segment in sent if segment.flags == wire.SYN) + 1
     # a probe repeats the last byte's place: half of the upload, less one
     assert sum(segment.seq == first + 499 and not segment.payload for segment in sent) >= 2
+
+
+def test_bots_complete_their_handshakes(lab: KernelLab) -> None:
+    server = TcpServer(lab.netns("server"), *SERVER)
+    try:
+        plan = FloodPlan(*SERVER, syns=300, rate=2000, sources="198.19.4.0/24", complete=True)
+        with Flood(lab, "client", lab.netns("client"), plan) as flood:
+            sent = flood.wait()
+        assert (sent.syns, sent.completed) == (300, 300)
+        assert server.accepted == 300
+    finally:
+        server.close()
