@@ -20,13 +20,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, SYN_LENGTH = 74, ACK_LENGTH = 54, IP = 14, TCP = 34, FLAG_SYN = 0x02, FLAG_ACK = 0x10 };
+enum { BATCH = 64, LONGEST = 94, SYN_LENGTH = 40, ACK_LENGTH = 20, IP = 14, FLAG_SYN = 0x02, FLAG_ACK = 0x10 };
+
+// Where the parts of a frame lie, by version of IP.
+typedef struct {
+  size_t source, destination, address_length, tcp;
+} layout_t;
+
+static const layout_t V4 = {IP + 12, IP + 16, 4, IP + 20}, V6 = {IP + 8, IP + 24, 16, IP + 40};
 
 typedef struct {
   const char *interface;
   uint8_t source_mac[6], destination_mac[6];
-  uint32_t sources, source_mask;  // host byte order
-  uint32_t target;                // host byte order
+  const layout_t *layout;
+  uint8_t sources[16], target[16];
+  int source_prefix, source_family, target_family;
   uint16_t port;
   uint64_t syns, acks, rate, seed;
   double deadline;
@@ -80,35 +88,60 @@ static uint16_t fold(uint32_t sum) {
 // What does not change from packet to packet. A SYN carries the options of a Linux client: MSS 1460, SACK-permitted, TS, WS 7.
 static void prepare(uint8_t *frame, const options_t *o, uint8_t flags) {
   static const uint8_t syn_options[20] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0x12, 0x34, 0, 0, 0, 0, 1, 3, 3, 7};
+  const layout_t *at = o->layout;
   size_t length = flags == FLAG_SYN ? SYN_LENGTH : ACK_LENGTH;
-  memset(frame, 0, length);
+  memset(frame, 0, at->tcp + length);
   memcpy(frame, o->destination_mac, 6);
   memcpy(frame + 6, o->source_mac, 6);
-  put16(frame + 12, ETHERTYPE_IP);
-  frame[IP] = 0x45;
-  put16(frame + IP + 2, (uint32_t)length - IP);
-  put16(frame + IP + 6, 0x4000);
-  frame[IP + 8] = 64;
-  frame[IP + 9] = IPPROTO_TCP;
-  put32(frame + IP + 16, o->target);
-  put16(frame + TCP + 2, o->port);
-  frame[TCP + 12] = (uint8_t)((length - TCP) / 4 << 4);
-  frame[TCP + 13] = flags;
-  put16(frame + TCP + 14, 64240);
-  if (flags == FLAG_SYN) memcpy(frame + TCP + 20, syn_options, sizeof syn_options);
+  if (at == &V6) {
+    put16(frame + 12, ETHERTYPE_IPV6);
+    frame[IP] = 0x60;
+    put16(frame + IP + 4, (uint32_t)length);
+    frame[IP + 6] = IPPROTO_TCP;
+    frame[IP + 7] = 64;
+  } else {
+    put16(frame + 12, ETHERTYPE_IP);
+    frame[IP] = 0x45;
+    put16(frame + IP + 2, 20 + (uint32_t)length);
+    put16(frame + IP + 6, 0x4000);
+    frame[IP + 8] = 64;
+    frame[IP + 9] = IPPROTO_TCP;
+  }
+  memcpy(frame + at->destination, o->target, at->address_length);
+  uint8_t *tcp = frame + at->tcp;
+  put16(tcp + 2, o->port);
+  tcp[12] = (uint8_t)(length / 4 << 4);
+  tcp[13] = flags;
+  put16(tcp + 14, 64240);
+  if (flags == FLAG_SYN) memcpy(tcp + 20, syn_options, sizeof syn_options);
+}
+
+// The prefix, and behind it random bits.
+static void random_source(uint8_t *address, const options_t *o, uint64_t *random) {
+  uint64_t bits = 0;
+  for (int i = 0; i < (int)o->layout->address_length; i++) {
+    if (i % 8 == 0) bits = next_random(random);
+    int fixed = o->source_prefix - 8 * i;  // bits of this byte that are the prefix's
+    uint8_t mask = fixed >= 8 ? 0xff : fixed <= 0 ? 0 : (uint8_t)(0xff << (8 - fixed));
+    address[i] = (uint8_t)((o->sources[i] & mask) | ((bits >> i % 8 * 8) & (uint8_t)~mask));
+  }
 }
 
 static void randomise(uint8_t *frame, size_t length, const options_t *o, uint64_t *random) {
-  uint64_t first = next_random(random), second = next_random(random);
-  put32(frame + IP + 12, o->sources | ((uint32_t)first & ~o->source_mask));
-  put16(frame + TCP, 1024 + (uint32_t)(first >> 32) % 64512);
-  put32(frame + TCP + 4, (uint32_t)second);
-  if (frame[TCP + 13] == FLAG_ACK) put32(frame + TCP + 8, (uint32_t)(second >> 32));
-  put16(frame + IP + 10, 0);
-  put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
-  put16(frame + TCP + 16, 0);
-  uint32_t pseudo = sum_words(frame + IP + 12, 8) + IPPROTO_TCP + (uint32_t)(length - TCP);
-  put16(frame + TCP + 16, fold(pseudo + sum_words(frame + TCP, length - TCP)));
+  const layout_t *at = o->layout;
+  uint8_t *tcp = frame + at->tcp;
+  uint64_t ports = next_random(random), numbers = next_random(random);
+  random_source(frame + at->source, o, random);
+  put16(tcp, 1024 + (uint32_t)(ports >> 32) % 64512);
+  put32(tcp + 4, (uint32_t)numbers);
+  if (tcp[13] == FLAG_ACK) put32(tcp + 8, (uint32_t)(numbers >> 32));
+  if (at == &V4) {
+    put16(frame + IP + 10, 0);
+    put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
+  }
+  put16(tcp + 16, 0);
+  uint32_t pseudo = sum_words(frame + at->source, 2 * at->address_length) + IPPROTO_TCP + (uint32_t)length;
+  put16(tcp + 16, fold(pseudo + sum_words(tcp, length)));
 }
 
 static int open_socket(const char *interface) {
@@ -156,7 +189,7 @@ static unsigned send_batch(int fd, struct mmsghdr *messages, unsigned n, double 
 }
 
 static sent_t flood(int fd, const options_t *o, double start) {
-  static uint8_t syns[BATCH][SYN_LENGTH], acks[BATCH][ACK_LENGTH];
+  static uint8_t syns[BATCH][LONGEST], acks[BATCH][LONGEST];
   struct iovec vectors[BATCH];
   struct mmsghdr messages[BATCH];
   memset(messages, 0, sizeof messages);
@@ -174,8 +207,9 @@ static sent_t flood(int fd, const options_t *o, double start) {
     for (unsigned i = 0; i < batch; i++) {
       bool ack = is_ack(o, n + i);
       vectors[i].iov_base = ack ? acks[i] : syns[i];
-      vectors[i].iov_len = ack ? ACK_LENGTH : SYN_LENGTH;
-      randomise(vectors[i].iov_base, vectors[i].iov_len, o, &random);
+      size_t length = ack ? ACK_LENGTH : SYN_LENGTH;
+      vectors[i].iov_len = o->layout->tcp + length;
+      randomise(vectors[i].iov_base, length, o, &random);
     }
     unsigned done = send_batch(fd, messages, batch, end);
     for (unsigned i = 0; i < done; i++) *(is_ack(o, n + i) ? &sent.acks : &sent.syns) += 1;
@@ -204,16 +238,21 @@ static void parse_mac(const char *text, uint8_t *mac) {
   for (int i = 0; i < 6; i++) mac[i] = (uint8_t)b[i];
 }
 
-static uint32_t parse_address(const char *text, char separator, uint64_t *suffix) {
+// ADDRESS and the number behind it: ADDRESS/LENGTH, ADDRESS:PORT or [ADDRESS]:PORT. Returns the address family.
+static int parse_address(const char *text, char separator, uint8_t address[16], uint64_t *suffix) {
   char copy[64];
   snprintf(copy, sizeof copy, "%s", text);
-  char *mark = strchr(copy, separator);
-  struct in_addr address;
+  char *mark = strrchr(copy, separator), *begin = copy;
   if (!mark) fail("not an address with a suffix", text);
   *mark = 0;
-  if (inet_pton(AF_INET, copy, &address) != 1) fail("not an IPv4 address", text);
+  if (*begin == '[' && mark > begin && mark[-1] == ']') {
+    mark[-1] = 0;
+    begin++;
+  }
   *suffix = parse_count("not a number behind the address", mark + 1);
-  return ntohl(address.s_addr);
+  if (inet_pton(AF_INET, begin, address) == 1) return AF_INET;
+  if (inet_pton(AF_INET6, begin, address) != 1) fail("not an address", text);
+  return AF_INET6;
 }
 
 static options_t parse_options(int argc, char **argv) {
@@ -231,14 +270,16 @@ static options_t parse_options(int argc, char **argv) {
       case 'm': parse_mac(optarg, o.source_mac); break;
       case 'd': parse_mac(optarg, o.destination_mac); break;
       case 's':
-        o.sources = parse_address(optarg, '/', &suffix);
-        if (suffix < 8 || suffix > 31) fail("a prefix length from 8 to 31 is wanted", optarg);
-        o.source_mask = ~(uint32_t)0 << (32 - suffix);
-        o.sources &= o.source_mask;
+        o.source_family = parse_address(optarg, '/', o.sources, &suffix);
+        if (suffix < 8 || suffix > (o.source_family == AF_INET ? 31 : 127)) {
+          fail("a prefix length from 8 to 31, or to 127 for IPv6, is wanted", optarg);
+        }
+        o.source_prefix = (int)suffix;
         break;
       case 't':
-        o.target = parse_address(optarg, ':', &suffix);
+        o.target_family = parse_address(optarg, ':', o.target, &suffix);
         o.port = (uint16_t)suffix;
+        o.layout = o.target_family == AF_INET ? &V4 : &V6;
         break;
       case 'S': o.syns = parse_count("not a count", optarg); break;
       case 'A': o.acks = parse_count("not a count", optarg); break;
@@ -248,7 +289,8 @@ static options_t parse_options(int argc, char **argv) {
       default: exit(2);
     }
   }
-  if (!o.interface || !o.source_mask || !o.port) fail("missing option", "--interface, --sources and --target are needed");
+  if (o.source_family != o.target_family) fail("--sources and --target", "not of the same version of IP");
+  if (!o.interface || !o.source_prefix || !o.port) fail("missing option", "--interface, --sources and --target are needed");
   if (o.syns + o.acks == 0 || o.syns + o.acks > 100000000) fail("packets", "from 1 to 100000000 in all");
   if (o.deadline > 600) fail("deadline", "at most 600 seconds");
   return o;
