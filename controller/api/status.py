@@ -19,7 +19,10 @@ Counts = dict[str, dict[str, int]]
 
 
 class Counters:
-    """Counters by switch and name, read at most once a second. A switch that is away keeps its last."""
+    """Counters by switch and name, read at most once a second. A switch that is away keeps its last.
+
+    With `now` they are read whatever their age.
+    """
 
     def __init__(self, hub: ControllerHub) -> None:
         self._hub = hub
@@ -28,9 +31,9 @@ class Counters:
         self.drops: Counts = {name: {} for name in hub.links}
         self.events: Counts = {name: {} for name in hub.links}
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, now: bool = False) -> None:
         async with self._lock:
-            if self._hub.clock() - self._read_at < _FRESH:
+            if not now and self._hub.clock() - self._read_at < _FRESH:
                 return
             await asyncio.gather(*(self._read(name) for name in self._hub.links))
             self._read_at = self._hub.clock()

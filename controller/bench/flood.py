@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +12,7 @@ from typing import Any, Protocol
 
 from controller.lab.signals import uninterrupted
 from controller.scenario.nexthop import next_hop
+from softswitch import build, cache
 
 _SOURCE = Path(__file__).with_name("flood.c")
 SPOOFED_SOURCES = "198.19.0.0/16"
@@ -64,23 +61,16 @@ class FloodResult:
 
 
 def build_sender() -> Path:
-    """The compiled sender, from the cache when its source is unchanged. Needs a C compiler ($CC or cc)."""
-    source = _SOURCE.read_bytes()
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        raise FloodError("no C compiler: install one (Debian: gcc) or set CC")
-    cache = Path(os.environ.get("SYNCLINE_CACHE") or Path.home() / ".cache" / "syncline")
-    binary = cache / f"flood-{hashlib.sha256(source + compiler.encode()).hexdigest()[:16]}"
-    if binary.exists():
-        return binary
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        fresh = Path(folder) / "flood"
-        command = [compiler, "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(fresh), str(_SOURCE)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise FloodError(f"{compiler} cannot build {_SOURCE.name}: {done.stderr.strip()}")
-        fresh.replace(binary)
+    """The compiled sender, from the cache when its source is unchanged. FloodError without a C compiler."""
+    try:
+        binary = build.cache_dir() / f"flood-{build.digest(build.compiler_version(), _SOURCE.read_bytes())}"
+        if not cache.use(binary):
+            with cache.aside(binary.parent) as folder:
+                arguments = ["-O2", "-std=gnu11", "-Wall", "-Wextra", str(_SOURCE)]
+                build.run_cc(arguments, folder / "flood", _SOURCE.name)
+                cache.publish(folder / "flood", binary)
+    except build.BuildError as error:
+        raise FloodError(str(error)) from error
     return binary
 
 

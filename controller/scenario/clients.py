@@ -33,6 +33,8 @@ class Exchange:
     for so long in the middle of it. With `answer` the server must send that many bytes of its own
     (`servers.TcpServer`) instead of the echo. `keep_alive_s`: the client's kernel probes a connection that
     has been idle for so long, again and again; 0 = never. `source` is the local (address, port), 0 = any.
+    Before it begins to read, `reads_after_s` seconds pass; `receive_buffer` bytes are asked for the socket
+    (0: what the system gives).
     """
 
     target: tuple[str, int]
@@ -44,6 +46,8 @@ class Exchange:
     keep_alive_s: int = 0
     source: tuple[str, int] = ("", 0)
     timeout_s: float = 20.0
+    receive_buffer: int = 0
+    reads_after_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def exchange(netns: str, plan: Exchange) -> ExchangeResult:
         if plan.source != ("", 0):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(plan.source)
+        if plan.receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, plan.receive_buffer)
         if plan.keep_alive_s:
             _keep_alive(sock, plan.keep_alive_s)
         start = time.monotonic()
@@ -162,6 +168,7 @@ def _echo(sock: socket.socket, plan: Exchange) -> str:
     wanted = plan.answer or plan.upload
     received, length = hashlib.sha256(), 0
     try:
+        time.sleep(plan.reads_after_s)
         while data := sock.recv(_CHUNK):
             received.update(data)
             length += len(data)

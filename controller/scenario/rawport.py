@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.scenario import icmp, neighbours, wire
+from controller.scenario.fragments import fragments
 from controller.scenario.netns import PACKET_OUTGOING, packet_socket, packet_socket_losses
 from controller.scenario.nexthop import next_hop
 from controller.scenario.tags import receive_tagged, show_tags, tagged, untagged
@@ -50,12 +51,15 @@ class Endpoint:
         self._thread.join()
         self._socket.close()
 
-    def send(self, segment: wire.Segment, *, pad_to: int = 0) -> None:
-        """Sends the segment as it is, out of the interface that the host's route to the remote end names."""
+    def send(self, segment: wire.Segment, *, pad_to: int = 0, fragment: int = 0) -> None:
+        """Sends the segment as it is, out of the interface that the host's route to the remote end names;
+        with `fragment` in fragments of at most so many bytes.
+        """
         frame = wire.build(
             segment, source_mac=self._hop.source_mac, destination_mac=self._hop.destination_mac, pad_to=pad_to
         )
-        self._put(frame, self._hop.interface)
+        for piece in fragments(frame, fragment) if fragment else [frame]:
+            self._put(piece, self._hop.interface)
 
     def send_too_big(self, error: icmp.TooBig) -> None:
         """Sends an ICMP error the same way."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 from controller.scenario.clients import send_spread
 from controller.scenario.netns import tcp_socket
@@ -18,7 +19,8 @@ _CHUNK = 1 << 16
 class TcpServer:
     """Listens at address:port in a namespace until closed. Sends `banner` to each client first, then echoes
     to the end; or with `answer` reads to the end and then sends that many bytes of its own
-    (`clients.chunks`), spread over `over_s` seconds.
+    (`clients.chunks`), spread over `over_s` seconds. Before it begins to read, `reads_after_s`
+    seconds pass; `receive_buffer` bytes are asked for the socket (0: what the system gives).
     """
 
     def __init__(
@@ -30,16 +32,21 @@ class TcpServer:
         banner: bytes = b"",
         answer: int = 0,
         over_s: float = 0.0,
+        receive_buffer: int = 0,
+        reads_after_s: float = 0.0,
     ) -> None:
         self.accepted = 0
         self._banner = banner
         self._answer = answer
         self._over_s = over_s
+        self._reads_after_s = reads_after_s
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = tcp_socket(netns, address)
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if receive_buffer:
+                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self._listener.bind((address, port))
             self._listener.listen(_BACKLOG)
         except OSError:
@@ -74,6 +81,7 @@ class TcpServer:
         with connection, contextlib.suppress(OSError):
             if self._banner:
                 connection.sendall(self._banner)
+            time.sleep(self._reads_after_s)
             while data := connection.recv(_CHUNK):
                 if not self._answer:
                     connection.sendall(data)

@@ -12,7 +12,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass, field
 
-from controller.scenario import tcp_options
+from controller.scenario import extensions, tcp_options
 from controller.scenario.tcp_options import MalformedError as MalformedError
 from controller.scenario.tcp_options import Options as Options
 
@@ -25,7 +25,9 @@ _FLAG_LETTERS = "FSRPAUEC"
 
 @dataclass(frozen=True)
 class Segment:
-    """A TCP segment with the IP fields around it. Addresses as text in their canonical form."""
+    """A TCP segment with the IP fields around it. Addresses as text in their canonical form; `extensions` are
+    the IPv6 headers before TCP by their names (`extensions.NAMES`).
+    """
 
     source: str
     destination: str
@@ -38,6 +40,7 @@ class Segment:
     options: Options = field(default_factory=Options)
     payload: bytes = b""
     ttl: int = 64
+    extensions: tuple[str, ...] = ()
 
     @property
     def flow(self) -> tuple[str, int, str, int]:
@@ -91,7 +94,8 @@ def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to
     tcp = tcp[:16] + struct.pack("!H", checksum(_pseudo(addresses, len(tcp)) + tcp)) + tcp[18:]
     if len(addresses) == 32:
         ethertype = ETHERTYPE_IPV6
-        ip = struct.pack("!IHBB", 6 << 28, len(tcp), PROTOCOL_TCP, segment.ttl) + addresses
+        following, tcp = extensions.put_before(segment.extensions, PROTOCOL_TCP, tcp)
+        ip = struct.pack("!IHBB", 6 << 28, len(tcp), following, segment.ttl) + addresses
     else:
         ethertype = ETHERTYPE_IPV4
         ip = (
@@ -106,13 +110,12 @@ def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to
 def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
     """The segment in an Ethernet frame, or None when it is not an unfragmented TCP packet.
 
-    IPv6 extension headers are not looked behind. With `verify`, wrong checksums raise MalformedError; bad
-    lengths always do.
+    With `verify`, wrong checksums raise MalformedError; bad lengths always do.
     """
     found = _ipv6(frame) if frame[12:14] == b"\x86\xdd" else _ipv4(frame, verify)
     if found is None:
         return None
-    addresses, ttl, tcp = found
+    addresses, ttl, names, tcp = found
     header_length = (tcp[12] >> 4) * 4
     if header_length < 20 or header_length > len(tcp):
         raise MalformedError(f"TCP data offset {header_length} does not fit into {len(tcp)} bytes")
@@ -132,11 +135,16 @@ def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
         options=tcp_options.parse(tcp[20:header_length]),
         payload=bytes(tcp[header_length:]),
         ttl=ttl,
+        extensions=names,
     )
 
 
-def _ipv4(frame: bytes, verify: bool) -> tuple[bytes, int, bytes] | None:
-    """Both addresses, the TTL and the TCP segment; None for everything else."""
+_Found = tuple[bytes, int, tuple[str, ...], bytes]
+"""Both addresses, the TTL or hop limit, the names of the extension headers, and the TCP segment."""
+
+
+def _ipv4(frame: bytes, verify: bool) -> _Found | None:
+    """None for everything but TCP."""
     if len(frame) < 34 or frame[12:14] != b"\x08\x00" or frame[23] != PROTOCOL_TCP:
         return None
     if struct.unpack_from("!H", frame, 20)[0] & 0x3FFF:
@@ -150,18 +158,20 @@ def _ipv4(frame: bytes, verify: bool) -> tuple[bytes, int, bytes] | None:
         )
     if verify and checksum(packet[:ip_length]):
         raise MalformedError("wrong IPv4 header checksum")
-    return packet[12:20], packet[8], packet[ip_length:]
+    return packet[12:20], packet[8], (), packet[ip_length:]
 
 
-def _ipv6(frame: bytes) -> tuple[bytes, int, bytes] | None:
-    """Both addresses, the hop limit and the TCP segment; None for everything else."""
-    if len(frame) < 54 or frame[20] != PROTOCOL_TCP:
+def _ipv6(frame: bytes) -> _Found | None:
+    """None for everything but TCP."""
+    if len(frame) < 54:
         return None
     length = struct.unpack_from("!H", frame, 18)[0]
-    tcp = frame[54 : 54 + length]
-    if len(tcp) < length or length < 20:
+    names, protocol, tcp = extensions.taken_off(frame[20], frame[54 : 54 + length])
+    if protocol != PROTOCOL_TCP:
+        return None
+    if len(frame) < 54 + length or len(tcp) < 20:
         raise MalformedError(f"IPv6 length does not fit: payload {length}, frame {len(frame)}")
-    return frame[22:54], frame[21], tcp
+    return frame[22:54], frame[21], names, tcp
 
 
 def _packed(address: str) -> bytes:

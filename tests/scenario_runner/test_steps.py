@@ -35,7 +35,7 @@ class FakeLab:
         return f"no-such-namespace-{node}"
 
     def api(self, path: str) -> Any:
-        assert path == "/api/status"
+        assert path in ("/api/status", "/api/status?fresh")
         return self.documents.pop(0) if len(self.documents) > 1 else self.documents[0]
 
     def run(self, host: str, argv: Any, timeout: float) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -28,6 +28,7 @@ def _flags(letters: str) -> str:
 
 
 Flags = Annotated[str, AfterValidator(_flags), Field(description="Letters of FSRPAUEC, e.g. SA")]
+Extension = Literal["hop_by_hop", "routing", "destination"]
 Socket = Annotated[str, Field(pattern=r"^(\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+|[a-z][a-z0-9-]*)$")]
 """ADDRESS:PORT, [IPV6 ADDRESS]:PORT, or the name of a service."""
 
@@ -140,6 +141,10 @@ class Send(Step):
         0, description="Pad the frame with zeros to so many bytes"
     )
     times: Annotated[int, Field(ge=1, le=1000)] = 1
+    extensions: tuple[Extension, ...] = Field((), description="IPv6 headers before TCP")
+    fragment: Annotated[int, Field(ge=0, le=1480, multiple_of=8)] = Field(
+        0, description="Cut into fragments with so many bytes of the packet's payload each; 0 = not at all"
+    )
 
     def run(self, world: World) -> str:
         endpoint = endpoint_of(self.endpoint, world)
@@ -154,9 +159,10 @@ class Send(Step):
             window=self.window,
             options=_options(self.options, world),
             payload=self.payload.encode(),
+            extensions=self.extensions,
         )
         for _ in range(self.times):
-            endpoint.send(segment, pad_to=self.pad_to)
+            endpoint.send(segment, pad_to=self.pad_to, fragment=self.fragment)
         return describe(segment)
 
 
@@ -177,6 +183,7 @@ class Receive(Step):
     options: CraftedOptions = CraftedOptions()
     absent: tuple[str, ...] = ()
     payload: str | None = None
+    extensions: tuple[Extension, ...] | None = None
     remember: dict[str, str] = Field(default={})
 
     def run(self, world: World) -> str:
@@ -202,6 +209,7 @@ class Receive(Step):
             "ack": None if self.ack is None else value_of(self.ack, world),
             "window": self.window,
             "payload": None if self.payload is None else self.payload.encode(),
+            "extensions": self.extensions,
             "mss": options.mss,
             "window_scale": options.window_scale,
             "sack_permitted": options.sack_permitted or None,
@@ -237,6 +245,7 @@ def fields_of(segment: wire.Segment) -> dict[str, Any]:
         "ack": segment.ack,
         "window": segment.window,
         "payload": segment.payload,
+        "extensions": segment.extensions,
         "mss": segment.options.mss,
         "window_scale": segment.options.window_scale,
         "sack_permitted": segment.options.sack_permitted,

@@ -139,7 +139,7 @@ class Wait(Step):
 
     keyword: ClassVar[str] = "wait"
     shorthand: ClassVar[str | None] = "seconds"
-    seconds: Annotated[float, Field(gt=0, le=120)]
+    seconds: Annotated[float, Field(gt=0, le=3600)]
 
     def run(self, world: World) -> str:
         time.sleep(self.seconds)

@@ -173,8 +173,8 @@ class CapturedSegments(Step):
 
 
 def read_counters(world: World) -> dict[str, Any]:
-    """The switches' counters as the controller's API tells them (cached there for up to 1 s)."""
-    status = world.lab.api("/api/status")
+    """The switches' counters as they are now, as the controller's API tells them."""
+    status = world.lab.api("/api/status?fresh")
     return {"drops": status["drops"], "events": status["events"]}
 
 
