@@ -334,6 +334,9 @@ class ControllerConfig(Model):
     services: list[ServiceConfig] = Field(default=[], max_length=1024, description="a list of services")
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    state: FilePath | None = Field(
+        default=None, description="path of a file that keeps what is learned of services; absent = none"
+    )
 
 
 def check(config: ControllerConfig) -> list[Problem]:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from controller.config import ControllerConfig
 from controller.dataplane import End, Punt, PuntHeader
+from controller.learned import LearnedFile
 from controller.logic.coordinator import Coordinator
 from controller.logic.keys import Expel, InstallKey, KeyEffect, KeyRing, KeySet
 from controller.logic.model import CheckIdle, Effects, Entry, Key, PacketOut, Put, Remove
@@ -67,6 +68,8 @@ class ControllerHub:
         self.wall = wall
         self.started = clock()
         self.coordinator = Coordinator(config)
+        self.learned = LearnedFile(config.state)
+        self.learned.restore(self.coordinator.services.values())
         self.keys = KeyRing(config.timers.epoch, new_key)
         self.links = {switch.name: SwitchLink(switch, self) for switch in config.switches}
         self.policies = Policies(config, self.coordinator.services.values(), self.links, clock)
@@ -90,6 +93,7 @@ class ControllerHub:
             for link in self.links.values():
                 group.create_task(link.run(), name=f"switch {link.name}")
             group.create_task(self._ticks(), name="ticks")
+            group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
             group.create_task(self.policies.run(program.schema, self._writable), name="policies")
 
     def _writable(self) -> tuple[str, ...]:

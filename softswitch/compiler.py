@@ -81,7 +81,7 @@ def _check_text(text: str, name: str) -> None:
 def _toolchain_digest() -> str:
     """Hash of everything but the text that decides what comes out: runtime, C compiler, our own sources."""
     sources = sorted(f for part in ("p4", "codegen") for f in (_PACKAGE / part).glob("*.py"))
-    sources += [_PACKAGE / "p4info.py", _PACKAGE / "compiler.py"]
+    sources += [*sorted(_PACKAGE.glob("p4info*.py")), _PACKAGE / "compiler.py"]
     return build.digest(build.runtime_digest(), *(f.read_bytes() for f in sources))
 
 

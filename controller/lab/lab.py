@@ -306,7 +306,9 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
-        config = controller_config(self.plan, program, self.api_address, addresses)
+        config = controller_config(
+            self.plan, program, self.api_address, addresses, self.files.controller_state
+        )
         self.files.controller_config.write_text(controller_config_text(config))
 
     def _spawn_controller(self) -> None:

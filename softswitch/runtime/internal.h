@@ -16,6 +16,7 @@ enum {
   SS_ALREADY_EXISTS = -6,
   SS_PERMISSION_DENIED = -7,
   SS_RESOURCE_EXHAUSTED = -8,
+  SS_FAILED_PRECONDITION = -9,
   SS_OUT_OF_RANGE = -11,
   SS_UNIMPLEMENTED = -12,
   SS_INTERNAL = -13
@@ -55,6 +56,12 @@ typedef struct {
 
 // --- tables
 
+typedef struct ss_meter_cell ss_meter_cell;  // meter.c
+typedef struct ss_choice ss_choice;          // profile.c: a member or group of an action profile
+typedef struct {
+  ss_choice **choices;  // by handle
+  uint32_t cap;
+} ss_profile;
 typedef struct ss_hash ss_hash;          // table_exact.c
 typedef struct ss_prefixes ss_prefixes;  // table_lpm.c
 typedef struct ss_vector ss_vector;      // table_ternary.c
@@ -63,6 +70,7 @@ typedef struct ss_table {
   const ss_table_desc *desc;
   uint32_t key_bytes, key_words;  // key as in switch.h; padded to words
   uint32_t stored_words;          // in a row: key_words, +1 for LPM (the prefix length)
+  uint32_t meter_offset, choice_offset;  // in a row's data: pointers to its meter and choice; 0 = none
   uint32_t params_offset;
   uint64_t seed;
   _Atomic(ss_row *) default_row;
@@ -165,8 +173,6 @@ typedef struct {
   _Atomic uint64_t packets, bytes;
 } ss_counter_cell;
 
-typedef struct ss_meter_cell ss_meter_cell;
-
 struct ss_switch {
   const ss_program *program;
   uint32_t device_id, cpu_port;
@@ -174,6 +180,7 @@ struct ss_switch {
   pthread_mutex_t control;  // tables, groups, meters, reclaim; never taken by workers
   ss_reclaim reclaim;
   ss_table *tables;
+  ss_profile *profiles;
   ss_counter_cell **counters;
   ss_meter_cell **meters;
   _Atomic uint64_t **registers;
@@ -230,12 +237,34 @@ static inline const uint64_t *ss_row_key_const(const ss_row *row) {
   return (const uint64_t *)(const void *)row->data;
 }
 
+// profile.c
+int ss_profiles_init(ss_switch *sw);
+void ss_profiles_free(ss_switch *sw);
+// The choice of an entry's `member_or_group`, NULL when there is none.
+ss_choice *ss_choice_of(const ss_switch *sw, const ss_table *t, uint32_t member_or_group);
+void ss_choice_hold(ss_choice *choice);
+void ss_choice_drop(ss_choice *choice);
+
+static inline ss_choice **ss_row_choice(const ss_table *t, ss_row *row) {
+  return (ss_choice **)(void *)(row->data + t->choice_offset);
+}
+static inline ss_meter_cell **ss_row_meter(const ss_table *t, const ss_row *row) {
+  return (ss_meter_cell **)(uintptr_t)(row->data + t->meter_offset);
+}
+int ss_meter_colour(const ss_exec *x, ss_meter_cell *cell, bool bytes);
+ss_meter_cell *ss_meter_cell_new(void);  // NULL when out of memory
+
 // table_check.c: validates an entry and brings key and mask to their stored form (zero-padded words)
 int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint64_t *mask);
 int ss_check_action(const ss_table *t, const ss_entry_t *entry, uint16_t *action);
+int ss_check_params(const ss_action_desc *action, const uint8_t *params, uint32_t params_len);
 
 // Accounts for a hit; no row = a miss.
-static inline const ss_row *ss_account(const ss_exec *x, const ss_table *t, ss_row *row) {
+static inline const ss_row *ss_account(ss_exec *x, const ss_table *t, ss_row *row) {
+  if (t->meter_offset != 0) {
+    const bool bytes = t->desc->metered == SS_METER_BYTES;
+    x->colour = row == NULL ? -1 : ss_meter_colour(x, *ss_row_meter(t, row), bytes);
+  }
   if (row == NULL) return atomic_load_explicit(&t->default_row, memory_order_acquire);
   if (t->desc->counted) {
     atomic_fetch_add_explicit(&row->packets, x->super.segments, memory_order_relaxed);

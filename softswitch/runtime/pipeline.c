@@ -71,6 +71,7 @@ static void reset_metadata(ss_exec *x) {
 
 static void reset_effects(ss_exec *x) {
   x->truncate_to = UINT32_MAX;
+  x->turns = 0;
   x->clone = x->resubmit = x->recirculate = x->exited = false;
   x->clone_list = x->resubmit_list = x->recirculate_list = SS_NO_LIST;
   x->digest_id = 0;

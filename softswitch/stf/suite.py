@@ -18,6 +18,7 @@ from softswitch.build import BuildError
 from softswitch.compiler import compile_file
 from softswitch.engine import EngineError
 from softswitch.p4.errors import P4Error
+from softswitch.p4runtime.errors import P4RuntimeError
 from softswitch.stf.script import StfError, parse_script
 from softswitch.stf.session import Session
 
@@ -129,7 +130,7 @@ def _judge(case: Case) -> tuple[Verdict, list[str]]:
         session = Session(program)
     except P4Error as error:
         return Verdict.REFUSED, [str(d).split("\n")[0] for d in error.diagnostics]
-    except (StfError, BuildError, EngineError) as error:
+    except (StfError, BuildError, EngineError, P4RuntimeError) as error:
         return Verdict.REFUSED, [str(error)]
     try:
         session.run(statements, case.script)

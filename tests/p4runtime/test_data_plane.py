@@ -82,6 +82,8 @@ def _ids(info: p4i.P4Info) -> dict[str, int]:
         *(meter.preamble for meter in info.meters),
         *(register.preamble for register in info.registers),
         *(digest.preamble for digest in info.digests),
+        *(profile.preamble for profile in info.action_profiles),
+        *(value_set.preamble for value_set in info.value_sets),
     ]
     return {preamble.alias: preamble.id for preamble in preambles}
 
