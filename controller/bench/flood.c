@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bounded sender of spoofed SYNs and random ACKs for use inside a lab's own network namespaces.
+// A bounded sender of spoofed SYNs and random ACKs for use inside a lab's own network namespaces; with --complete also of bots, which
+// answer each SYN/ACK that comes for their SYNs, as real clients do.
 // Every packet has a random source address within a given prefix, a random source port and a random sequence number; checksums are
 // right, so nothing but the cookie tells an ACK from an honest one. The counts and the time are always bounded; it prints one JSON line
 // of what it really sent. Sent with sendmmsg(2) over AF_PACKET, past the queueing discipline (packet(7), PACKET_QDISC_BYPASS).
@@ -10,6 +11,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, LONGEST = 94, SYN_LENGTH = 40, ACK_LENGTH = 20, IP = 14, FLAG_SYN = 0x02, FLAG_ACK = 0x10 };
+enum { BATCH = 64, LONGEST = 94, SYN_LENGTH = 40, ACK_LENGTH = 20, IP = 14, FLAG_SYN = 0x02, FLAG_ACK = 0x10, SNAP = 256 };
 
 // Where the parts of a frame lie, by version of IP.
 typedef struct {
@@ -38,11 +40,21 @@ typedef struct {
   uint16_t port;
   uint64_t syns, acks, rate, seed;
   double deadline;
+  bool complete;
 } options_t;
 
 typedef struct {
-  uint64_t syns, acks;
+  uint64_t syns, acks, completed;
 } sent_t;
+
+// Where the answers to the bots' SYNs come in, and how they are answered.
+typedef struct {
+  int in, out;  // in: -1 without bots
+  uint64_t completed;
+  uint8_t ack[LONGEST];
+} bots_t;
+
+static const double LAST_ANSWERS = 0.5;  // seconds that bots wait for the last SYN/ACKs
 
 static volatile sig_atomic_t stopped;
 
@@ -116,15 +128,39 @@ static void prepare(uint8_t *frame, const options_t *o, uint8_t flags) {
   if (flags == FLAG_SYN) memcpy(tcp + 20, syn_options, sizeof syn_options);
 }
 
+// The bits of an address's i-th byte that are the sources' prefix.
+static uint8_t prefix_mask(const options_t *o, int i) {
+  int fixed = o->source_prefix - 8 * i;
+  return fixed >= 8 ? 0xff : fixed <= 0 ? 0 : (uint8_t)(0xff << (8 - fixed));
+}
+
 // The prefix, and behind it random bits.
 static void random_source(uint8_t *address, const options_t *o, uint64_t *random) {
   uint64_t bits = 0;
   for (int i = 0; i < (int)o->layout->address_length; i++) {
     if (i % 8 == 0) bits = next_random(random);
-    int fixed = o->source_prefix - 8 * i;  // bits of this byte that are the prefix's
-    uint8_t mask = fixed >= 8 ? 0xff : fixed <= 0 ? 0 : (uint8_t)(0xff << (8 - fixed));
+    uint8_t mask = prefix_mask(o, i);
     address[i] = (uint8_t)((o->sources[i] & mask) | ((bits >> i % 8 * 8) & (uint8_t)~mask));
   }
+}
+
+static bool is_source(const uint8_t *address, const options_t *o) {
+  for (int i = 0; i < (int)o->layout->address_length; i++) {
+    if ((address[i] ^ o->sources[i]) & prefix_mask(o, i)) return false;
+  }
+  return true;
+}
+
+// `length`: of the TCP header.
+static void put_checksums(uint8_t *frame, size_t length, const layout_t *at) {
+  if (at == &V4) {
+    put16(frame + IP + 10, 0);
+    put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
+  }
+  uint8_t *tcp = frame + at->tcp;
+  put16(tcp + 16, 0);
+  uint32_t pseudo = sum_words(frame + at->source, 2 * at->address_length) + IPPROTO_TCP + (uint32_t)length;
+  put16(tcp + 16, fold(pseudo + sum_words(tcp, length)));
 }
 
 static void randomise(uint8_t *frame, size_t length, const options_t *o, uint64_t *random) {
@@ -135,13 +171,7 @@ static void randomise(uint8_t *frame, size_t length, const options_t *o, uint64_
   put16(tcp, 1024 + (uint32_t)(ports >> 32) % 64512);
   put32(tcp + 4, (uint32_t)numbers);
   if (tcp[13] == FLAG_ACK) put32(tcp + 8, (uint32_t)(numbers >> 32));
-  if (at == &V4) {
-    put16(frame + IP + 10, 0);
-    put16(frame + IP + 10, fold(sum_words(frame + IP, 20)));
-  }
-  put16(tcp + 16, 0);
-  uint32_t pseudo = sum_words(frame + at->source, 2 * at->address_length) + IPPROTO_TCP + (uint32_t)length;
-  put16(tcp + 16, fold(pseudo + sum_words(tcp, length)));
+  put_checksums(frame, length, at);
 }
 
 static int open_socket(const char *interface) {
@@ -155,15 +185,60 @@ static int open_socket(const char *interface) {
   return fd;
 }
 
+// Sees the packets of the target's version of IP that arrive at any interface of this namespace.
+static int open_receiver(const layout_t *at) {
+  int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(at == &V4 ? ETH_P_IP : ETH_P_IPV6));
+  if (fd < 0) fail("cannot open a packet socket (needs CAP_NET_RAW)", strerror(errno));
+  int on = 1, buffer = 16 << 20;
+  setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+  return fd;
+}
+
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void sleep_seconds(double seconds) {
-  struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-  nanosleep(&t, NULL);
+static uint32_t get32(const uint8_t *at) { return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]; }
+
+static uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+
+static bool is_answer(const uint8_t *frame, ssize_t length, const options_t *o) {
+  const layout_t *at = o->layout;
+  const uint8_t *tcp = frame + at->tcp;
+  if (length < (ssize_t)at->tcp + ACK_LENGTH) return false;
+  if (at == &V4 ? frame[IP] != 0x45 || frame[IP + 9] != IPPROTO_TCP : frame[IP + 6] != IPPROTO_TCP) return false;
+  return tcp[13] == (FLAG_SYN | FLAG_ACK) && get16(tcp) == o->port && memcmp(frame + at->source, o->target, at->address_length) == 0 &&
+         is_source(frame + at->destination, o);
+}
+
+// Answers what has come by now.
+static void answer(bots_t *bots, const options_t *o) {
+  const layout_t *at = o->layout;
+  ssize_t ack_length = (ssize_t)at->tcp + ACK_LENGTH;
+  uint8_t frame[SNAP], *ack = bots->ack;
+  for (ssize_t length; (length = recv(bots->in, frame, sizeof frame, 0)) >= 0;) {
+    if (!is_answer(frame, length, o)) continue;
+    memcpy(ack + at->source, frame + at->destination, at->address_length);
+    memcpy(ack + at->tcp, frame + at->tcp + 2, 2);
+    memcpy(ack + at->tcp + 4, frame + at->tcp + 8, 4);
+    put32(ack + at->tcp + 8, get32(frame + at->tcp + 4) + 1);
+    put_checksums(ack, ACK_LENGTH, at);
+    if (send(bots->out, ack, (size_t)ack_length, 0) == ack_length) bots->completed++;
+  }
+}
+
+// Lets time pass; bots answer meanwhile.
+static void pass_seconds(double seconds, bots_t *bots, const options_t *o) {
+  for (double end = now() + seconds; !stopped; ) {
+    double left = end - now();
+    if (left <= 0) break;
+    struct timespec t = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+    struct pollfd wanted = {.fd = bots->in, .events = POLLIN};
+    if (ppoll(&wanted, bots->in >= 0, &t, NULL) > 0) answer(bots, o);
+  }
 }
 
 // ACKs are spread evenly among the SYNs: the n-th packet is an ACK whenever n * acks / total steps up.
@@ -188,7 +263,7 @@ static unsigned send_batch(int fd, struct mmsghdr *messages, unsigned n, double 
   return done;
 }
 
-static sent_t flood(int fd, const options_t *o, double start) {
+static sent_t flood(int fd, const options_t *o, double start, bots_t *bots) {
   static uint8_t syns[BATCH][LONGEST], acks[BATCH][LONGEST];
   struct iovec vectors[BATCH];
   struct mmsghdr messages[BATCH];
@@ -201,7 +276,7 @@ static sent_t flood(int fd, const options_t *o, double start) {
   }
   uint64_t total = o->syns + o->acks, random = o->seed;
   double end = start + o->deadline;
-  sent_t sent = {0, 0};
+  sent_t sent = {0, 0, 0};
   for (uint64_t n = 0; n < total && !stopped && now() < end;) {
     unsigned batch = total - n < BATCH ? (unsigned)(total - n) : BATCH;
     for (unsigned i = 0; i < batch; i++) {
@@ -215,11 +290,11 @@ static sent_t flood(int fd, const options_t *o, double start) {
     for (unsigned i = 0; i < done; i++) *(is_ack(o, n + i) ? &sent.acks : &sent.syns) += 1;
     if (done < batch) break;
     n += batch;
-    if (o->rate) {
-      double ahead = start + (double)n / (double)o->rate - now();
-      if (ahead > 0) sleep_seconds(ahead);
-    }
+    if (bots->in >= 0) answer(bots, o);
+    if (o->rate) pass_seconds(start + (double)n / (double)o->rate - now(), bots, o);
   }
+  if (bots->in >= 0) pass_seconds(LAST_ANSWERS, bots, o);
+  sent.completed = bots->completed;
   return sent;
 }
 
@@ -260,7 +335,7 @@ static options_t parse_options(int argc, char **argv) {
       {"interface", required_argument, 0, 'i'},   {"source-mac", required_argument, 0, 'm'}, {"destination-mac", required_argument, 0, 'd'},
       {"sources", required_argument, 0, 's'},     {"target", required_argument, 0, 't'},     {"syns", required_argument, 0, 'S'},
       {"acks", required_argument, 0, 'A'},        {"rate", required_argument, 0, 'r'},       {"seed", required_argument, 0, 'x'},
-      {"deadline", required_argument, 0, 'e'},    {0, 0, 0, 0},
+      {"deadline", required_argument, 0, 'e'},    {"complete", no_argument, 0, 'c'},         {0, 0, 0, 0},
   };
   options_t o = {.deadline = 60, .seed = 1, .port = 0};
   uint64_t suffix;
@@ -286,6 +361,7 @@ static options_t parse_options(int argc, char **argv) {
       case 'r': o.rate = parse_count("not a rate", optarg); break;
       case 'x': o.seed = parse_count("not a seed", optarg); break;
       case 'e': o.deadline = (double)parse_count("not a number of seconds", optarg); break;
+      case 'c': o.complete = true; break;
       default: exit(2);
     }
   }
@@ -302,8 +378,11 @@ int main(int argc, char **argv) {
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
   double start = now();
-  sent_t sent = flood(fd, &options, start);
-  printf("{\"syns\": %llu, \"acks\": %llu, \"seconds\": %.6f}\n", (unsigned long long)sent.syns, (unsigned long long)sent.acks, now() - start);
+  bots_t bots = {.in = options.complete ? open_receiver(options.layout) : -1, .out = fd};
+  prepare(bots.ack, &options, FLAG_ACK);
+  sent_t sent = flood(fd, &options, start, &bots);
+  printf("{\"syns\": %llu, \"acks\": %llu, \"completed\": %llu, \"seconds\": %.6f}\n", (unsigned long long)sent.syns,
+         (unsigned long long)sent.acks, (unsigned long long)sent.completed, now() - start);
   close(fd);
   return 0;
 }

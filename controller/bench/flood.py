@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounded flood of spoofed SYNs and random ACKs: builds flood.c once and runs it on a host of a lab."""
+"""The bounded flood of spoofed SYNs and random ACKs, or of bots: builds flood.c once and runs it on a host of
+a lab.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class HostRunner(Protocol):
 class FloodPlan:
     """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes).
 
-    `target` is an IPv4 or IPv6 address, `sources` a prefix of the same version (None: the lab's own).
+    `target` is an IPv4 or IPv6 address, `sources` a prefix of the same version (None: the lab's own). With
+    `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK.
     """
 
     target: str
@@ -44,15 +47,17 @@ class FloodPlan:
     sources: str | None = None
     seed: int = 1
     deadline_s: int = 60
+    complete: bool = False
 
 
 @dataclass(frozen=True)
 class FloodResult:
-    """What was really sent, and how long it took in seconds."""
+    """What was really sent, how many SYN/ACKs were answered, and how long it took in seconds."""
 
     syns: int
     acks: int
     seconds: float
+    completed: int = 0
 
     @property
     def rate(self) -> float:
@@ -92,6 +97,7 @@ def flood_command(plan: FloodPlan, netns: str) -> list[str]:
         f"--rate={plan.rate}",
         f"--seed={plan.seed}",
         f"--deadline={plan.deadline_s}",
+        *(["--complete"] if plan.complete else []),
     ]
 
 
@@ -125,4 +131,4 @@ class Flood:
         if self._process.returncode != 0:
             raise FloodError(errors.strip() or f"the sender ended with code {self._process.returncode}")
         figures = json.loads(output)
-        return FloodResult(figures["syns"], figures["acks"], figures["seconds"])
+        return FloodResult(figures["syns"], figures["acks"], figures["seconds"], figures["completed"])

@@ -64,13 +64,15 @@ def test_the_flood_is_exact_and_its_checksums_are_right(lab: KernelLab) -> None:
 
 def test_a_flood_over_ipv6(tmp_path: Path) -> None:
     (tmp_path / "v6.yaml").write_text(
-        "name: v6\ndescription: One link.\nswitches: {}\nhosts: {client: {}, server: {}}\n"
+        "name: v6\ndescription: One link.\nswitches: {}\n"
+        "hosts: {client: {}, server: {routes: [{to: '2001:db8:198::/48', via: '2001:db8:203::2'}]}}\n"
         "links: [ends: {client:eth0: '2001:db8:203::2/64', server:eth0: '2001:db8:203::10/64'}]\n"
     )
     lab = KernelLab(tmp_path / "v6.yaml")
     try:
         network.build(lab.plan)
         flood_is_right(lab, "2001:db8:203::10", "2001:db8:198:")
+        bots_complete(lab, ("2001:db8:203::10", 80), "2001:db8:198:4::/64")
     finally:
         network.remove(lab.plan.namespaces)
 
@@ -224,3 +226,19 @@ def test_a_pause_with_keep_alives(lab: KernelLab) -> None:
     first = next(segment.seq for segment in sent if segment.flags == wire.SYN) + 1
     # a probe repeats the last byte's place: half of the upload, less one
     assert sum(segment.seq == first + 499 and not segment.payload for segment in sent) >= 2
+
+
+def test_bots_complete_their_handshakes(lab: KernelLab) -> None:
+    bots_complete(lab, SERVER, "198.19.4.0/24")
+
+
+def bots_complete(lab: KernelLab, target: tuple[str, int], sources: str) -> None:
+    server = TcpServer(lab.netns("server"), *target)
+    try:
+        plan = FloodPlan(*target, syns=300, rate=2000, sources=sources, complete=True)
+        with Flood(lab, "client", lab.netns("client"), plan) as flood:
+            sent = flood.wait()
+        assert (sent.syns, sent.completed) == (300, 300)
+        assert server.accepted == 300
+    finally:
+        server.close()

@@ -15,8 +15,8 @@ from controller.logic.policy import Stance
 from controller.scenario import wire
 from controller.scenario.rawport import Capture
 from controller.scenario.steps.base import Step
-from controller.scenario.steps.crafted import Flags
-from controller.scenario.values import Bound
+from controller.scenario.steps.crafted import Flags, describe, value_of
+from controller.scenario.values import Bound, Expression
 from controller.scenario.world import UnmetError, World, poll
 
 Within = Annotated[float, Field(gt=0, le=120)]
@@ -144,6 +144,9 @@ class CapturedSegments(Step):
     service: str | None = Field(None, description="Only to this service")
     flags: Flags | None = None
     payload: Bound | None = Field(None, description="Bytes of payload in the segment")
+    seq: tuple[Expression, Expression] | None = Field(
+        None, description="[first, last] sequence number: every one of them must lie there, mod 2^32"
+    )
 
     def run(self, world: World) -> str:
         if self.host not in world.captures:
@@ -159,10 +162,20 @@ class CapturedSegments(Step):
                 and (self.payload is None or self.payload.admits(len(segment.payload)))
             )
 
-        count = world.captures[self.host].count(wanted)
+        found = [c.segment for c in world.captures[self.host].segments() if wanted(c.segment)]
+        self._check_numbers(found, world)
+        count = len(found)
         if not self.segments.admits(count):
             raise UnmetError(f"{count} such segments arrived at {self.host} instead of {self.segments}")
         return f"{count} segments"
+
+    def _check_numbers(self, segments: list[wire.Segment], world: World) -> None:
+        if self.seq is None:
+            return
+        first, last = (value_of(expression, world) for expression in self.seq)
+        for segment in segments:
+            if (segment.seq - first) % (1 << 32) > (last - first) % (1 << 32):
+                raise UnmetError(f"not from {first} to {last}: {describe(segment)}")
 
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
