@@ -134,7 +134,7 @@ def _session(session: Session, wall: float) -> dict[str, Any]:
         "server": str(address(server)),
         "server_port": server_port,
         "service": session.service,
-        "phase": Phase.OPEN.name if session.open else Phase.CLOSING.name,
+        "phase": Phase(entry.phase).name,
         "version": entry.version,
         "delta": entry.delta,
         "tau": entry.tau,

@@ -78,6 +78,11 @@ class Session:
     def open(self) -> bool:
         return self.entry.phase == Phase.OPEN
 
+    @property
+    def awaited(self) -> bool:
+        """Whether it only keeps the place of the tuple's next session."""
+        return self.entry.phase == Phase.AWAITED
+
 
 @dataclass(slots=True)
 class Service:
