@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from controller.scenario.relay import Relay
+from controller.scenario.steps.control import resident_bytes
 
 METHOD = "/p4.v1.P4Runtime/"
 
@@ -86,3 +87,7 @@ def test_closing_ends_what_is_held(relayed: tuple[Relay, Any]) -> None:
     with pytest.raises(grpc.RpcError):
         call.result(timeout=5)
     assert time.monotonic() - start < 5
+
+
+def test_resident_memory_of_a_process() -> None:
+    assert resident_bytes("Name:\tx\nVmHWM:\t  9 kB\nVmRSS:\t   1500 kB\nThreads:\t1\n") == 1500 * 1024

@@ -51,8 +51,8 @@ class FakeLab:
     def start_controller(self) -> None:
         self.calls.append(("start_controller",))
 
-    def stop_switch(self, switch: str) -> None:
-        self.calls.append(("stop_switch", switch))
+    def stop_switch(self, switch: str, number: int) -> None:
+        self.calls.append(("stop_switch", switch, number))
 
     def start_switch(self, switch: str) -> None:
         self.calls.append(("start_switch", switch))
@@ -117,6 +117,7 @@ def test_failures_and_restarts_reach_the_lab() -> None:
         {"kill_controller": "TERM"},
         {"start_controller": {"within": 7}},
         {"stop_switch": "b"},
+        {"stop_switch": {"switch": "b", "by": "KILL"}},
         {"start_switch": "b"},
     )
     assert all(outcome.ok for outcome in outcomes)
@@ -124,7 +125,8 @@ def test_failures_and_restarts_reach_the_lab() -> None:
         ("kill_controller", 15),
         ("start_controller",),
         ("wait_ready", 7.0),
-        ("stop_switch", "b"),
+        ("stop_switch", "b", 15),
+        ("stop_switch", "b", 9),
         ("start_switch", "b"),
         ("wait_ready", 30.0),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from controller.scenario.relay import Relay
 from controller.scenario.steps.base import Step
 from controller.scenario.steps.crafted import value_of
 from controller.scenario.tables import SessionEntry, TableError, session_entries
-from controller.scenario.values import Bound, Expression
+from controller.scenario.values import Bound, Expression, Size
 from controller.scenario.world import UnmetError, World, poll
 
 _READY_SECONDS = 30.0
@@ -76,6 +77,29 @@ class Entries(Step):
         return None
 
 
+class Memory(Step):
+    """How much memory a process of the lab may hold now: `controller`, or a switch by its name."""
+
+    keyword: ClassVar[str] = "memory"
+    process: str
+    at_most: Size
+
+    def run(self, world: World) -> str:
+        process = world.lab.state.processes.get(self.process)
+        if process is None:
+            raise UnmetError(f"no process {self.process}; there are {', '.join(world.lab.state.processes)}")
+        held = resident_bytes(Path(f"/proc/{process.pid}/status").read_text(encoding="ascii"))
+        if held > self.at_most:
+            raise UnmetError(f"{self.process} holds {held >> 20} MiB, more than {self.at_most >> 20} MiB")
+        return f"{held >> 20} MiB"
+
+
+def resident_bytes(status: str) -> int:
+    """VmRSS in a /proc/PID/status (proc(5))."""
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) << 10
+
+
 class NextEpoch(Step):
     """Waits until the controller has begun the next epoch of cookie keys."""
 
@@ -114,4 +138,4 @@ def entries_of(world: World, switch: str) -> list[SessionEntry]:
         raise UnmetError(str(error)) from error
 
 
-CONTROL_STEPS: tuple[type[Step], ...] = (DelayWrites, Entries, NextEpoch, InService)
+CONTROL_STEPS: tuple[type[Step], ...] = (DelayWrites, Entries, Memory, NextEpoch, InService)

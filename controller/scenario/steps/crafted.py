@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from controller.scenario import tcp_options, wire
 from controller.scenario.rawport import Endpoint
 from controller.scenario.steps.base import Step
 from controller.scenario.values import Expression, evaluate, names_in
-from controller.scenario.world import UnmetError, World
+from controller.scenario.world import Background, UnmetError, World
 
 
 def _word(word: str) -> str:
@@ -127,7 +128,9 @@ class MakeEndpoint(Step):
 
 
 class Send(Step):
-    """Sends one segment from an endpoint, `times` times."""
+    """Sends one segment from an endpoint, `times` times, one `every` so many seconds; see `connect` for
+    `background`.
+    """
 
     keyword: ClassVar[str] = "send"
     endpoint: str
@@ -141,6 +144,8 @@ class Send(Step):
         0, description="Pad the frame with zeros to so many bytes"
     )
     times: Annotated[int, Field(ge=1, le=1000)] = 1
+    every: Annotated[float, Field(ge=0, le=10)] = Field(0.0, description="Seconds between the copies")
+    background: str | None = None
     extensions: tuple[Extension, ...] = Field((), description="IPv6 headers before TCP")
     fragment: Annotated[int, Field(ge=0, le=1480, multiple_of=8)] = Field(
         0, description="Cut into fragments with so many bytes of the packet's payload each; 0 = not at all"
@@ -161,7 +166,14 @@ class Send(Step):
             payload=self.payload.encode(),
             extensions=self.extensions,
         )
-        for _ in range(self.times):
+        if self.background is None:
+            return self._send(endpoint, segment)
+        world.background[self.background] = Background(self.background, lambda: self._send(endpoint, segment))
+        return f"goes on as {self.background}"
+
+    def _send(self, endpoint: Endpoint, segment: wire.Segment) -> str:
+        for copy in range(self.times):
+            time.sleep(self.every if copy else 0)
             endpoint.send(segment, pad_to=self.pad_to, fragment=self.fragment)
         return describe(segment)
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from controller.lab.model import Topology
+from controller.logic.model import Origin
 from controller.logic.policy import Stance
 from controller.scenario import wire
 from controller.scenario.rawport import Capture
 from controller.scenario.steps.base import Step
-from controller.scenario.steps.crafted import Flags
-from controller.scenario.values import Bound
+from controller.scenario.steps.crafted import Flags, describe, value_of
+from controller.scenario.values import Bound, Expression
 from controller.scenario.world import UnmetError, World, poll
 
 Within = Annotated[float, Field(gt=0, le=120)]
@@ -73,6 +74,40 @@ class StanceIs(Step):
         for service in status["services"]:
             if service["name"] == self.service and service["stance"] != self.stance:
                 return f"{self.service} is {service['stance']} at {service['syn_rate']:g} SYNs/s"
+        return None
+
+
+class Told(Step):
+    """What a service's clients are told, why, and what its server's SYN/ACKs have shown, as /api/status has
+    it; only what is named is looked at.
+    """
+
+    keyword: ClassVar[str] = "told"
+    service: str
+    mss: int | None = None
+    window_scale: int | None = None
+    sack: bool | None = None
+    timestamps: bool | None = None
+    origin: dict[str, Origin] = Field(default={})
+    learned: dict[str, bool | int | None] | None = None
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world))
+        return ", ".join(f"{name} {getattr(self, name)}" for name in sorted(self._named()))
+
+    def _named(self) -> set[str]:
+        return self.model_fields_set - {"service", "within"}
+
+    def _problem(self, world: World) -> str | None:
+        services = world.lab.api("/api/status")["services"]
+        found = next(service for service in services if service["name"] == self.service)
+        for name in sorted(self._named()):
+            wanted, there = getattr(self, name), found[name]
+            if name == "origin":
+                there = {option: there.get(option) for option in wanted}
+            if there != wanted:
+                return f"{name} of {self.service}: {there} instead of {wanted}"
         return None
 
 
@@ -144,6 +179,9 @@ class CapturedSegments(Step):
     service: str | None = Field(None, description="Only to this service")
     flags: Flags | None = None
     payload: Bound | None = Field(None, description="Bytes of payload in the segment")
+    seq: tuple[Expression, Expression] | None = Field(
+        None, description="[first, last] sequence number: every one of them must lie there, mod 2^32"
+    )
 
     def run(self, world: World) -> str:
         if self.host not in world.captures:
@@ -159,10 +197,20 @@ class CapturedSegments(Step):
                 and (self.payload is None or self.payload.admits(len(segment.payload)))
             )
 
-        count = world.captures[self.host].count(wanted)
+        found = [c.segment for c in world.captures[self.host].segments() if wanted(c.segment)]
+        self._check_numbers(found, world)
+        count = len(found)
         if not self.segments.admits(count):
             raise UnmetError(f"{count} such segments arrived at {self.host} instead of {self.segments}")
         return f"{count} segments"
+
+    def _check_numbers(self, segments: list[wire.Segment], world: World) -> None:
+        if self.seq is None:
+            return
+        first, last = (value_of(expression, world) for expression in self.seq)
+        for segment in segments:
+            if (segment.seq - first) % (1 << 32) > (last - first) % (1 << 32):
+                raise UnmetError(f"not from {first} to {last}: {describe(segment)}")
 
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
@@ -180,6 +228,7 @@ def read_counters(world: World) -> dict[str, Any]:
 
 OBSERVATION_STEPS: tuple[type[Step], ...] = (
     Sessions,
+    Told,
     StanceIs,
     Mark,
     Counters,
