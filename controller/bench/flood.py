@@ -18,6 +18,7 @@ from softswitch import build, cache
 
 _SOURCE = Path(__file__).with_name("flood.c")
 SPOOFED_SOURCES = "198.19.0.0/16"
+SPOOFED_SOURCES_V6 = "2001:db8:198::/48"
 
 
 class FloodError(RuntimeError):
@@ -34,7 +35,8 @@ class HostRunner(Protocol):
 class FloodPlan:
     """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes).
 
-    With `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK.
+    `target` is an IPv4 or IPv6 address, `sources` a prefix of the same version (None: the lab's own). With
+    `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK.
     """
 
     target: str
@@ -42,7 +44,7 @@ class FloodPlan:
     syns: int
     acks: int = 0
     rate: int = 0
-    sources: str = SPOOFED_SOURCES
+    sources: str | None = None
     seed: int = 1
     deadline_s: int = 60
     complete: bool = False
@@ -82,13 +84,14 @@ def flood_command(plan: FloodPlan, netns: str) -> list[str]:
     the target.
     """
     hop = next_hop(netns, plan.target)
+    v6 = ":" in plan.target
     return [
         str(build_sender()),
         f"--interface={hop.interface}",
         f"--source-mac={hop.source_mac.hex(':')}",
         f"--destination-mac={hop.destination_mac.hex(':')}",
-        f"--sources={plan.sources}",
-        f"--target={plan.target}:{plan.port}",
+        f"--sources={plan.sources or (SPOOFED_SOURCES_V6 if v6 else SPOOFED_SOURCES)}",
+        f"--target={f'[{plan.target}]' if v6 else plan.target}:{plan.port}",
         f"--syns={plan.syns}",
         f"--acks={plan.acks}",
         f"--rate={plan.rate}",

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from controller.config import ControllerConfig
-from controller.dataplane import End, Mode, PuntHeader
+from controller.dataplane import End, Mode, Phase, PuntHeader
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Answer, Handshake, State
 from controller.logic.model import (
@@ -53,6 +53,7 @@ class Coordinator:
         self.results: Counter[str] = Counter()
         self.live: tuple[str, ...] = ()
         self.writable: tuple[str, ...] = ()
+        self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
 
     # --- switches ---------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class Coordinator:
 
         def make(key: Key, entry: Entry) -> Session | None:
             service = self.services.get((key[1], key[3]))
-            if service is None:
+            if service is None or entry.phase == Phase.AWAITED:  # nobody knows any more who awaited it
                 return None
             service.sessions += key not in known
             return Session(key, entry, service.config.name, wall)
@@ -107,7 +108,10 @@ class Coordinator:
             return out
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         cookie = (segment.ack - 1) & 0xFFFFFFFF
-        flow = self.flows.get(key)
+        flow, session = self.flows.get(key), self.sessions.get(key)
+        if session is not None and session.awaited and (session.isn, session.cookie) == (header.isn, cookie):
+            self.results["late_after_end"] += 1
+            return out
         if flow is not None:
             if flow.isn == header.isn and flow.cookie == cookie:
                 self.flows.hold(flow, header.ingress_port, segment)
@@ -118,7 +122,6 @@ class Coordinator:
             flow.reset_server(out)
             self.flows.discard(flow)
             self.results["superseded"] += 1
-        session = self.sessions.get(key)
         if session is not None and self._is_late(session, header.isn, cookie):
             if session.fin_client and session.fin_server:
                 self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
@@ -234,13 +237,11 @@ class Coordinator:
         """A switch confirmed a `Put` or `Remove`."""
         out: Effects = []
         flow = self.flows.get(key)
-        if flow is None:
+        if flow is None or removed or flow.version != version:
             return out
-        if removed:
-            if flow.state is State.CLEARING:
-                self._confirmed(flow, switch, now, wall, out)
-        elif flow.in_barrier and flow.version == version:
+        if flow.in_barrier:
             flow.timeline.confirmed[switch] = wall
+        if flow.in_barrier or flow.state is State.CLEARING:
             self._confirmed(flow, switch, now, wall, out)
         return out
 
@@ -273,6 +274,11 @@ class Coordinator:
             out.append(CheckIdle(self.live, due))
         for key in self.returns.expire(now):
             self._release_returns(key, out)
+        for key in [key for key in self._set_aside if self.flows.get(key) is None]:
+            self._set_aside.discard(key)
+            session = self.sessions.get(key)
+            if session is not None and session.awaited:  # nothing came of the new one
+                self._forget(session, wall, out)
         return out
 
     # --- the way of a handshake -------------------------------------------------------------------
@@ -304,9 +310,12 @@ class Coordinator:
         self.flows.hold(flow, header.ingress_port, segment)
         if old is not None:
             # The tuple is used again. Late segments of the old session must never meet the new one's
-            # numbers, and the server's answer must not meet the old session: it leaves every switch
-            # first.
-            self._forget(old, wall, out)
+            # numbers, and the server's answer must not meet the old session: no switch may translate by
+            # it any more. Nor may that answer pass to the client where all else does (modes of services).
+            self.sessions.set_aside(old, wall)
+            self._set_aside.add(key)
+            out.append(Put(self.writable, key, old.entry, False))
+            flow.reuses, flow.version = True, old.entry.version
             flow.await_switches(State.CLEARING, {*self.live, switch}, now)
         else:
             flow.send_syn(now, wall, out)
@@ -340,7 +349,7 @@ class Coordinator:
             flow.timeline,
         )
         flow.session, flow.version = session, version
-        flow.service.sessions += 1
+        flow.service.sessions += not flow.reuses
         self.sessions.add(session)
         # The ingress comes last: with the session, it would let the client's next packets through to the
         # server, which could then speak before every switch knows the session.
@@ -348,7 +357,7 @@ class Coordinator:
         flow.await_switches(State.SHARING, set(others) & set(self.live), now)
         self.flows.schedule(flow)
         if others:
-            out.append(Put(others, flow.key, session.entry, True))
+            out.append(Put(others, flow.key, session.entry, not flow.reuses))
         if not flow.waiting:
             self._open_ingress(flow, wall, out)
 
@@ -371,7 +380,7 @@ class Coordinator:
         if flow.session is not None and flow.ingress in self.writable:
             entry = flow.session.entry
             flow.await_ingress(entry.version)
-            out.append(Put((flow.ingress,), flow.key, entry, True))
+            out.append(Put((flow.ingress,), flow.key, entry, not flow.reuses))
         else:
             self._release(flow, wall, out)  # it is gone: the client goes on by another switch
 

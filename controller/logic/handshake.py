@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One handshake: from the first proven packet of a client to the release of its packets, or to its refusal.
 
-    CLEARING   an older session of the same tuple is being removed from the switches
+    CLEARING   an older session of the same tuple is being set aside on the switches
     SYN_SENT   SYN(x) is on its way to the server (retries with identical SYNs)
     SHARING    the server answered; the session is being written to all switches but the ingress (the barrier)
     OPENING    all of them have it; it is being written to the ingress, which lets the client through
@@ -85,6 +85,7 @@ class Handshake:
     held_bytes: int = 0
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
+    reuses: bool = False  # the tuple has an older session, which was set aside
     version: int = 0
     server_isn: int = 0
     server_window: int = 0

@@ -38,8 +38,8 @@ SERVER = ("203.0.113.10", 80)
 class KernelLab:
     """The part of a lab that traffic needs, without any process of its own."""
 
-    def __init__(self) -> None:
-        self.plan = make_plan(load_topology(KERNEL_TOPOLOGY), f"traffic-{os.getpid()}")
+    def __init__(self, topology: Path = KERNEL_TOPOLOGY) -> None:
+        self.plan = make_plan(load_topology(topology), f"traffic-{os.getpid()}-{topology.stem}")
 
     def netns(self, node: str) -> str:
         return self.plan.nodes[node].netns
@@ -59,8 +59,27 @@ def lab() -> Iterator[KernelLab]:
 
 
 def test_the_flood_is_exact_and_its_checksums_are_right(lab: KernelLab) -> None:
+    flood_is_right(lab, "203.0.113.10", "198.19.")
+
+
+def test_a_flood_over_ipv6(tmp_path: Path) -> None:
+    (tmp_path / "v6.yaml").write_text(
+        "name: v6\ndescription: One link.\nswitches: {}\n"
+        "hosts: {client: {}, server: {routes: [{to: '2001:db8:198::/48', via: '2001:db8:203::2'}]}}\n"
+        "links: [ends: {client:eth0: '2001:db8:203::2/64', server:eth0: '2001:db8:203::10/64'}]\n"
+    )
+    lab = KernelLab(tmp_path / "v6.yaml")
+    try:
+        network.build(lab.plan)
+        flood_is_right(lab, "2001:db8:203::10", "2001:db8:198:")
+        bots_complete(lab, ("2001:db8:203::10", 80), "2001:db8:198:4::/64")
+    finally:
+        network.remove(lab.plan.namespaces)
+
+
+def flood_is_right(lab: KernelLab, target: str, sources: str) -> None:
     capture = Capture(lab.netns("server"))
-    plan = FloodPlan("203.0.113.10", 81, syns=3000, acks=700, rate=20000)
+    plan = FloodPlan(target, 81, syns=3000, acks=700, rate=20000)
     with Flood(lab, "client", lab.netns("client"), plan) as flood:
         sent = flood.wait()
     capture.stop()
@@ -71,7 +90,7 @@ def test_the_flood_is_exact_and_its_checksums_are_right(lab: KernelLab) -> None:
     assert sum(segment.flags == wire.SYN for segment in segments) == 3000
     assert sum(segment.flags == wire.ACK for segment in segments) == 700
     assert len({segment.source for segment in segments}) > 2000
-    assert all(segment.source.startswith("198.19.") for segment in segments)
+    assert all(segment.source.startswith(sources) for segment in segments)
     assert all(wire.parse(frame) for _, frame in capture._frames if wire.parse(frame, verify=False))
 
 
@@ -81,6 +100,15 @@ def test_leaving_a_flood_ends_it(lab: KernelLab) -> None:
     ) as flood:
         assert flood.running
     assert not flood.running
+
+
+def test_a_flood_of_addresses_of_the_other_version(lab: KernelLab) -> None:
+    plan = FloodPlan("203.0.113.10", 81, 1, sources="2001:db8:198::/48")
+    with (
+        pytest.raises(FloodError, match="not of the same version of IP"),
+        Flood(lab, "client", lab.netns("client"), plan) as flood,
+    ):
+        flood.wait()
 
 
 def test_a_flood_that_cannot_be_sent(lab: KernelLab) -> None:
@@ -201,9 +229,13 @@ def test_a_pause_with_keep_alives(lab: KernelLab) -> None:
 
 
 def test_bots_complete_their_handshakes(lab: KernelLab) -> None:
-    server = TcpServer(lab.netns("server"), *SERVER)
+    bots_complete(lab, SERVER, "198.19.4.0/24")
+
+
+def bots_complete(lab: KernelLab, target: tuple[str, int], sources: str) -> None:
+    server = TcpServer(lab.netns("server"), *target)
     try:
-        plan = FloodPlan(*SERVER, syns=300, rate=2000, sources="198.19.4.0/24", complete=True)
+        plan = FloodPlan(*target, syns=300, rate=2000, sources=sources, complete=True)
         with Flood(lab, "client", lab.netns("client"), plan) as flood:
             sent = flood.wait()
         assert (sent.syns, sent.completed) == (300, 300)

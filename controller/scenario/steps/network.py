@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from controller.bench.flood import SPOOFED_SOURCES, Flood, FloodPlan
+from controller.bench.flood import Flood, FloodPlan
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
 from controller.scenario.world import Background, UnmetError, World
@@ -158,7 +158,7 @@ class SpoofedFlood(Step):
     syns: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     acks: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     rate: Annotated[int, Field(ge=1, le=500_000)] = Field(20_000, description="Packets per second")
-    sources: str = SPOOFED_SOURCES
+    sources: str | None = Field(None, description="A prefix; absent = 198.19.0.0/16 or 2001:db8:198::/48")
     bots: bool = Field(False, description="Answer the SYN/ACKs: the SYNs are those of real clients")
     background: str | None = None
 
