@@ -298,7 +298,7 @@ class Coordinator:
         if service is None or switch not in self.writable:
             self.results["no_service" if service is None else "no_switch"] += 1
             return
-        if not self.flows.admits(key, len(segment.frame)):
+        if not self.flows.admits(key, service, len(segment.frame)):
             return
         flow = Handshake.start(key, service, switch, header, segment, self._timers, wall)
         if len(self.sessions) + len(self.flows) >= self._max_sessions:
