@@ -189,6 +189,8 @@ class Coordinator:
         session = self.sessions.get(key)
         if flow is None and session is not None and switch in self.live:
             self._replay(session, switch, port, frame, now, out)
+        elif flow is None and session is None and self._lenient(key):
+            out.append(PacketOut(switch, Mode.ROUTE, port, frame))  # a SYN that passed was refused
         elif flow is None or flow.expects(segment):
             self.returns.hold(key, switch, port, frame, now)
         else:

@@ -16,10 +16,10 @@ from controller.dataplane import Mode
 from controller.logic.model import PacketOut, Service
 from controller.logic.policy import AttackWatch, Stance, SynRates, drain_time
 from controller.p4.static import proxy_rows, stance_held
-from controller.packets import ACK
+from controller.packets import ACK, RST
 from controller.policies import Policies
 
-from .world import SPORT, World, X, make_config, of, packets, to_client
+from .world import SPORT, K, World, X, make_config, of, packets, to_client
 
 ON_ATTACK = {"mode": "on-attack", "attack_syn_rate": 1000, "calm_after": 10}
 
@@ -264,6 +264,15 @@ def test_a_synack_to_a_syn_that_passed_goes_on_to_the_client() -> None:
     frame = world.server_frame()
     [out] = of(PacketOut, world.synack("b"))
     assert (out.switch, out.mode, out.frame) == ("b", Mode.ROUTE, frame)
+
+
+def test_a_refusal_reaches_who_waits_for_it() -> None:
+    world = lenient_world()
+    [out] = of(PacketOut, world.server_reset())  # of a SYN that passed
+    assert (out.switch, out.mode) == ("b", Mode.ROUTE)
+    world.proven()
+    [reset] = to_client(world.server_reset())
+    assert (reset.seq, reset.flags) == (K + 1, RST | ACK)
 
 
 def test_a_segment_that_only_looks_like_a_cookie_goes_on_to_the_server() -> None:
