@@ -54,7 +54,7 @@ lint: $(VENV) ## check style, types and generated files
 	@$(SYNCLINE) lab schema --check
 
 run: $(VENV) ## bring up a lab with a prompt: host commands, sessions, status, exit (needs root)
-	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET)
+	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET) $(ARGS)
 
 shell: $(VENV) $(SHELL_VENV) ## p4runtime-shell on a switch of the running lab, as a reader beside the controller
 	@$(SYNCLINE) lab shell $(SWITCH)

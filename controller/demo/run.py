@@ -85,5 +85,5 @@ def _show(report: Report, folder: Path, syns: int, acks: int, rate: int) -> None
         lab.down()
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 app.command()(demo)
