@@ -186,6 +186,7 @@ class SwitchLink:
             self._failure = asyncio.get_running_loop().create_future()
             await _first_failure(
                 connection.receive(),
+                connection.transmit(),
                 self._writer.run(),
                 self._keep(connection, self._writer, program),
                 _wait(self._failure),
