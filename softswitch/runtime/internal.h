@@ -65,9 +65,9 @@ typedef struct {
 
 typedef struct ss_meter_cell ss_meter_cell;  // meter.c
 typedef struct ss_choice ss_choice;          // profile.c: a member or group of an action profile
+enum { SS_CHOICE_PAGE = 4096, SS_CHOICE_PAGES = SS_MAX_CHOICES / SS_CHOICE_PAGE };
 typedef struct {
-  ss_choice **choices;  // by handle
-  uint32_t cap;
+  ss_choice **pages[SS_CHOICE_PAGES];  // by handle
 } ss_profile;
 typedef struct ss_hash ss_hash;          // table_exact.c
 typedef struct ss_prefixes ss_prefixes;  // table_lpm.c

@@ -64,7 +64,7 @@ def test_connections_as_wanted() -> None:
 )
 def test_connections_not_as_wanted(fields: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UnmetError, match=complaint):
-        Sockets(host="client", service="web", **fields).run(World(TextLab(ss=FULL)))
+        Sockets(host="client", service="web", **{"within": 0.1, **fields}).run(World(TextLab(ss=FULL)))
 
 
 def test_a_slower_path_is_found() -> None:

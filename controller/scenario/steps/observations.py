@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from controller.lab.model import Topology
+from controller.logic.model import Origin
 from controller.logic.policy import Stance
 from controller.scenario import wire
 from controller.scenario.rawport import Capture
@@ -73,6 +74,40 @@ class StanceIs(Step):
         for service in status["services"]:
             if service["name"] == self.service and service["stance"] != self.stance:
                 return f"{self.service} is {service['stance']} at {service['syn_rate']:g} SYNs/s"
+        return None
+
+
+class Told(Step):
+    """What a service's clients are told, why, and what its server's SYN/ACKs have shown, as /api/status has
+    it; only what is named is looked at.
+    """
+
+    keyword: ClassVar[str] = "told"
+    service: str
+    mss: int | None = None
+    window_scale: int | None = None
+    sack: bool | None = None
+    timestamps: bool | None = None
+    origin: dict[str, Origin] = Field(default={})
+    learned: dict[str, bool | int | None] | None = None
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world))
+        return ", ".join(f"{name} {getattr(self, name)}" for name in sorted(self._named()))
+
+    def _named(self) -> set[str]:
+        return self.model_fields_set - {"service", "within"}
+
+    def _problem(self, world: World) -> str | None:
+        services = world.lab.api("/api/status")["services"]
+        found = next(service for service in services if service["name"] == self.service)
+        for name in sorted(self._named()):
+            wanted, there = getattr(self, name), found[name]
+            if name == "origin":
+                there = {option: there.get(option) for option in wanted}
+            if there != wanted:
+                return f"{name} of {self.service}: {there} instead of {wanted}"
         return None
 
 
@@ -193,6 +228,7 @@ def read_counters(world: World) -> dict[str, Any]:
 
 OBSERVATION_STEPS: tuple[type[Step], ...] = (
     Sessions,
+    Told,
     StanceIs,
     Mark,
     Counters,
