@@ -242,3 +242,14 @@ def bots_complete(lab: KernelLab, target: tuple[str, int], sources: str) -> None
         assert server.accepted == 300
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("key", [b"", b"wrong"])
+def test_signed_connections_are_nobody_elses(lab: KernelLab, key: bytes) -> None:
+    server = TcpServer(lab.netns("server"), *SERVER, md5=b"right")
+    try:
+        assert exchange(lab.netns("client"), Exchange(SERVER, upload=3000, md5=b"right"))
+        with pytest.raises(TimeoutError):
+            exchange(lab.netns("client"), Exchange(SERVER, upload=1, md5=key, timeout_s=0.5))
+    finally:
+        server.close()
