@@ -191,6 +191,8 @@ class Coordinator:
         session = self.sessions.get(key)
         if flow is None and session is not None and switch in self.live:
             self._replay(session, switch, port, frame, now, out)
+        elif flow is None and session is None and self._lenient(key):
+            out.append(PacketOut(switch, Mode.ROUTE, port, frame))  # a SYN that passed was refused
         elif flow is None or flow.expects(segment):
             self.returns.hold(key, switch, port, frame, now)
         else:
@@ -300,7 +302,7 @@ class Coordinator:
         if service is None or switch not in self.writable:
             self.results["no_service" if service is None else "no_switch"] += 1
             return
-        if not self.flows.admits(key, len(segment.frame)):
+        if not self.flows.admits(key, service, len(segment.frame)):
             return
         flow = Handshake.start(key, service, switch, header, segment, self._timers, wall)
         if len(self.sessions) + len(self.flows) >= self._max_sessions:

@@ -153,6 +153,33 @@ class Counters(Step):
         return int(now) - int(world.counters.get(kind, {}).get(self.switch, {}).get(name, 0))
 
 
+class ControllerCounters(Step):
+    """What the controller has counted since it started: `shed` by limit, `results` by how handshakes and
+    exceptional packets ended (names as in /api/status).
+    """
+
+    keyword: ClassVar[str] = "counted"
+    shed: dict[str, Bound] = Field(default={})
+    results: dict[str, Bound] = Field(default={})
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world.lab.api("/api/status")))
+        status = world.lab.api("/api/status")
+        return ", ".join(
+            f"{name} {status[kind].get(name, 0)}"
+            for kind in ("shed", "results")
+            for name in getattr(self, kind)
+        )
+
+    def _problem(self, status: dict[str, Any]) -> str | None:
+        for kind in ("shed", "results"):
+            for name, bound in getattr(self, kind).items():
+                if not bound.admits(value := status[kind].get(name, 0)):
+                    return f"{kind} {name}: {value} instead of {bound}"
+        return None
+
+
 class StartCapture(Step):
     """Captures from now on all that arrives at a host."""
 
@@ -232,6 +259,7 @@ OBSERVATION_STEPS: tuple[type[Step], ...] = (
     StanceIs,
     Mark,
     Counters,
+    ControllerCounters,
     StartCapture,
     CapturedSegments,
 )
