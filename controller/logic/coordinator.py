@@ -28,7 +28,7 @@ from controller.logic.model import (
 )
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import Difference, SessionTable
-from controller.packets import ACK, RST, MalformedError, Segment, build, parse
+from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
@@ -159,11 +159,13 @@ class Coordinator:
         if segment is None:
             return out
         key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
-        flow = self.flows.get(key)
+        flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
-        elif self.sessions.get(key) is not None:
+        elif session is not None:
             self.results["synack_repeated"] += 1
+            if session.open and session.is_answer(segment.seq):
+                out.append(PacketOut(switch, Mode.ROUTE, port, acknowledgment(segment)))
         elif self._lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))

@@ -78,6 +78,10 @@ class Session:
     def open(self) -> bool:
         return self.entry.phase == Phase.OPEN
 
+    def is_answer(self, isn: int) -> bool:
+        """Whether a SYN/ACK with this number is the one that began it, as far as is known here."""
+        return self.cookie is None or (self.cookie - isn) & MASK32 == self.entry.delta
+
     @property
     def awaited(self) -> bool:
         """Whether it only keeps the place of the tuple's next session."""

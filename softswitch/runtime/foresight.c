@@ -55,11 +55,20 @@ void ss_not_foreseen(const ss_exec *x, const ss_table *t, const uint64_t *key) {
 
 // --- guessing
 
+static inline void copy_field(uint8_t *to, const uint8_t *from, unsigned size) {
+  switch (size) {
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 16: memcpy(to, from, 16); break;
+    default: memcpy(to, from, size);
+  }
+}
+
 static void guess(ss_guesses *g, ss_recipe *r, const uint8_t *frame) {
   const ss_table *t = r->table;
   uint8_t *key = (uint8_t *)r->key;
   for (unsigned i = 0; i < r->pieces; i++)
-    memcpy(key + r->piece[i].to, frame + r->piece[i].from, r->piece[i].size);
+    copy_field(key + r->piece[i].to, frame + r->piece[i].from, r->piece[i].size);
   const ss_hash *h = atomic_load_explicit(&t->hash, memory_order_acquire);
   uint64_t hash = ss_hash_key(t->seed, r->key, t->key_words);
   g->hash[g->n] = hash;

@@ -31,6 +31,7 @@ enum {
   SS_BATCH = 64,              // frames between two quiescent states
   SS_TALLIES = 32,            // a power of two
   SS_FORESIGHT = 16,          // frames of a batch that are looked at before their turn
+  SS_HEADS_AHEAD = 20,        // so many frames before, their headers are fetched
   SS_SLOTS_AHEAD = 12,        // so many before, their slots are fetched
   SS_ROWS_AHEAD = 6,          // and so many before, their rows
   SS_RECIPES = 8,             // ways to make a key out of a frame

@@ -256,6 +256,9 @@ static uint32_t status_of(struct tpacket2_hdr *head) {
 // A frame that comes `further` behind the next one, and in that place of the batch.
 static void foresee(ss_socket *s, ss_worker *w, unsigned place, unsigned further) {
   struct tpacket2_hdr *head = slot_at(s, further);
+  const uint8_t *later = (const uint8_t *)slot_at(s, further + SS_HEADS_AHEAD - SS_SLOTS_AHEAD);
+  __builtin_prefetch(later);
+  __builtin_prefetch(later + 64);
   if (place < SS_BATCH && (status_of(head) & TP_STATUS_USER) != 0)
     ss_foresee(w, place, s->port->id, (uint8_t *)head + head->tp_mac, head->tp_snaplen);
 }

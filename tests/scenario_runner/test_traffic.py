@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.bench import kernel
-from controller.bench.__main__ import KERNEL_TOPOLOGY
+from controller.bench.absorb import KERNEL_TOPOLOGY
 from controller.bench.flood import Flood, FloodError, FloodPlan
 from controller.bench.measure import measure
 from controller.demo.pcap import read_tcp
