@@ -23,6 +23,7 @@ from controller.p4.http2 import Fields, Http2, Http2Error
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _LARGEST_MESSAGE: Final = 256 << 20  # bytes
+_CHUNK: Final = 8192  # bytes taken at once
 _PREFIX: Final = 5  # bytes before each message: compressed or not, length
 OnMessage = Callable[[bytes], None]
 
@@ -136,8 +137,11 @@ def _binary(value: bytes) -> bytes:
         raise Http2Error(f"metadata that is no base64: {error}") from None
 
 
-class Wire(asyncio.Protocol):
-    """A connection to `unix:PATH` or HOST:PORT, and its calls."""
+class Wire(asyncio.BufferedProtocol):
+    """A connection to `unix:PATH` or HOST:PORT, and its calls.
+
+    It takes a few dozen messages in one turn of the event loop, so that others get theirs in a flood.
+    """
 
     def __init__(self, authority: str) -> None:
         self._authority = authority
@@ -147,6 +151,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._lost: str | None = None
         self._flushing = False
+        self._buffer = bytearray(_CHUNK)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -255,7 +260,7 @@ class Wire(asyncio.Protocol):
             for call in calls.values():
                 call.fail(_error(grpc.StatusCode.UNAVAILABLE, text))
 
-    # --- asyncio.Protocol -------------------------------------------------------------------------
+    # --- asyncio.BufferedProtocol -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not isinstance(transport, asyncio.Transport):
@@ -263,9 +268,12 @@ class Wire(asyncio.Protocol):
         self._transport = transport
         self._flush()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         try:
-            self._http2.receive(data)
+            self._http2.receive(bytes(memoryview(self._buffer)[:nbytes]))
         except Http2Error as error:
             self._fail(str(error))
             self._transport.abort()
