@@ -17,13 +17,15 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state start {
         meta.ingress_port = standard_metadata.ingress_port;
-        transition select(standard_metadata.ingress_port) {
-            CPU_PORT: parse_packet_out;
+        transition select(standard_metadata.ingress_port, standard_metadata.instance_type) {
+            (CPU_PORT, _): parse_packet_out;
+            (_, INSTANCE_RECIRCULATED): next_packet_out;
             default: parse_ethernet;
         }
     }
 
     state parse_packet_out {
+        meta.injected = 1;
         packet.extract(hdr.packet_out);
         meta.ingress_port = hdr.packet_out.port[8:0];
         transition select(hdr.packet_out.mode) {
@@ -31,6 +33,11 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
             MODE_ROUTE: parse_ethernet;
             default: accept;  // the frame stays what it is
         }
+    }
+
+    state next_packet_out {
+        packet.advance(meta.message_done << 3);
+        transition parse_packet_out;
     }
 
     state parse_ethernet {

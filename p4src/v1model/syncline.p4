@@ -73,7 +73,12 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.step == STEP_CHECK) {
             cookie_check.apply(hdr, meta);
+        }
+        if (meta.may_wait == 1) {
             pending_flows.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_PUNT) {
+            punt.apply(hdr, meta, standard_metadata);
         }
         if (meta.step == STEP_TRANSLATE) {
             translate.apply(hdr, meta);
@@ -90,15 +95,23 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.step == STEP_ROUTE) {
             route.apply(hdr, meta, standard_metadata);
         }
-        if (meta.step == STEP_PUNT) {
-            punt.apply(hdr, meta, standard_metadata);
+        if (meta.cut == 1) {
+            truncate(meta.frame_bytes);
+        }
+        if (meta.more == 1 && meta.drop_reason != DROP_NOT_RELEASED) {
+            clone_preserving_field_list(CloneType.I2E, MESSAGE_MIRROR, MESSAGE_FIELDS);
         }
         account.apply(meta, standard_metadata);
     }
 }
 
 control SynclineEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
-    apply { }
+    // The rest of a message from the controller: the next packet-out's turn.
+    apply {
+        if (standard_metadata.instance_type == INSTANCE_INGRESS_CLONE) {
+            recirculate_preserving_field_list(MESSAGE_FIELDS);
+        }
+    }
 }
 
 V1Switch(

@@ -240,15 +240,6 @@ def test_the_rest_of_flights_is_metered_apart(net: Network) -> None:
     net.punted(net.from_client(first), PROVEN)
 
 
-def test_an_open_session_takes_the_flight(net: Network) -> None:
-    first, second, *_ = flight(net)
-    net.punted(net.from_client(first), PROVEN)
-    session = Session(delta=99)
-    net.open(session)
-    for segment in (first, second):
-        assert net.from_client(segment).outputs == (net.to_server(segment, session),)
-
-
 def test_a_flow_is_pending_alone(net: Network) -> None:
     """A wrong cookie makes nothing pending, and another port's proof is another flow's."""
     net.set_service(reset_unknown=1)
