@@ -5,18 +5,20 @@ TOPO ?= two-pop
 TARGET ?= softswitch
 SWITCH ?= a
 PYTHON ?= python3
+STF_DIR ?= tests/stf
 ARGS ?=
 
 export PYTHON
 
 VENV := .venv/.complete
 SHELL_VENV := .venv-shell/.complete
+PROGRAMS := .programs/.complete
 SYNCLINE := .venv/bin/syncline
 PY := .venv/bin/python
 P4 := p4src/v1model/syncline.p4
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test fuzz lint run shell bench clean distclean
+.PHONY: help build demo test soak stf fuzz lint run shell bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +26,8 @@ help: ## list the targets
 	@echo "  TOPO=two-pop        the topology of run: single, two-pop, three-pop or a YAML file"
 	@echo "  TARGET=softswitch   the switches of run: softswitch or bmv2"
 	@echo "  SWITCH=a            the switch of shell"
-	@echo "  ARGS=…              further arguments of demo, test, fuzz and bench"
+	@echo "  STF_DIR=tests/stf   the tests of stf"
+	@echo "  ARGS=…              further arguments of demo, test, stf, fuzz and bench"
 
 build: $(VENV) ## set up, and compile the P4 program into build/p4
 	@$(SYNCLINE) compile $(P4) -o build/p4
@@ -32,10 +35,16 @@ build: $(VENV) ## set up, and compile the P4 program into build/p4
 demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (needs root)
 	@$(PY) -m controller.demo $(ARGS)
 
-test: $(VENV) $(SHELL_VENV) ## run the tests; those that need root are skipped without it
+test: $(VENV) $(SHELL_VENV) $(PROGRAMS) ## run the tests; those that need root are skipped without it
 	@$(PY) -m pytest $(ARGS)
 
-fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated packets; ARGS="--seed 2 --count 5000000"
+soak: $(VENV) $(PROGRAMS) ## scenarios in their long form: 20,000 connections, 1 GiB each way, … (needs root)
+	@$(SYNCLINE) scenario run --soak --target $(TARGET) tests/scenarios/*.yaml
+
+stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
+	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)
+
+fuzz: $(VENV) ## feed the switch, built with sanitizers, with mutated real and made-up packets; ARGS="--seed 2 --count 1000000"
 	@$(PY) -m tests.fuzz $(ARGS)
 
 lint: $(VENV) ## check style, types and generated files
@@ -45,7 +54,7 @@ lint: $(VENV) ## check style, types and generated files
 	@$(SYNCLINE) lab schema --check
 
 run: $(VENV) ## bring up a lab with a prompt: host commands, sessions, status, exit (needs root)
-	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET)
+	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET) $(ARGS)
 
 shell: $(VENV) $(SHELL_VENV) ## p4runtime-shell on a switch of the running lab, as a reader beside the controller
 	@$(SYNCLINE) lab shell $(SWITCH)
@@ -59,7 +68,7 @@ clean: ## take labs down, remove what was built; the environments stay
 	find controller softswitch tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the environments
-	rm -rf .venv .venv-shell
+	rm -rf .venv .venv-shell .programs
 
 # A stamp inside each environment, so that one that was made half is made again.
 $(VENV): requirements.lock pyproject.toml
@@ -67,3 +76,7 @@ $(VENV): requirements.lock pyproject.toml
 
 $(SHELL_VENV): requirements-shell.lock
 	@scripts/setup .venv-shell requirements-shell.lock
+
+# What tests run on the hosts of labs: nginx, sshd, iperf3, …
+$(PROGRAMS): scripts/programs
+	@scripts/programs .programs

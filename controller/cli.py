@@ -13,10 +13,10 @@ from softswitch import cli as softswitch
 main = typer.Typer(
     name="syncline",
     help="An in-network SYN proxy: P4 switches answer SYNs with cookies, a controller shares every proven "
-    "session with all of them. Start with: [bold]syncline lab up two-pop[/bold]",
+    "session with all of them. Start with: `syncline lab up two-pop`",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

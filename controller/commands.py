@@ -150,6 +150,7 @@ def _service_table(document: Any) -> Table:
     for name in (
         "service",
         "address",
+        "policy",
         "sessions",
         "pending",
         "mss",
@@ -164,6 +165,7 @@ def _service_table(document: Any) -> Table:
         table.add_row(
             service["name"],
             socket_text(service["address"], service["port"]),
+            _policy(service),
             str(service["sessions"]),
             str(service["pending"]),
             str(service["mss"]),
@@ -173,6 +175,12 @@ def _service_table(document: Any) -> Table:
             _learned(service["learned"]),
         )
     return table
+
+
+def _policy(service: dict[str, Any]) -> str:
+    """The mode, and what comes of it now: `on-attack: proxying`."""
+    mode = service["mode"]
+    return mode if mode == "always" else f"{mode}: {service['stance']}"
 
 
 def _learned(options: dict[str, Any]) -> str:

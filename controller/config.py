@@ -260,6 +260,38 @@ class ServiceConfig(Model):
     punt_rate: int | None = Field(
         default=None, ge=1, description="punts per second of each kind; absent = unmetered"
     )
+    mode: Literal["always", "on-attack", "bypass"] = Field(
+        default="always", description="always, on-attack or bypass"
+    )
+    attack_syn_rate: int | None = Field(
+        default=None, ge=1, description="SYNs per second from which on an on-attack service is guarded"
+    )
+    calm_syn_rate: int | None = Field(
+        default=None, ge=0, description="SYNs per second that count as calm (default half of attack_syn_rate)"
+    )
+    calm_after: Seconds = Field(default=30, description="calm time that ends an attack, seconds")
+
+    @property
+    def calm_rate(self) -> float:
+        """SYNs per second at or below which there is no attack."""
+        return (self.attack_syn_rate or 0) / 2 if self.calm_syn_rate is None else self.calm_syn_rate
+
+    @model_validator(mode="after")
+    def _rates_of_mode(self) -> ServiceConfig:
+        if self.mode != "on-attack":
+            for key in ("attack_syn_rate", "calm_syn_rate"):
+                if getattr(self, key) is not None:
+                    raise ValueError(
+                        f"{key} is of no use with mode {self.mode}; give mode: on-attack, or leave it out"
+                    )
+        elif self.attack_syn_rate is None:
+            raise ValueError("mode on-attack needs attack_syn_rate; give SYNs per second, such as 10000")
+        elif self.calm_rate >= self.attack_syn_rate:
+            raise ValueError(
+                f"calm_syn_rate {self.calm_rate:g} is not below attack_syn_rate {self.attack_syn_rate}; "
+                "give less"
+            )
+        return self
 
 
 class TimersConfig(Model):
@@ -302,6 +334,9 @@ class ControllerConfig(Model):
     services: list[ServiceConfig] = Field(default=[], max_length=1024, description="a list of services")
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    state: FilePath | None = Field(
+        default=None, description="path of a file that keeps what is learned of services; absent = none"
+    )
 
 
 def check(config: ControllerConfig) -> list[Problem]:

@@ -37,10 +37,15 @@ class End(IntEnum):
 
 
 class Phase(IntEnum):
-    """A session's phase in the switches' tables."""
+    """A session's phase in the switches' tables.
+
+    AWAITED: the tuple is about to be used again. Its packets are the controller's, as if it had no session
+    and its service were always guarded.
+    """
 
     OPEN = 0
     CLOSING = 1
+    AWAITED = 2
 
 
 class PuntHeader(NamedTuple):

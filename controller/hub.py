@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from controller.config import ControllerConfig
 from controller.dataplane import End, Punt, PuntHeader
+from controller.learned import LearnedFile
 from controller.logic.coordinator import Coordinator
 from controller.logic.keys import Expel, InstallKey, KeyEffect, KeyRing, KeySet
 from controller.logic.model import (
@@ -26,13 +27,15 @@ from controller.logic.model import (
     Remove,
     ServiceChanged,
 )
+from controller.logic.policy import Stance
 from controller.p4.errors import OK, RESOURCE_EXHAUSTED, Outcome, SwitchError
 from controller.p4.link import SwitchLink
 from controller.p4.program import Program, load_program
 from controller.p4.schema import Row
-from controller.p4.static import epoch_row, key_row, proxy_rows, row_job, service_row
+from controller.p4.static import epoch_row, key_row, row_job, service_row
 from controller.p4.sync import Held
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
+from controller.policies import Policies
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +84,11 @@ class ControllerHub:
         self.wall = wall
         self.started = clock()
         self.coordinator = Coordinator(config)
+        self.learned = LearnedFile(config.state)
+        self.learned.restore(self.coordinator.services.values())
         self.keys = KeyRing(config.timers.epoch, new_key)
         self.links = {switch.name: SwitchLink(switch, self) for switch in config.switches}
+        self.policies = Policies(config, self.coordinator.services.values(), self.links, clock)
         self._loaded: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
         self._gathered: dict[str, Held] = {}
         self._gathering_done = asyncio.Event()
@@ -103,6 +109,11 @@ class ControllerHub:
             for link in self.links.values():
                 group.create_task(link.run(), name=f"switch {link.name}")
             group.create_task(self._ticks(), name="ticks")
+            group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
+            group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+
+    def _writable(self) -> tuple[str, ...]:
+        return self.coordinator.writable
 
     async def program(self) -> Program:
         return await asyncio.shield(self._loaded)
@@ -146,6 +157,7 @@ class ControllerHub:
             self._gathered.clear()
 
     def _adopt(self, switch: str, held: Held) -> None:
+        self.policies.adopt(held.rows)
         before = len(self.coordinator.sessions)
         self._execute(self.coordinator.adopt(switch, held.sessions, self.clock(), self.wall()))
         adopted = len(self.coordinator.sessions) - before
@@ -167,7 +179,7 @@ class ControllerHub:
         return self.keys.held(), self.keys.generation
 
     def proxy_rows(self) -> list[Row]:
-        return proxy_rows(self.coordinator.services.values())
+        return self.policies.rows()
 
     def session_entries(self) -> dict[Key, Entry]:
         return self.coordinator.sessions.entries()
@@ -249,7 +261,10 @@ class ControllerHub:
                     effect.service.sack,
                     effect.service.timestamps,
                 )
-                job = row_job(self._loaded.result().schema, service_row(effect.service))
+                stance = self.policies.stance(effect.service)
+                if stance is Stance.ABSENT:
+                    continue
+                job = row_job(self._loaded.result().schema, service_row(effect.service, stance))
                 for name in self.coordinator.writable:
                     self.links[name].put(job)
 

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building shared objects: the runtime once per machine, then each generated C file linked with it.
 
-Results lie in a cache folder under the hash of all that went into them, so that an entry never changes once
-it is
-there; files and folders are made aside and renamed, so that processes may build the same at the same time.
+Results lie in a cache folder (`cache.py`) under the hash of all that went into them.
 """
 
 from __future__ import annotations
@@ -14,9 +12,10 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from softswitch import cache
 
 RUNTIME_DIR = Path(__file__).resolve().parent / "runtime"
 COMMON_FLAGS = (
@@ -130,18 +129,14 @@ def _compile_runtime(source: Path, folder: Path) -> str:
 def runtime_archive() -> Path:
     """The runtime as a static library."""
     target = cache_dir() / f"runtime-{runtime_digest()}.a"
-    if target.exists():
+    if cache.use(target):
         return target
-    with (
-        tempfile.TemporaryDirectory(dir=cache_dir(), prefix="build-") as name,
-        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
-    ):
-        folder = Path(name)
+    with cache.aside(target.parent) as folder, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         sources = sorted(RUNTIME_DIR.glob("*.c"))
         objects = list(pool.map(lambda source: _compile_runtime(source, folder), sources))
         archive = folder / "runtime.a"
         subprocess.run(["ar", "rcs", str(archive), *objects], check=True, capture_output=True)
-        archive.replace(target)
+        cache.publish(archive, target)
     return target
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands `syncline switch` and `syncline compile`."""
+"""The commands `syncline switch`, `syncline compile` and `syncline stf`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from softswitch.stf.cli import stf
 
 _PORT = re.compile(r"(\d+)@(\S+)")
 _MAX_PORT = 511
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to a command line."""
     app.command("switch")(switch)
     app.command("compile")(compile_program)
+    app.command("stf")(stf)
 
 
 def switch(

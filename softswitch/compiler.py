@@ -9,17 +9,14 @@ make the switch read files.
 from __future__ import annotations
 
 import functools
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from finsy.proto import p4i
 
-from softswitch import build
+from softswitch import build, cache
 from softswitch.p4.errors import Diagnostic, P4Error
 from softswitch.p4.preprocess import preprocess
 
@@ -59,7 +56,7 @@ def compile_text(text: str, *, name: str) -> CompiledProgram:
     """Compiles a preprocessed text. P4Error with places, or build.BuildError; cached results come at once."""
     _check_text(text, name)
     folder = build.cache_dir() / f"program-{build.digest(_toolchain_digest(), name, text)}"
-    if not folder.is_dir():
+    if not cache.use(folder):
         _compile_into(folder, text, name)
     return CompiledProgram(
         name=name,
@@ -84,7 +81,7 @@ def _check_text(text: str, name: str) -> None:
 def _toolchain_digest() -> str:
     """Hash of everything but the text that decides what comes out: runtime, C compiler, our own sources."""
     sources = sorted(f for part in ("p4", "codegen") for f in (_PACKAGE / part).glob("*.py"))
-    sources += [_PACKAGE / "p4info.py", _PACKAGE / "compiler.py"]
+    sources += [*sorted(_PACKAGE.glob("p4info*.py")), _PACKAGE / "compiler.py"]
     return build.digest(build.runtime_digest(), *(f.read_bytes() for f in sources))
 
 
@@ -96,20 +93,8 @@ def _compile_into(folder: Path, text: str, name: str) -> None:
     program = parse_program(text, name)
     info = build_p4info(program)
     c_source = generate_c(program, info)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="build-"))
-    try:
+    with cache.aside(folder.parent) as made:
         (made / "program.c").write_text(c_source)
         (made / "p4info.bin").write_bytes(info.SerializeToString(deterministic=True))
         build.build_library(made / "program.c", made / "program.so")
-        _publish(made, folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _publish(made: Path, folder: Path) -> None:
-    """Renames the finished folder; another process may have been faster, with the same result."""
-    try:
-        os.rename(made, folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
+        cache.publish(made, folder)

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 INSERT, MODIFY, DELETE = 1, 2, 3
 FLAG_DEFAULT, FLAG_CONST = 1, 2
+GROUP = 1 << 31
+"""Marks the handle in an entry's `member_or_group` as a group's."""
 EVENT_PACKET_IN, EVENT_DIGEST, EVENT_IDLE = 1, 2, 3
 
 _BUFFER = 1 << 20  # bytes offered to the C side for records; a record is far smaller
@@ -169,6 +171,10 @@ _SHORT = {
     "ss_direct_counter_write": (c_int, [_SW, POINTER(_Entry), c_uint64, c_uint64]),
     "ss_meter_read": (c_int, [_SW, c_uint32, c_uint64, POINTER(_MeterConfig)]),
     "ss_meter_write": (c_int, [_SW, c_uint32, c_uint64, POINTER(_MeterConfig)]),
+    "ss_direct_meter_read": (c_int, [_SW, POINTER(_Entry), POINTER(_MeterConfig)]),
+    "ss_direct_meter_write": (c_int, [_SW, POINTER(_Entry), POINTER(_MeterConfig)]),
+    "ss_member_write": (c_int, [_SW, c_uint32, c_uint32, c_uint32, c_uint32, c_char_p, c_uint32]),
+    "ss_group_write": (c_int, [_SW, c_uint32, c_uint32, c_uint32, POINTER(c_uint32), c_size_t]),
     "ss_register_read": (c_int, [_SW, c_uint32, c_uint64, c_char_p]),
     "ss_register_write": (c_int, [_SW, c_uint32, c_uint64, c_char_p]),
 }
@@ -322,8 +328,11 @@ class Engine:
         metadata: int = 0,
         packets: int = -1,
         octets: int = -1,
+        member_or_group: int = 0,
     ) -> int:
         """Insert, modify or delete one entry; return 0 or minus a gRPC status code.
+
+        `member_or_group`: instead of an action, a handle of `member_write`, or GROUP | one of `group_write`.
 
         `packets` and `octets` are the direct counter's new values, -1 to leave them (MODIFY) or begin at 0
         (INSERT).
@@ -335,6 +344,7 @@ class Engine:
         entry.idle_timeout_ns = idle_timeout_ns
         entry.metadata = metadata
         entry.flags = flags
+        entry.member_or_group = member_or_group
         entry.key = key
         entry.mask = mask
         entry.params = params
@@ -377,6 +387,7 @@ class Engine:
         entry.action_id = 0
         entry.priority = priority
         entry.flags = flags
+        entry.member_or_group = 0
         entry.key = key
         entry.mask = mask
         entry.params = None
@@ -428,6 +439,47 @@ class Engine:
         config = _MeterConfig(*rates, 1) if rates else _MeterConfig()
         result: int = self._short.ss_meter_write(self._switch, meter_id, index, ctypes.byref(config))
         return result
+
+    def direct_meter_read(
+        self, table_id: int, key: bytes, mask: bytes | None, priority: int
+    ) -> MeterRates | int | None:
+        """The direct meter of one entry: None when it is not configured, or minus a gRPC status code."""
+        self._probe(table_id, key, mask, priority, 0)
+        config = _MeterConfig()
+        result: int = self._short.ss_direct_meter_read(self._switch, self._entry_ref, ctypes.byref(config))
+        if result:
+            return result
+        if not config.configured:
+            return None
+        return MeterRates(config.cir, config.cburst, config.pir, config.pburst)
+
+    def direct_meter_write(
+        self, table_id: int, key: bytes, mask: bytes | None, priority: int, rates: MeterRates | None
+    ) -> int:
+        """Configure the direct meter of one entry; None makes it mark every packet green again."""
+        self._probe(table_id, key, mask, priority, 0)
+        config = _MeterConfig(*rates, 1) if rates else _MeterConfig()
+        result: int = self._short.ss_direct_meter_write(self._switch, self._entry_ref, ctypes.byref(config))
+        return result
+
+    # --- action profiles ----------------------------------------------------------------------------------
+
+    def member_write(
+        self, op: int, profile_id: int, handle: int, action_id: int = 0, params: bytes = b""
+    ) -> int:
+        """Insert, modify or delete a member of an action profile, by a handle of the caller's choice."""
+        result: int = self._short.ss_member_write(
+            self._switch, op, profile_id, handle, action_id, params, len(params)
+        )
+        return result
+
+    def group_write(self, op: int, profile_id: int, handle: int, members: list[int]) -> int:
+        """Insert, modify or delete a group; a member that stands there more than once has a larger share."""
+        handles = (c_uint32 * len(members))(*members)
+        result: int = self._short.ss_group_write(self._switch, op, profile_id, handle, handles, len(members))
+        return result
+
+    # --- registers ----------------------------------------------------------------------------------------
 
     def register_read(self, register_id: int, index: int, size: int) -> bytes | int:
         """One cell of a register, `size` bytes big-endian, or minus a gRPC status code."""

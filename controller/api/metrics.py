@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from controller.api.status import Counters, Counts
 from controller.hub import ControllerHub
 from controller.logic.liveness import SwitchState
+from controller.logic.policy import Stance
 
 
 def registry(hub: ControllerHub, counters: Counters) -> CollectorRegistry:
@@ -69,9 +70,25 @@ class _HubCollector(Collector):
         yield sessions
         pending = GaugeMetricFamily("syncline_pending", "Handshakes under way by service", labels=["service"])
         shared = GaugeMetricFamily("syncline_service_sessions", "Sessions by service", labels=["service"])
+        rate = GaugeMetricFamily(
+            "syncline_service_syn_rate", "SYNs per second of on-attack services", labels=["service"]
+        )
+        stance = GaugeMetricFamily(
+            "syncline_service_stance",
+            "1 for how a service's packets without session are treated",
+            labels=["service", "stance"],
+        )
+        policies = self._hub.policies
         for service in coordinator.services.values():
+            if service.config.mode == "on-attack":
+                rate.add_metric([service.config.name], policies.syn_rates.get(service.service_id, 0.0))
+            for possible in Stance:
+                current = policies.stance(service) is possible
+                stance.add_metric([service.config.name, possible], float(current))
             pending.add_metric([service.config.name], service.pending)
             shared.add_metric([service.config.name], service.sessions)
+        yield rate
+        yield stance
         yield pending
         yield shared
         held = coordinator.flows.held_bytes + coordinator.returns.held_bytes

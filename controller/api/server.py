@@ -70,8 +70,8 @@ class ApiServer:
         if self._socket_file is not None and os.path.exists(self._socket_file):
             os.unlink(self._socket_file)
 
-    async def _status(self, _: web.Request) -> web.Response:
-        await self._counters.refresh()
+    async def _status(self, request: web.Request) -> web.Response:
+        await self._counters.refresh(now="fresh" in request.query)
         return web.json_response(status(self._hub, self._counters))
 
     async def _sessions(self, request: web.Request) -> web.Response:

@@ -19,7 +19,10 @@ Counts = dict[str, dict[str, int]]
 
 
 class Counters:
-    """Counters by switch and name, read at most once a second. A switch that is away keeps its last."""
+    """Counters by switch and name, read at most once a second. A switch that is away keeps its last.
+
+    With `now` they are read whatever their age.
+    """
 
     def __init__(self, hub: ControllerHub) -> None:
         self._hub = hub
@@ -28,9 +31,9 @@ class Counters:
         self.drops: Counts = {name: {} for name in hub.links}
         self.events: Counts = {name: {} for name in hub.links}
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, now: bool = False) -> None:
         async with self._lock:
-            if self._hub.clock() - self._read_at < _FRESH:
+            if not now and self._hub.clock() - self._read_at < _FRESH:
                 return
             await asyncio.gather(*(self._read(name) for name in self._hub.links))
             self._read_at = self._hub.clock()
@@ -92,6 +95,9 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
                 "learned": service.learned,
                 "window": service.config.window,
                 "unknown": service.config.unknown,
+                "mode": service.config.mode,
+                "stance": str(hub.policies.stance(service)),
+                "syn_rate": round(hub.policies.syn_rates.get(service.service_id, 0.0), 1),
                 "sessions": service.sessions,
                 "pending": service.pending,
             }
@@ -125,7 +131,7 @@ def _session(session: Session, wall: float) -> dict[str, Any]:
         "server": str(address(server)),
         "server_port": server_port,
         "service": session.service,
-        "phase": Phase.OPEN.name if session.open else Phase.CLOSING.name,
+        "phase": Phase(entry.phase).name,
         "version": entry.version,
         "delta": entry.delta,
         "tau": entry.tau,

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from controller.bench import kernel
+from controller.bench import connections, kernel
 from controller.bench.compiling import compile_seconds
 from controller.bench.flood import FloodError, build_sender
 from controller.bench.kernel import KernelError
@@ -27,6 +27,7 @@ from controller.lab.signals import end_in_order_on_signals, uninterrupted
 from controller.lab.targets import BMV2, P4C, find_tool
 
 SOFTSWITCH = "software switch"
+_CONNECTIONS = 3000
 KERNEL_TOPOLOGY = Path(__file__).with_name("kernel.yaml")
 
 Opener = Callable[[], Any]
@@ -41,7 +42,8 @@ def bench(
 
     Beside it, in the same shape of network, from the same sender, in one run: plain kernel forwarding, nft's
     synproxy and, if installed, BMv2. Then downloads with random loss on both sides (needs nft), protected and
-    not. The figures are medians over the rounds, also in build/bench/bench.json.
+    not. Then short connections (needs ab and nginx), protected and not. The figures are medians over the
+    rounds, also in build/bench/bench.json.
     """
     try:
         need_root("the bench")
@@ -55,6 +57,7 @@ def bench(
         console.print(f"P4 source to loadable switch: {cold:.2f} s cold, {cached:.2f} s cached")
         samples = _measure_all(console, seconds, rounds)
         loss = measure_loss(rounds) if kernel.has_nft() else {}
+        short = _short_connections(console, rounds)
     except (LabError, ConfigError, FloodError, KernelError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -68,6 +71,7 @@ def bench(
         "cores": os.cpu_count(),
         "ways": figures,
         "loss": loss,
+        "connections": short,
     }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print(_table(figures))
@@ -76,7 +80,18 @@ def bench(
         own, plain = (rates[f"{name}_bytes_per_s"] / 1e6 for name in ("protected", "plain"))
         line = f"download with {percent} loss on each side: {own:.1f} MB/s, unprotected {plain:.1f} MB/s"
         console.print(f"{line}, ratio {rates['ratio']:.2f}", style="bold", soft_wrap=True)
+    for text in connections.lines(short):
+        console.print(text, style="bold", soft_wrap=True)
     console.print(f"figures in {path}", style="dim")
+
+
+def _short_connections(console: Console, rounds: int) -> dict[str, dict[str, Any]]:
+    if absent := connections.lacking():
+        console.print(f"{', '.join(absent)} not installed: no short connections in this run", style="yellow")
+        return {}
+    return connections.measure_connections(
+        _CONNECTIONS, rounds, lambda text: console.print(text, style="dim")
+    )
 
 
 def _measure_all(console: Console, seconds: int, rounds: int) -> dict[str, list[Sample]]:

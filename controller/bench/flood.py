@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounded flood of spoofed SYNs and random ACKs: builds flood.c once and runs it on a host of a lab."""
+"""The bounded flood of spoofed SYNs and random ACKs, or of bots: builds flood.c once and runs it on a host of
+a lab.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,11 @@ from typing import Any, Protocol
 
 from controller.lab.signals import uninterrupted
 from controller.scenario.nexthop import next_hop
+from softswitch import build, cache
 
 _SOURCE = Path(__file__).with_name("flood.c")
 SPOOFED_SOURCES = "198.19.0.0/16"
+SPOOFED_SOURCES_V6 = "2001:db8:198::/48"
 
 
 class FloodError(RuntimeError):
@@ -33,25 +33,31 @@ class HostRunner(Protocol):
 
 @dataclass(frozen=True)
 class FloodPlan:
-    """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes)."""
+    """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes).
+
+    `target` is an IPv4 or IPv6 address, `sources` a prefix of the same version (None: the lab's own). With
+    `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK.
+    """
 
     target: str
     port: int
     syns: int
     acks: int = 0
     rate: int = 0
-    sources: str = SPOOFED_SOURCES
+    sources: str | None = None
     seed: int = 1
     deadline_s: int = 60
+    complete: bool = False
 
 
 @dataclass(frozen=True)
 class FloodResult:
-    """What was really sent, and how long it took in seconds."""
+    """What was really sent, how many SYN/ACKs were answered, and how long it took in seconds."""
 
     syns: int
     acks: int
     seconds: float
+    completed: int = 0
 
     @property
     def rate(self) -> float:
@@ -60,23 +66,16 @@ class FloodResult:
 
 
 def build_sender() -> Path:
-    """The compiled sender, from the cache when its source is unchanged. Needs a C compiler ($CC or cc)."""
-    source = _SOURCE.read_bytes()
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        raise FloodError("no C compiler: install one (Debian: gcc) or set CC")
-    cache = Path(os.environ.get("SYNCLINE_CACHE") or Path.home() / ".cache" / "syncline")
-    binary = cache / f"flood-{hashlib.sha256(source + compiler.encode()).hexdigest()[:16]}"
-    if binary.exists():
-        return binary
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        fresh = Path(folder) / "flood"
-        command = [compiler, "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(fresh), str(_SOURCE)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise FloodError(f"{compiler} cannot build {_SOURCE.name}: {done.stderr.strip()}")
-        fresh.replace(binary)
+    """The compiled sender, from the cache when its source is unchanged. FloodError without a C compiler."""
+    try:
+        binary = build.cache_dir() / f"flood-{build.digest(build.compiler_version(), _SOURCE.read_bytes())}"
+        if not cache.use(binary):
+            with cache.aside(binary.parent) as folder:
+                arguments = ["-O2", "-std=gnu11", "-Wall", "-Wextra", str(_SOURCE)]
+                build.run_cc(arguments, folder / "flood", _SOURCE.name)
+                cache.publish(folder / "flood", binary)
+    except build.BuildError as error:
+        raise FloodError(str(error)) from error
     return binary
 
 
@@ -85,18 +84,20 @@ def flood_command(plan: FloodPlan, netns: str) -> list[str]:
     the target.
     """
     hop = next_hop(netns, plan.target)
+    v6 = ":" in plan.target
     return [
         str(build_sender()),
         f"--interface={hop.interface}",
         f"--source-mac={hop.source_mac.hex(':')}",
         f"--destination-mac={hop.destination_mac.hex(':')}",
-        f"--sources={plan.sources}",
-        f"--target={plan.target}:{plan.port}",
+        f"--sources={plan.sources or (SPOOFED_SOURCES_V6 if v6 else SPOOFED_SOURCES)}",
+        f"--target={f'[{plan.target}]' if v6 else plan.target}:{plan.port}",
         f"--syns={plan.syns}",
         f"--acks={plan.acks}",
         f"--rate={plan.rate}",
         f"--seed={plan.seed}",
         f"--deadline={plan.deadline_s}",
+        *(["--complete"] if plan.complete else []),
     ]
 
 
@@ -130,4 +131,4 @@ class Flood:
         if self._process.returncode != 0:
             raise FloodError(errors.strip() or f"the sender ended with code {self._process.returncode}")
         figures = json.loads(output)
-        return FloodResult(figures["syns"], figures["acks"], figures["seconds"])
+        return FloodResult(figures["syns"], figures["acks"], figures["seconds"], figures["completed"])

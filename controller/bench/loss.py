@@ -70,7 +70,7 @@ def _download(lab: Lab, address: str, port: int) -> float:
 
 @contextmanager
 def _lab() -> Iterator[Lab]:
-    lab = Lab.up("two-pop", name="bench-loss", target="softswitch")
+    lab = Lab.up("two-pop", name="bench-loss", target="softswitch", offloads=False)
     try:
         yield lab
     finally:

@@ -49,6 +49,14 @@ TopologyArgument = Annotated[
 ]
 TargetOption = Annotated[TargetName, typer.Option(help="The switch program.")]
 PcapOption = Annotated[bool, typer.Option("--pcap", help="Capture every switch port.")]
+OffloadsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--offloads/--no-offloads",
+        help="Whether kernels may leave checksums and segmentation to the interfaces "
+        "(default: with softswitch, unless captured).",
+    ),
+]
 NameOption = Annotated[
     str | None,
     typer.Option(help="The lab's name and prefix of its namespaces (default: the topology's name)."),
@@ -63,6 +71,7 @@ def up(
     topology: TopologyArgument,
     target: TargetOption = TargetName.softswitch,
     pcap: PcapOption = False,
+    offloads: OffloadsOption = None,
     name: NameOption = None,
 ) -> None:
     """Bring a topology up; returns when traffic can flow.
@@ -71,7 +80,9 @@ def up(
     build/lab/NAME/logs and build/lab/NAME/pcap.
     """
     with _errors():
-        lab = Lab.up(topology, name=name, target=target.value, pcap=pcap, progress=_progress)
+        lab = Lab.up(
+            topology, name=name, target=target.value, pcap=pcap, offloads=offloads, progress=_progress
+        )
         host = next(iter(lab.plan.hosts))
         typer.echo(f"lab {lab.name} is up. Try: syncline lab exec {host} -- ip route")
 
@@ -169,11 +180,14 @@ def run(
     topology: TopologyArgument,
     target: TargetOption = TargetName.softswitch,
     pcap: PcapOption = False,
+    offloads: OffloadsOption = None,
     name: NameOption = None,
 ) -> None:
     """Bring a topology up, give commands at a prompt, take it down at the end."""
     with _errors():
-        lab = Lab.up(topology, name=name, target=target.value, pcap=pcap, progress=_progress)
+        lab = Lab.up(
+            topology, name=name, target=target.value, pcap=pcap, offloads=offloads, progress=_progress
+        )
         try:
             failed = prompt.run(lab)
         finally:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from controller.api.client import ApiUnreachableError, get_json
 from controller.config import ProgramConfig
 from controller.lab import network
@@ -59,6 +61,7 @@ class Lab:
         target: Target = "softswitch",
         pcap: bool = False,
         controller: bool = True,
+        offloads: bool | None = None,
         timeout: float = READY_TIMEOUT,
         progress: Progress = _silent,
     ) -> Lab:
@@ -70,6 +73,9 @@ class Lab:
         Args:
             topology: path of a YAML file, the bare name of one in topologies/, or a topology as it is.
             name: the lab's name and prefix of its namespaces, instead of the topology's name.
+            offloads: whether kernels may leave checksums and segmentation to the interfaces, as they do by
+                default. None: if the switches can deal with it, and no captures are made, which are to show
+                what a wire would carry.
             timeout: seconds that the switches and the controller may take.
             progress: is told in a line what happens next.
 
@@ -88,7 +94,9 @@ class Lab:
             lab = cls(plan, files, LabState(plan.name, origin, target, pcap, plan.namespaces))
             try:
                 lab.state.save(files)
-                lab._start(controller, timeout, progress)
+                if offloads is None:
+                    offloads = target != "bmv2" and not pcap
+                lab._start(controller, offloads, timeout, progress)
             except BaseException:
                 lab._down()
                 raise
@@ -114,12 +122,12 @@ class Lab:
             take_down(self.files, self.state.namespaces)
             self.processes.reap()
 
-    def _start(self, controller: bool, timeout: float, progress: Progress) -> None:
+    def _start(self, controller: bool, offloads: bool, timeout: float, progress: Progress) -> None:
         if self.plan.switches:
             progress(f"compiling the P4 program for {self._target}")
             self._write_config(prepare(self._target, self.files.run))
         progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
-        network.build(self.plan)
+        network.build(self.plan, offloads)
         for switch in self.plan.switches:
             progress(f"starting switch {switch}")
             self._spawn_switch(switch)
@@ -234,6 +242,18 @@ class Lab:
         """Starts the controller, with the configuration of before; does not wait until it is ready."""
         self._spawn_controller()
 
+    def relay_address(self, switch: str) -> str:
+        """Where a relay between the controller and a switch may listen: unix:PATH."""
+        return f"unix:{self.files.socket(f'{switch}-relay')}"
+
+    def reach_switch_at(self, switch: str, address: str) -> None:
+        """The controller's next start finds the switch's P4Runtime server at this address."""
+        config = yaml.safe_load(self.files.controller_config.read_text())
+        for entry in config["switches"]:
+            if entry["name"] == switch:
+                entry["address"] = address
+        self.files.controller_config.write_text(yaml.safe_dump(config, sort_keys=False))
+
     def stop_switch(self, switch: str, number: int = signal.SIGTERM) -> None:
         """Sends a signal to a switch process and waits for its end. Namespace and interfaces stay."""
         self.netns(switch)
@@ -286,7 +306,9 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
-        config = controller_config(self.plan, program, self.api_address, addresses)
+        config = controller_config(
+            self.plan, program, self.api_address, addresses, self.files.controller_state
+        )
         self.files.controller_config.write_text(controller_config_text(config))
 
     def _spawn_controller(self) -> None:

@@ -48,8 +48,8 @@ def existing_namespaces(names: Iterable[str]) -> list[str]:
     return [name for name in names if (NETNS_DIR / name).exists()]
 
 
-def build(plan: Plan) -> None:
-    """Makes the whole network of a plan.
+def build(plan: Plan, offloads: bool = False) -> None:
+    """Makes the whole network of a plan, with checksum and segmentation offloads left on or switched off.
 
     Raises NetworkError; what was made until then stays (see `remove`).
     """
@@ -59,6 +59,8 @@ def build(plan: Plan) -> None:
     for link in plan.links:
         _inside(plan.nodes[link.ends[0].node].netns, partial(_make_link, plan, link))
     for node in plan.nodes.values():
+        if not offloads:
+            _inside(node.netns, partial(no_offloads, [interface.name for interface in node.interfaces]))
         _inside(node.netns, partial(_configure, node))
     for node in plan.nodes.values():
         if any(":" in address for address in node.addresses) and not node.is_switch:
@@ -99,7 +101,6 @@ def _make_link(plan: Plan, link: Link) -> None:
 
 
 def _configure(node: Node) -> None:
-    no_offloads(interface.name for interface in node.interfaces)
     with IPRoute() as handle:
         loopback = handle.link_lookup(ifname="lo")[0]
         handle.link("set", index=loopback, state="up")

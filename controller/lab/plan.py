@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -153,9 +154,12 @@ def make_plan(topology: Topology, name: str | None = None) -> Plan:
 
 
 def controller_config(
-    plan: Plan, program: ProgramConfig, api: str, addresses: Mapping[str, str]
+    plan: Plan, program: ProgramConfig, api: str, addresses: Mapping[str, str], state: Path | None = None
 ) -> ControllerConfig:
-    """The controller's configuration; `addresses`: where the P4Runtime server of each switch listens."""
+    """The controller's configuration.
+
+    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file.
+    """
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -164,6 +168,7 @@ def controller_config(
         services=service_configs(plan),
         timers=plan.topology.controller.timers,
         limits=plan.topology.controller.limits,
+        **({"state": state} if state else {}),
     )
 
 

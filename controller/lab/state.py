@@ -70,6 +70,11 @@ class LabFiles:
     def controller_config(self) -> Path:
         return self.run / "controller.yaml"
 
+    @property
+    def controller_state(self) -> Path:
+        """What the controller keeps for the next one."""
+        return self.run / "learned.json"
+
     def log(self, process: str) -> Path:
         return self.logs / f"{process}.log"
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from controller.lab import network
 from controller.lab.errors import LabError
 from controller.lab.processes import ProcessId, end_processes, processes_in, processes_marked
+from controller.lab.programs import search_path
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState
 
@@ -117,8 +118,8 @@ def take_down(files: LabFiles, namespaces: Sequence[str]) -> list[str]:
 
 
 def lab_environment() -> dict[str, str]:
-    """The environment of commands in a lab: nobody answers DNS there, so look-ups give up soon (seconds)."""
-    return {"RES_OPTIONS": "timeout:1 attempts:1", **os.environ}
+    """The environment of commands in a lab. Nobody answers DNS there, so look-ups give up soon (seconds)."""
+    return {"RES_OPTIONS": "timeout:1 attempts:1", **os.environ, "PATH": search_path()}
 
 
 def in_namespace(namespace: str, argv: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from controller.config import ControllerConfig
-from controller.dataplane import End, Mode, PuntHeader
+from controller.dataplane import End, Mode, Phase, PuntHeader
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Answer, Handshake, State
 from controller.logic.model import (
@@ -56,6 +56,7 @@ class Coordinator:
         self.results: Counter[str] = Counter()
         self.live: tuple[str, ...] = ()
         self.writable: tuple[str, ...] = ()
+        self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
 
     # --- switches ---------------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ class Coordinator:
 
         def make(key: Key, entry: Entry) -> Session | None:
             service = self.services.get((key[1], key[3]))
-            if service is None:
+            if service is None or entry.phase == Phase.AWAITED:  # nobody knows any more who awaited it
                 return None
             service.sessions += key not in known
             return Session(key, entry, service.config.name, wall)
@@ -110,7 +111,10 @@ class Coordinator:
             return out
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         cookie = (segment.ack - 1) & MASK32
-        flow = self.flows.get(key)
+        flow, session = self.flows.get(key), self.sessions.get(key)
+        if session is not None and session.awaited and (session.isn, session.cookie) == (header.isn, cookie):
+            self.results["late_after_end"] += 1
+            return out
         if flow is not None:
             if flow.isn == header.isn and flow.cookie == cookie:
                 self._hold(flow, switch, header, segment)
@@ -121,9 +125,11 @@ class Coordinator:
             flow.reset_server(out)
             self.flows.discard(flow)
             self.results["superseded"] += 1
-        session = self.sessions.get(key)
         if session is not None and self._is_late(session, header.isn, cookie):
             if self._after_release(session, switch, header, segment, out):
+                return out
+            if session.fin_client and session.fin_server:
+                self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
                 return out
             if not session.open:  # only a live client repeats its first packet: the RST was forged
                 self.sessions.reopen(session, wall)
@@ -146,11 +152,13 @@ class Coordinator:
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None and flow.follows(segment):
             self._hold(flow, switch, header, segment)
+        elif flow is None and session is None and self._lenient(key):
+            out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
         elif flow is not None or session is None or switch not in self.live:
             self.results["following_unknown"] += 1
         elif self._after_release(session, switch, header, segment, out):
             pass
-        elif session.open or session.cookie == (segment.ack - 1) & MASK32:
+        elif session.open or (not session.awaited and session.cookie == (segment.ack - 1) & MASK32):
             self._replay(session, switch, header.ingress_port, frame, now, out)
         else:
             self.results["following_unknown"] += 1
@@ -168,6 +176,9 @@ class Coordinator:
             self._on_server(flow, segment, now, wall, out)
         elif self.sessions.get(key) is not None:
             self.results["synack_repeated"] += 1
+        elif self._lenient(key):
+            self.results["synack_passed"] += 1  # to a SYN that passed
+            out.append(PacketOut(switch, Mode.ROUTE, port, frame))
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
@@ -238,13 +249,11 @@ class Coordinator:
         """A switch confirmed a `Put` or `Remove`."""
         out: Effects = []
         flow = self.flows.get(key)
-        if flow is None:
+        if flow is None or removed or flow.version != version:
             return out
-        if removed:
-            if flow.state is State.CLEARING:
-                self._confirmed(flow, switch, now, wall, out)
-        elif flow.in_barrier and flow.version == version:
+        if flow.in_barrier:
             flow.timeline.confirmed[switch] = wall
+        if flow.in_barrier or flow.state is State.CLEARING:
             self._confirmed(flow, switch, now, wall, out)
         return out
 
@@ -265,7 +274,12 @@ class Coordinator:
             elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
                 self.flows.schedule(flow)
             else:
-                flow.refuse_client(out)
+                # Of a connection without the proxy, one segment in 8 million looks like a cookie; its
+                # server does not answer our SYN. A server that has no such connection resets it.
+                if self._lenient(flow.key):
+                    flow.pass_on(out)
+                else:
+                    flow.refuse_client(out)
                 self._end(flow, "server_silent")
         self.released.expire(now)
         due = self.sessions.closing_due(now)
@@ -273,6 +287,11 @@ class Coordinator:
             out.append(CheckIdle(self.live, due))
         for key in self.returns.expire(now):
             self._release_returns(key, out)
+        for key in [key for key in self._set_aside if self.flows.get(key) is None]:
+            self._set_aside.discard(key)
+            session = self.sessions.get(key)
+            if session is not None and session.awaited:  # nothing came of the new one
+                self._forget(session, wall, out)
         return out
 
     # --- the way of a handshake -------------------------------------------------------------------
@@ -304,9 +323,12 @@ class Coordinator:
         self._hold(flow, switch, header, segment)
         if old is not None:
             # The tuple is used again. Late segments of the old session must never meet the new one's
-            # numbers, and the server's answer must not meet the old session: it leaves every switch
-            # first.
-            self._forget(old, wall, out)
+            # numbers, and the server's answer must not meet the old session: no switch may translate by
+            # it any more. Nor may that answer pass to the client where all else does (modes of services).
+            self.sessions.set_aside(old, wall)
+            self._set_aside.add(key)
+            out.append(Put(self.writable, key, old.entry, False))
+            flow.reuses, flow.version = True, old.entry.version
             flow.await_switches(State.CLEARING, {*self.live, switch}, now)
         else:
             flow.send_syn(now, wall, out)
@@ -345,7 +367,7 @@ class Coordinator:
             flow.timeline,
         )
         flow.session, flow.version = session, version
-        flow.service.sessions += 1
+        flow.service.sessions += not flow.reuses
         self.sessions.add(session)
         # The ingress comes last: with the session, it would let the client's next packets through to the
         # server, which could then speak before every switch knows the session.
@@ -353,7 +375,7 @@ class Coordinator:
         flow.await_switches(State.SHARING, set(others) & set(self.live), now)
         self.flows.schedule(flow)
         if others:
-            out.append(Put(others, flow.key, session.entry, True))
+            out.append(Put(others, flow.key, session.entry, not flow.reuses))
         if not flow.waiting:
             self._open_ingress(flow, now, wall, out)
 
@@ -376,7 +398,7 @@ class Coordinator:
         if flow.session is not None and flow.ingress in self.writable:
             entry = flow.session.entry
             flow.await_ingress(entry.version)
-            out.append(Put((flow.ingress,), flow.key, entry, True))
+            out.append(Put((flow.ingress,), flow.key, entry, not flow.reuses))
         else:
             self._release(flow, now, wall, out)  # it is gone: the client goes on by another switch
 
@@ -408,6 +430,11 @@ class Coordinator:
                 service.sessions -= 1
             out.append(Remove(self.writable, session.key, session.entry.version))
 
+    def _lenient(self, key: Key) -> bool:
+        """Whether the server may have connections that began without the proxy."""
+        service = self.services.get((key[1], key[3]))
+        return service is not None and service.config.mode != "always"
+
     # --- late and early packets -------------------------------------------------------------------
 
     @staticmethod
@@ -422,7 +449,7 @@ class Coordinator:
     ) -> bool:
         """A packet that was punted before its flow was released; False when there was no release lately."""
         flow = self.released.get(session.key)
-        if flow is None or flow.session is not session or not flow.follows(segment):
+        if flow is None or flow.session is not session or not session.open or not flow.follows(segment):
             return False
         if switch == flow.ingress and header.number > flow.punted:  # it was on its way: nothing has been sent
             self.results["released_again"] += 1

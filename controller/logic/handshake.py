@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One handshake: from the first proven packet of a client to the release of its packets, or to its refusal.
 
-    CLEARING   an older session of the same tuple is being removed from the switches
+    CLEARING   an older session of the same tuple is being set aside on the switches
     SYN_SENT   SYN(x) is on its way to the server (retries with identical SYNs)
     SHARING    the server answered; the session is being written to all switches but the ingress (the barrier)
     OPENING    all of them have it; it is being written to the ingress, which lets the client through
@@ -87,6 +87,7 @@ class Handshake:
     punted: int = 0  # how many of its packets the ingress had punted with the last one that came here
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
+    reuses: bool = False  # the tuple has an older session, which was set aside
     version: int = 0
     server_isn: int = 0
     server_window: int = 0
@@ -144,17 +145,15 @@ class Handshake:
     # --- the client's packets ---------------------------------------------------------------------
 
     def hold(self, port: int, segment: Segment) -> bool:
-        """Queue a client's packet; False for a copy of one that is already there."""
+        """Queue a client's packet; False for a copy of what is already there.
+
+        A copy has a newer timestamp than what was sent between the two: it must not come before that.
+        """
         offset = (segment.seq - self.isn - 1) & MASK32
         if offset & 0x80000000:
             offset -= 1 << 32  # a keep-alive's x itself
-        for other in self.held:
-            if (
-                other.offset == offset
-                and other.length == segment.payload_length
-                and other.flags == segment.flags
-            ):
-                return False
+        if self.covers(segment) or (offset < 0 and self.held):
+            return False
         self.held.append(Held(offset, segment.payload_length, segment.flags, port, segment.frame))
         self.held_bytes += len(segment.frame)
         return True
@@ -166,9 +165,9 @@ class Handshake:
 
     def covers(self, segment: Segment) -> bool:
         """Whether all of a segment is among the packets held."""
-        reach = 0
+        reach = -1
         for packet in sorted(self.held, key=_order):
-            if packet.offset <= reach:
+            if 0 <= packet.offset <= max(reach, 0):
                 reach = max(reach, packet.offset + packet.length + (packet.flags & FIN))
         offset = (segment.seq - self.isn - 1) & MASK32
         return offset + segment.payload_length + (segment.flags & FIN) <= reach
@@ -280,6 +279,12 @@ class Handshake:
         out += release
         if self.service.config.window == 0:
             out.append(self._window_update())
+
+    def pass_on(self, out: Effects) -> None:
+        """The server knows nothing of a new connection: the held packets go to it as they are."""
+        self.state = State.DONE
+        for packet in sorted(self.held, key=_order):
+            out.append(PacketOut(self.ingress, Mode.ROUTE, packet.port, packet.frame))
 
     def refuse_client(self, out: Effects, *, acknowledge: bool = True) -> None:
         """RST to the client at what it expects next (k + 1); with ACK(x + 1) unless told otherwise."""

@@ -75,6 +75,11 @@ class Session:
     def open(self) -> bool:
         return self.entry.phase == Phase.OPEN
 
+    @property
+    def awaited(self) -> bool:
+        """Whether it only keeps the place of the tuple's next session."""
+        return self.entry.phase == Phase.AWAITED
+
 
 @dataclass(slots=True)
 class Service:
@@ -131,6 +136,27 @@ class Service:
         if "timestamps" not in given:
             self.timestamps = self.timestamps and bool(learned.get("timestamps", True))
         return before != (self.mss, self.window_scale, self.sack, self.timestamps)
+
+    def recall(
+        self,
+        learned: dict[str, int | None],
+        *,
+        mss: int,
+        window_scale: int | None,
+        sack: bool,
+        timestamps: bool,
+    ) -> None:
+        """Go on with what an earlier controller has learned and told. What the configuration gives stays."""
+        self.learned = learned
+        given = self.config.model_fields_set
+        if "mss" not in given:
+            self.mss = max(mss, SMALLEST_MSS)
+        if "window_scale" not in given:
+            self.window_scale = window_scale
+        if "sack" not in given:
+            self.sack = sack
+        if "timestamps" not in given:
+            self.timestamps = timestamps
 
 
 # --- effects --------------------------------------------------------------------------------------

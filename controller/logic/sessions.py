@@ -86,6 +86,10 @@ class SessionTable:
         return version
 
     def add(self, session: Session) -> None:
+        """Take in a session, in the place of the tuple's last one if that is still there."""
+        replaced = self._sessions.get(session.key)
+        if replaced is not None and not replaced.open:
+            self.closing -= 1
         self._sessions[session.key] = session
         if not session.open:
             self.closing += 1
@@ -150,6 +154,11 @@ class SessionTable:
         session.fin_client = session.fin_server = False
         self.closing -= 1
 
+    def set_aside(self, session: Session, wall: float) -> None:
+        """Nothing is translated by it any more: its tuple is about to be used again."""
+        self.closing += session.open
+        self._change(session, Phase.AWAITED, self._linger_ns, wall)
+
     def _change(self, session: Session, phase: Phase, idle_ns: int, wall: float) -> None:
         version = self.next_version(session.key, wall)
         session.entry = session.entry._replace(phase=phase, version=version, idle_ns=idle_ns)
@@ -200,8 +209,6 @@ class SessionTable:
             session = make(key, entry)
             if session is None:
                 continue
-            if mine is not None and not mine.open:
-                self.closing -= 1
             self.add(session)
             if not session.open:
                 self.watch_closing(session, now)

@@ -25,6 +25,7 @@ from controller.p4.sync import (
     enable_digests,
     ensure_program,
     mismatches,
+    read_counters,
     read_held,
     read_sessions,
     session_jobs,
@@ -129,17 +130,25 @@ class SwitchLink:
         """Packets by index of the counters `drops` and `events`."""
         if self.connection is None or self._schema is None:
             raise SwitchError("not connected")
-        request: list[p4r.Entity] = []
-        for counter_id in (self._schema.drops, self._schema.events):
-            entity = p4r.Entity()
-            entity.counter_entry.counter_id = counter_id
-            request.append(entity)
         drops, events = self._schema.drops, self._schema.events
-        found: dict[int, dict[int, int]] = {drops: {}, events: {}}
-        async for entity in self.connection.read(request):
-            cell = entity.counter_entry
-            found[cell.counter_id][cell.index.index] = cell.data.packet_count
+        found = await read_counters(self.connection, (drops, events))
         return found[drops], found[events]
+
+    async def service_syns(self) -> dict[int, int]:
+        """SYNs that have come, by service id.
+
+        Raises:
+            SwitchError: it cannot be read.
+        """
+        if self.connection is None or self._schema is None:
+            raise SwitchError("not connected")
+        counter_id = self._schema.service_syns
+        return (await read_counters(self.connection, (counter_id,)))[counter_id]
+
+    async def flush(self) -> None:
+        """Wait until the switch has answered every write."""
+        if self._writer is not None:
+            await self._writer.flush()
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -181,7 +190,6 @@ class SwitchLink:
             self._failure = asyncio.get_running_loop().create_future()
             await _first_failure(
                 connection.receive(),
-                connection.transmit(),
                 self._writer.run(),
                 self._keep(connection, self._writer, program),
                 _wait(self._failure),

@@ -69,6 +69,7 @@ class Schema:
         self._by_id = {table.table_id: table for table in self.tables.values()}
         self.drops = _by_alias(info.counters, "counter", "drops").preamble.id
         self.events = _by_alias(info.counters, "counter", "events").preamble.id
+        self.service_syns = _by_alias(info.counters, "counter", "service_syns").preamble.id
         self.syn_meter = _by_alias(info.meters, "meter", "syn_meter").preamble.id
         self.punt_meter = _by_alias(info.meters, "meter", "punt_meter").preamble.id
         self.digests = tuple(_by_alias(info.digests, "digest", name).preamble.id for name in DIGESTS)

@@ -13,6 +13,7 @@ from controller.config import ServiceConfig, SwitchConfig
 from controller.dataplane import NO_WINDOW_SCALE, PUNT_METER_STRIDE, Punt
 from controller.logic.keys import CookieKey, KeySet
 from controller.logic.model import Service
+from controller.logic.policy import Stance
 from controller.p4.proto import p4r
 from controller.p4.schema import Row, Schema
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
@@ -27,14 +28,19 @@ FORWARDING_TABLES: Final = (
     *(f"{name}_v{version}" for name in ("neighbours", "routes", "local_addresses") for version in (4, 6)),
 )
 
-_ALWAYS: Final = (0, 0)  # mode and lenient of a service that the proxy always guards
+_MODES: Final = {Stance.PROXYING: 0, Stance.PASSING: 1, Stance.ARMING: 2, Stance.DRAINING: 2}
 _ANSWER: Final = {4: "answer_arp", 6: "answer_nd"}
 _VIA: Final = {4: "via", 6: "via_v6"}
 _BURST: Final = 4  # a meter passes a quarter of a second's packets at once
 _SMALLEST_BURST: Final = 16
 
 
-def service_row(service: Service) -> Row:
+def _policy(service: Service, stance: Stance) -> tuple[int, int]:
+    """Parameters mode and lenient. Where the proxy comes and goes, connections without it must go on."""
+    return _MODES[stance], int(service.config.mode != "always")
+
+
+def service_row(service: Service, stance: Stance) -> Row:
     """What a switch tells the clients of a service: what its server is known to support."""
     config = service.config
     scale = NO_WINDOW_SCALE if service.window_scale is None else service.window_scale
@@ -46,19 +52,26 @@ def service_row(service: Service) -> Row:
         int(service.timestamps),
         config.window,
         int(config.unknown == "reset"),
-        *_ALWAYS,
+        *_policy(service, stance),
     )
     return Row(f"services_v{config.address.version}", (int(config.address), config.port), "protect", params)
 
 
-def proxy_rows(services: Iterable[Service]) -> list[Row]:
+def proxy_rows(services: Iterable[tuple[Service, Stance]]) -> list[Row]:
     rows: dict[tuple[str, object], Row] = {}
-    for service in services:
+    for service, stance in services:
+        if stance is Stance.ABSENT:
+            continue
         address, port = int(service.config.address), service.config.port
         version = service.config.address.version
         for row in (
-            service_row(service),
-            Row(f"service_sources_v{version}", (address, port), "served", (service.service_id, *_ALWAYS)),
+            service_row(service, stance),
+            Row(
+                f"service_sources_v{version}",
+                (address, port),
+                "served",
+                (service.service_id, *_policy(service, stance)),
+            ),
             Row(f"protected_v{version}", (address,), "protected", ()),
             Row(f"protected_sources_v{version}", (address,), "protected_source", ()),
         ):
@@ -92,6 +105,16 @@ def forwarding_rows(switch: SwitchConfig) -> list[Row]:
         else:
             rows.append(Row(f"routes_v{version}", (prefix,), _VIA[version], (route.port, int(route.via))))
     return rows
+
+
+def stance_held(rows: Iterable[Row], service: Service) -> Stance:
+    """In which stance a switch holds a service of mode `on-attack`: a new controller goes on from it."""
+    match = (int(service.config.address), service.config.port)
+    for row in rows:
+        if row.match == match and row.action == "protect":
+            mode = row.params[-2]
+            return {0: Stance.PROXYING, 2: Stance.DRAINING}.get(mode, Stance.PASSING)
+    return Stance.PASSING
 
 
 def key_row(key: CookieKey) -> Row:

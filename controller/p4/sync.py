@@ -95,6 +95,20 @@ async def read_sessions(connection: Connection, schema: Schema) -> dict[Key, Ent
     return sessions
 
 
+async def read_counters(connection: Connection, counter_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+    """Packets by index of each of these indirect counters."""
+    request: list[p4r.Entity] = []
+    for counter_id in counter_ids:
+        entity = p4r.Entity()
+        entity.counter_entry.counter_id = counter_id
+        request.append(entity)
+    found: dict[int, dict[int, int]] = {counter_id: {} for counter_id in counter_ids}
+    async for entity in connection.read(request):
+        cell = entity.counter_entry
+        found[cell.counter_id][cell.index.index] = cell.data.packet_count
+    return found
+
+
 async def settle_rows(
     connection: Connection, schema: Schema, tables: Sequence[str], wanted: Sequence[Row]
 ) -> None:

@@ -13,7 +13,7 @@ from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
 from controller.lab.signals import end_in_order_on_signals
 from controller.lab.targets import Target
-from controller.scenario.model import Scenario, load_scenario
+from controller.scenario.model import Scenario, load_scenarios
 from controller.scenario.runner import StepOutcome, run_scenario
 
 scenario_app = typer.Typer(
@@ -33,11 +33,18 @@ def register(app: typer.Typer) -> None:
 def run(
     files: Files,
     target: Annotated[Target, typer.Option(help="Which switch to run on")] = "softswitch",
+    soak: Annotated[
+        bool, typer.Option("--soak", help="Only those with a long form, and these in it")
+    ] = False,
 ) -> None:
     """Run scenarios, each in a lab of its own. Exit code 1 when an expectation is not met."""
     console = Console(highlight=False)
     end_in_order_on_signals()
-    scenarios = _load(files)
+    scenarios = _load(files, soak)
+    if absent := sorted({program for scenario in scenarios for program in scenario.missing_programs()}):
+        how = "as root, `scripts/programs .programs` gets them from Debian"
+        typer.echo(f"not on this machine: {', '.join(absent)}; {how}", err=True)
+        raise typer.Exit(1)
     failed = [scenario for scenario in scenarios if not _run_one(scenario, target, console)]
     if failed:
         console.print(f"{len(failed)} of {len(scenarios)} scenarios failed", style="red")
@@ -48,20 +55,22 @@ def run(
 @scenario_app.command("check")
 def check(files: Files) -> None:
     """Check scenario files without running anything."""
-    for scenario in _load(files):
-        typer.echo(f"{scenario.path}: {len(scenario.steps)} steps on {scenario.topology.name}")
+    for scenario in _load(files, soak=False):
+        typer.echo(
+            f"{scenario.path}: {scenario.label}: {len(scenario.steps)} steps on {scenario.topology.name}"
+        )
 
 
-def _load(files: list[Path]) -> list[Scenario]:
+def _load(files: list[Path], soak: bool) -> list[Scenario]:
     try:
-        return [load_scenario(file) for file in files]
+        return [scenario for file in files for scenario in load_scenarios(file, soak=soak)]
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
 
 
 def _run_one(scenario: Scenario, target: Target, console: Console) -> bool:
-    title = f"{scenario.name} ({scenario.path.name}, {scenario.topology.name}, {target})"
+    title = f"{scenario.name} ({scenario.label}, {scenario.topology.name}, {target})"
     console.print(title, style="bold", markup=False, soft_wrap=True)
 
     def report(outcome: StepOutcome) -> None:

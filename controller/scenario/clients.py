@@ -29,21 +29,30 @@ class Exchange:
     """One connection to an echo server: what to send and how.
 
     `greeting` are bytes that the server must send first; `upload` bytes go up and must come back unchanged
-    while they go; with `over_s` the upload is spread over that many seconds. `source` is the local
-    (address, port), 0 = any.
+    while they go; with `over_s` the upload is spread over that many seconds, with `pause_s` nothing is sent
+    for so long in the middle of it. With `answer` the server must send that many bytes of its own
+    (`servers.TcpServer`) instead of the echo. `keep_alive_s`: the client's kernel probes a connection that
+    has been idle for so long, again and again; 0 = never. `source` is the local (address, port), 0 = any.
+    Before it begins to read, `reads_after_s` seconds pass; `receive_buffer` bytes are asked for the socket
+    (0: what the system gives).
     """
 
     target: tuple[str, int]
     upload: int = 0
     greeting: bytes = b""
     over_s: float = 0.0
+    pause_s: float = 0.0
+    answer: int = 0
+    keep_alive_s: int = 0
     source: tuple[str, int] = ("", 0)
     timeout_s: float = 20.0
+    receive_buffer: int = 0
+    reads_after_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class ExchangeResult:
-    """Times in seconds; `sha256` of the bytes that came back, equal to that of the bytes sent."""
+    """Times in seconds; `sha256` of the bytes that came back, which are those that were to come."""
 
     connect_s: float
     total_s: float
@@ -60,6 +69,10 @@ def exchange(netns: str, plan: Exchange) -> ExchangeResult:
         if plan.source != ("", 0):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(plan.source)
+        if plan.receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, plan.receive_buffer)
+        if plan.keep_alive_s:
+            _keep_alive(sock, plan.keep_alive_s)
         start = time.monotonic()
         sock.connect(plan.target)
         connected = time.monotonic()
@@ -69,6 +82,12 @@ def exchange(netns: str, plan: Exchange) -> ExchangeResult:
                 raise ExchangeError(f"greeting {received!r} instead of {plan.greeting!r}")
         digest = _echo(sock, plan)
         return ExchangeResult(connected - start, time.monotonic() - start, plan.upload, digest)
+
+
+def _keep_alive(sock: socket.socket, seconds: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+        sock.setsockopt(socket.IPPROTO_TCP, option, seconds)
 
 
 def receive_exactly(sock: socket.socket, length: int) -> bytes:
@@ -123,7 +142,7 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
-def _chunks(total: int) -> Iterator[bytes]:
+def chunks(total: int) -> Iterator[bytes]:
     """`total` pseudo-random bytes; no chunk equals another, so a lost, doubled or swapped one cannot go
     unnoticed.
     """
@@ -135,35 +154,49 @@ def _chunks(total: int) -> Iterator[bytes]:
 
 
 def _echo(sock: socket.socket, plan: Exchange) -> str:
-    sent = hashlib.sha256()
     failure: list[OSError] = []
 
     def send() -> None:
-        start, done = time.monotonic(), 0
         try:
-            for chunk in _chunks(plan.upload):
-                time.sleep(max(0.0, start + plan.over_s * done / plan.upload - time.monotonic()))
-                sock.sendall(chunk)
-                sent.update(chunk)
-                done += len(chunk)
+            send_spread(sock, plan.upload, plan.over_s, pause_s=plan.pause_s)
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             failure.append(error)
 
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
+    wanted = plan.answer or plan.upload
     received, length = hashlib.sha256(), 0
     try:
+        time.sleep(plan.reads_after_s)
         while data := sock.recv(_CHUNK):
             received.update(data)
             length += len(data)
     finally:
-        if length < plan.upload:
+        if length < wanted:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the sender
         sender.join()
     if failure:
         raise failure[0]
-    if received.digest() != sent.digest():
-        raise ExchangeError(f"{length} bytes came back of {plan.upload}, or not the same ones")
+    expected = hashlib.sha256()
+    for chunk in chunks(wanted):
+        expected.update(chunk)
+    if received.digest() != expected.digest():
+        raise ExchangeError(f"{length} bytes came back of {wanted}, or not the same ones")
     return received.hexdigest()
+
+
+def send_spread(sock: socket.socket, total: int, over_s: float, *, pause_s: float = 0.0) -> None:
+    """Sends `total` pseudo-random bytes (`chunks`) evenly spread over `over_s` seconds, in the middle nothing
+    for `pause_s` seconds.
+    """
+    start, done = time.monotonic(), 0
+    for chunk in chunks(total):
+        time.sleep(max(0.0, start + over_s * done / total - time.monotonic()))
+        half = len(chunk) // 2 if pause_s and done + len(chunk) > total // 2 >= done else len(chunk)
+        sock.sendall(chunk[:half])
+        if half < len(chunk):
+            time.sleep(pause_s)
+            sock.sendall(chunk[half:])
+        done += len(chunk)

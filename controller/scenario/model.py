@@ -2,21 +2,27 @@
 """Scenario files: a topology, settings of its own, and steps. Reading and checking them.
 
 A file with mistakes is refused before anything runs, with all mistakes at once, each with its key path.
+One file may be several scenarios: the same steps on each of its topologies, over each version of IP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from controller.config import LimitsConfig, Model, TimersConfig
 from controller.config_errors import ConfigError, Problem, describe, read_yaml
+from controller.lab import programs
 from controller.lab.model import Topology, TopologyService
 from controller.lab.topology import load_topology
+from controller.scenario.abbreviations import ABBREVIATIONS
+from controller.scenario.parameters import Parameter, with_parameters
 from controller.scenario.steps import STEPS, Step
+from controller.scenario.versions import ipv6_services, over_ipv6
 
 
 class ScenarioFile(Model):
@@ -24,44 +30,124 @@ class ScenarioFile(Model):
 
     name: str = Field(description="what the scenario shows, in a few words")
     description: str = Field(default="", description="why it matters and what is to be seen")
-    topology: str = Field(description="the name of a topology, such as two-pop, or the path of a YAML file")
+    topology: list[str] = Field(
+        min_length=1,
+        description="the name of a topology, such as two-pop, or the path of a YAML file; or a list of them",
+    )
+    versions: list[Literal[4, 6]] = Field(
+        default=[4], min_length=1, description="a list of versions of IP: 4, 6 or both"
+    )
     timers: dict[str, Any] = Field(default={}, description="timers that differ from the topology's")
     limits: dict[str, Any] = Field(default={}, description="limits that differ from the topology's")
+    offloads: bool = Field(
+        default=False,
+        description="true to let the hosts' kernels leave checksums and segmentation to their interfaces; "
+        "else captures and losses are of what a wire would carry",
+    )
     services: list[TopologyService] = Field(
         default=[],
         description="a list of services, in addition to the topology's or in place of one of the same name",
     )
+    parameters: dict[str, Parameter] = Field(
+        default={}, description="a mapping of names to the values that @{NAME} stands for in all other keys"
+    )
+    soak: dict[str, Parameter] = Field(
+        default={}, description="a mapping of parameters to the values that they have in long runs"
+    )
     steps: list[Any] = Field(min_length=1, description="a list of steps, each a mapping of one keyword")
+
+    @field_validator("topology", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A checked scenario: its topology with the scenario's own settings, and its steps in order."""
+    """A checked scenario: its topology with the scenario's own settings, and its steps in order.
+
+    `label` tells it from the other scenarios of its file: `FILE`, `FILE-v6`, `FILE-v6-three-pop`. `extra`:
+    another one of the file has this version of IP and another this topology, so that it is for long runs.
+    """
 
     name: str
     description: str
     path: Path
+    label: str
+    extra: bool
     topology: Topology
     steps: tuple[Step, ...]
+    offloads: bool = False
+
+    def missing_programs(self) -> list[str]:
+        """What its steps want and this machine lacks."""
+        return programs.missing(command for step in self.steps for command in step.commands())
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Reads and checks a scenario file; ConfigError has one line `FILE: key.path: what` per mistake."""
+    """The first scenario of a file; see `load_scenarios`."""
+    return load_scenarios(path)[0]
+
+
+def load_scenarios(path: Path, *, soak: bool = False) -> list[Scenario]:
+    """Reads and checks a scenario file; ConfigError has one line `FILE: key.path: what` per mistake.
+
+    Its scenarios: one for each topology and version of IP. With `soak` with the parameters of long runs; none
+    when the file has no such.
+    """
+    document = read_yaml(path)
     try:
-        file = ScenarioFile.model_validate(read_yaml(path))
+        file = ScenarioFile.model_validate(document)
+        if soak and not file.soak:
+            return []
+        if unknown := sorted(set(file.soak) - set(file.parameters)):
+            known = ", ".join(file.parameters) or "none"
+            raise ConfigError(path, [Problem(f"soak.{unknown[0]}", f"no such parameter; there are: {known}")])
+        parameters = {**file.parameters, **(file.soak if soak else {})}
+        file = ScenarioFile.model_validate(with_parameters(document, parameters))
     except ValidationError as error:
         raise ConfigError(path, describe(error, ScenarioFile)) from None
-    topology = _topology(file, path)
+    scenarios = []
+    for i, version in enumerate(file.versions):
+        for j, topology in enumerate(file.topology):
+            label = path.stem + ("-v6" if version == 6 and len(file.versions) > 1 else "")
+            label += f"-{Path(topology).stem}" if j else ""
+            # Each version and each topology once: the n-th of one with the n-th of the other.
+            extra = min(i, len(file.topology) - 1) != j and min(j, len(file.versions) - 1) != i
+            scenarios.append(_load(file, path, topology, version, label, extra))
+    return scenarios
+
+
+def _load(file: ScenarioFile, path: Path, name: str, version: int, label: str, extra: bool) -> Scenario:
+    topology = _topology(file, path, name, version)
     problems: list[Problem] = []
     steps = []
-    for index, item in enumerate(file.steps):
-        step, found = parse_step(item, f"steps[{index}]", topology)
+    items = over_ipv6(file.steps) if version == 6 else file.steps
+    listed = [(f"steps[{index}]", item) for index, item in enumerate(items)]
+    for where, item in _expanded(listed, problems):
+        step, found = parse_step(item, where, topology)
         problems += found
         if step is not None:
             steps.append(step)
     if problems:
-        raise ConfigError(path, problems)
-    return Scenario(file.name, file.description, path, topology, tuple(steps))
+        raise ConfigError(path, list(dict.fromkeys(problems)))
+    return Scenario(file.name, file.description, path, label, extra, topology, tuple(steps), file.offloads)
+
+
+def _expanded(items: list[tuple[str, Any]], problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    """The items with their key paths, and in place of each abbreviation what it stands for."""
+    for where, item in items:
+        keyword = next(iter(item)) if isinstance(item, dict) and len(item) == 1 else None
+        model = ABBREVIATIONS.get(str(keyword))
+        if model is None:
+            yield where, item
+            continue
+        try:
+            short = model.model_validate(item[keyword])
+        except ValidationError as error:
+            problems += [_below(f"{where}.{keyword}", problem) for problem in describe(error, model)]
+        else:
+            yield from _expanded(short.steps(f"{where}.{keyword}"), problems)
 
 
 def parse_step(item: Any, where: str, topology: Topology) -> tuple[Step | None, list[Problem]]:
@@ -75,7 +161,8 @@ def parse_step(item: Any, where: str, topology: Topology) -> tuple[Step | None, 
     ((keyword, value),) = item.items()
     model = STEPS.get(str(keyword))
     if model is None:
-        return None, [Problem(f"{where}.{keyword}", f"no such step; there are {', '.join(sorted(STEPS))}")]
+        known = ", ".join(sorted([*STEPS, *ABBREVIATIONS]))
+        return None, [Problem(f"{where}.{keyword}", f"no such step; there are {known}")]
     try:
         step = model.model_validate(model.from_yaml(value))
     except ValidationError as error:
@@ -87,10 +174,16 @@ def _below(where: str, problem: Problem) -> Problem:
     return Problem(where if problem.path in ("", "(top)") else f"{where}.{problem.path}", problem.text)
 
 
-def _topology(file: ScenarioFile, path: Path) -> Topology:
+def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topology:
     """The named topology with the scenario's timers, limits and services."""
-    beside = path.parent / file.topology
-    topology = load_topology(beside if file.topology.endswith(".yaml") else file.topology)
+    topology = load_topology(path.parent / name if name.endswith(".yaml") else name)
+    added = file.services
+    if version == 6:
+        topology = ipv6_services(topology)
+        added = [
+            TopologyService.model_validate(over_ipv6(service.model_dump(mode="json", exclude_unset=True)))
+            for service in file.services
+        ]
     settings = topology.controller
     changed = settings.model_copy(
         update={
@@ -99,7 +192,7 @@ def _topology(file: ScenarioFile, path: Path) -> Topology:
         }
     )
     own = {service.name for service in file.services}
-    services = [service for service in topology.services if service.name not in own] + file.services
+    services = [service for service in topology.services if service.name not in own] + added
     if unknown := [service for service in file.services if service.host not in topology.hosts]:
         index = file.services.index(unknown[0])
         text = f"no host {unknown[0].host} in topology {topology.name}; it has {', '.join(topology.hosts)}"

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.scenario import icmp, wire
+from controller.scenario import icmp, neighbours, wire
+from controller.scenario.fragments import fragments
 from controller.scenario.netns import PACKET_OUTGOING, packet_socket, packet_socket_losses
 from controller.scenario.nexthop import next_hop
 from controller.scenario.tags import receive_tagged, show_tags, tagged, untagged
@@ -24,7 +25,7 @@ class Endpoint:
     """One end of a crafted TCP connection: a local and a remote (address, port) on a host.
 
     The local address should be one that the host's kernel does not own, or the kernel answers too. The
-    endpoint answers ARP requests for it, so that a neighbour finds it. With `vlan`, what it sends has an
+    endpoint answers neighbours that ask for it. With `vlan`, what it sends has an
     802.1Q tag with this VLAN identifier, and only what has it too belongs to it; without, only what has none.
     """
 
@@ -50,12 +51,15 @@ class Endpoint:
         self._thread.join()
         self._socket.close()
 
-    def send(self, segment: wire.Segment, *, pad_to: int = 0) -> None:
-        """Sends the segment as it is, out of the interface that the host's route to the remote end names."""
+    def send(self, segment: wire.Segment, *, pad_to: int = 0, fragment: int = 0) -> None:
+        """Sends the segment as it is, out of the interface that the host's route to the remote end names;
+        with `fragment` in fragments of at most so many bytes.
+        """
         frame = wire.build(
             segment, source_mac=self._hop.source_mac, destination_mac=self._hop.destination_mac, pad_to=pad_to
         )
-        self._put(frame, self._hop.interface)
+        for piece in fragments(frame, fragment) if fragment else [frame]:
+            self._put(piece, self._hop.interface)
 
     def send_too_big(self, error: icmp.TooBig) -> None:
         """Sends an ICMP error the same way."""
@@ -89,8 +93,8 @@ class Endpoint:
             frame = untagged(whole, self._vlan)
             if address[2] == PACKET_OUTGOING or frame is None:
                 continue
-            if wire.is_arp_request_for(frame, self.local[0]):
-                self._put(wire.arp_reply(frame, self._hop.source_mac), address[0])
+            if (reply := neighbours.answer(frame, self.local[0], self._hop.source_mac)) is not None:
+                self._put(reply, address[0])
             elif icmp.is_too_big(frame, self.local[0]):
                 self._errors.put(frame)
             elif self._is_ours(frame):

@@ -49,7 +49,8 @@ def run_scenario(
     `name`: of the lab (default: the topology's). The last outcome is the failed one if any failed. Errors
     of the lab itself (no root, …) are raised.
     """
-    lab = Lab.up(scenario.topology, name=name, target=target)
+    offloads = scenario.offloads and target != "bmv2"
+    lab = Lab.up(scenario.topology, name=name, target=target, offloads=offloads)
     try:
         return run_steps(scenario.steps, lab, report)
     finally:

@@ -1,33 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small TCP servers on the kernel stack of a lab's host: an echo, with or without a banner sent first."""
+"""Small TCP servers on the kernel stack of a lab's host: an echo, with or without a banner sent
+first, or an answer of its own after the client's end."""
 
 from __future__ import annotations
 
 import contextlib
+import resource
+import selectors
 import socket
 import threading
+import time
+from typing import cast
 
+from controller.scenario.clients import send_spread
 from controller.scenario.netns import tcp_socket
 
-_BACKLOG = 1024
+_BACKLOG = 4096
+_MOST_SILENT = 8192  # connections that have sent nothing; the oldest make room
 _CHUNK = 1 << 16
 
 
 class TcpServer:
     """Listens at address:port in a namespace until closed. Sends `banner` to each client first, then echoes
-    to the end.
+    to the end; or with `answer` reads to the end and then sends that many bytes of its own
+    (`clients.chunks`), spread over `over_s` seconds. Before it begins to read, `reads_after_s`
+    seconds pass; `receive_buffer` bytes are asked for the socket (0: what the system gives).
     """
 
-    def __init__(self, netns: str, address: str, port: int, *, banner: bytes = b"") -> None:
+    def __init__(
+        self,
+        netns: str,
+        address: str,
+        port: int,
+        *,
+        banner: bytes = b"",
+        answer: int = 0,
+        over_s: float = 0.0,
+        receive_buffer: int = 0,
+        reads_after_s: float = 0.0,
+    ) -> None:
         self.accepted = 0
         self._banner = banner
+        self._answer = answer
+        self._over_s = over_s
+        self._reads_after_s = reads_after_s
         self._connections: set[socket.socket] = set()
+        self._silent: dict[socket.socket, None] = {}  # in the order in which they came
         self._lock = threading.Lock()
+        _allow_many_connections()
         self._listener = tcp_socket(netns, address)
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if receive_buffer:
+                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self._listener.bind((address, port))
             self._listener.listen(_BACKLOG)
+            self._listener.setblocking(False)
         except OSError:
             self._listener.close()
             raise
@@ -46,21 +74,66 @@ class TcpServer:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
+        """A connection that says nothing costs no thread: an attack may open thousands."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is not self._listener:
+                        connection = cast(socket.socket, key.fileobj)
+                        selector.unregister(connection)
+                        del self._silent[connection]
+                        self._start(connection)
+                    elif not self._accept_all(selector):
+                        return
+
+    def _accept_all(self, selector: selectors.BaseSelector) -> bool:
+        """Takes the connections that wait; False when the listener is closed."""
         while True:
             try:
                 connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return True
             except OSError:
-                return
+                return False
+            connection.setblocking(True)
             self.accepted += 1
             with self._lock:
                 self._connections.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            if self._banner:
+                self._start(connection)
+            else:
+                selector.register(connection, selectors.EVENT_READ)
+                self._silent[connection] = None
+                if len(self._silent) > _MOST_SILENT:
+                    self._close_oldest(selector)
+
+    def _close_oldest(self, selector: selectors.BaseSelector) -> None:
+        oldest = next(iter(self._silent))
+        selector.unregister(oldest)
+        del self._silent[oldest]
+        with self._lock:
+            self._connections.discard(oldest)
+        oldest.close()
+
+    def _start(self, connection: socket.socket) -> None:
+        threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             if self._banner:
                 connection.sendall(self._banner)
+            time.sleep(self._reads_after_s)
             while data := connection.recv(_CHUNK):
-                connection.sendall(data)
+                if not self._answer:
+                    connection.sendall(data)
+            if self._answer:
+                send_spread(connection, self._answer, self._over_s)
         with self._lock:
             self._connections.discard(connection)
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the process may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -57,6 +57,11 @@ def evaluate(expression: str, names: Mapping[str, int]) -> int:
     return total % _MODULUS
 
 
+def names_in(expression: str) -> list[str]:
+    """The names that an Expression refers to."""
+    return [term for _, term in _TERM.findall(expression) if not term[0].isdigit()]
+
+
 class Bound(BaseModel):
     """How many there may be: a plain number (exactly that many), or `at_least` and/or `at_most`."""
 

@@ -3,8 +3,7 @@
 
 It shares no code with the controller's own packet handling, so that a mistake there cannot excuse itself
 here. Sequence numbers are mod 2^32, windows the raw 16 bits of the header, timestamps mod 2^32. Formats:
-RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 section 3.1 (TCP), RFC 7323 (window scale, timestamps), RFC 2018
-(SACK).
+RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 section 3.1 (TCP); the options: `tcp_options`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,10 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import dataclass, field
+
+from controller.scenario import extensions, tcp_options
+from controller.scenario.tcp_options import MalformedError as MalformedError
+from controller.scenario.tcp_options import Options as Options
 
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 PROTOCOL_TCP = 6
@@ -21,19 +24,10 @@ _FLAG_LETTERS = "FSRPAUEC"
 
 
 @dataclass(frozen=True)
-class Options:
-    """TCP options that matter here; None or empty = absent. `sack` holds (left edge, right edge) pairs."""
-
-    mss: int | None = None
-    window_scale: int | None = None
-    sack_permitted: bool = False
-    timestamps: tuple[int, int] | None = None
-    sack: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
 class Segment:
-    """A TCP segment with the IP fields around it. Addresses as text in their canonical form."""
+    """A TCP segment with the IP fields around it. Addresses as text in their canonical form; `extensions` are
+    the IPv6 headers before TCP by their names (`extensions.NAMES`).
+    """
 
     source: str
     destination: str
@@ -46,15 +40,12 @@ class Segment:
     options: Options = field(default_factory=Options)
     payload: bytes = b""
     ttl: int = 64
+    extensions: tuple[str, ...] = ()
 
     @property
     def flow(self) -> tuple[str, int, str, int]:
         """(source, source port, destination, destination port)."""
         return self.source, self.source_port, self.destination, self.destination_port
-
-
-class MalformedError(ValueError):
-    """The frame is TCP by its headers but does not parse or its checksums are wrong."""
 
 
 def parse_flags(letters: str) -> int:
@@ -84,7 +75,7 @@ def checksum(data: bytes) -> int:
 
 def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to: int = 0) -> bytes:
     """The Ethernet frame of `segment` with right checksums, padded with zeros to `pad_to` bytes."""
-    options = _build_options(segment.options)
+    options = tcp_options.build(segment.options)
     header_words = 5 + len(options) // 4
     addresses = _packed(segment.source) + _packed(segment.destination)
     tcp = struct.pack(
@@ -103,7 +94,8 @@ def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to
     tcp = tcp[:16] + struct.pack("!H", checksum(_pseudo(addresses, len(tcp)) + tcp)) + tcp[18:]
     if len(addresses) == 32:
         ethertype = ETHERTYPE_IPV6
-        ip = struct.pack("!IHBB", 6 << 28, len(tcp), PROTOCOL_TCP, segment.ttl) + addresses
+        following, tcp = extensions.put_before(segment.extensions, PROTOCOL_TCP, tcp)
+        ip = struct.pack("!IHBB", 6 << 28, len(tcp), following, segment.ttl) + addresses
     else:
         ethertype = ETHERTYPE_IPV4
         ip = (
@@ -118,13 +110,12 @@ def build(segment: Segment, *, source_mac: bytes, destination_mac: bytes, pad_to
 def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
     """The segment in an Ethernet frame, or None when it is not an unfragmented TCP packet.
 
-    IPv6 extension headers are not looked behind. With `verify`, wrong checksums raise MalformedError; bad
-    lengths always do.
+    With `verify`, wrong checksums raise MalformedError; bad lengths always do.
     """
     found = _ipv6(frame) if frame[12:14] == b"\x86\xdd" else _ipv4(frame, verify)
     if found is None:
         return None
-    addresses, ttl, tcp = found
+    addresses, ttl, names, tcp = found
     header_length = (tcp[12] >> 4) * 4
     if header_length < 20 or header_length > len(tcp):
         raise MalformedError(f"TCP data offset {header_length} does not fit into {len(tcp)} bytes")
@@ -141,14 +132,19 @@ def parse(frame: bytes, *, verify: bool = True) -> Segment | None:
         seq=seq,
         ack=ack,
         window=window,
-        options=_parse_options(tcp[20:header_length]),
+        options=tcp_options.parse(tcp[20:header_length]),
         payload=bytes(tcp[header_length:]),
         ttl=ttl,
+        extensions=names,
     )
 
 
-def _ipv4(frame: bytes, verify: bool) -> tuple[bytes, int, bytes] | None:
-    """Both addresses, the TTL and the TCP segment; None for everything else."""
+_Found = tuple[bytes, int, tuple[str, ...], bytes]
+"""Both addresses, the TTL or hop limit, the names of the extension headers, and the TCP segment."""
+
+
+def _ipv4(frame: bytes, verify: bool) -> _Found | None:
+    """None for everything but TCP."""
     if len(frame) < 34 or frame[12:14] != b"\x08\x00" or frame[23] != PROTOCOL_TCP:
         return None
     if struct.unpack_from("!H", frame, 20)[0] & 0x3FFF:
@@ -162,29 +158,20 @@ def _ipv4(frame: bytes, verify: bool) -> tuple[bytes, int, bytes] | None:
         )
     if verify and checksum(packet[:ip_length]):
         raise MalformedError("wrong IPv4 header checksum")
-    return packet[12:20], packet[8], packet[ip_length:]
+    return packet[12:20], packet[8], (), packet[ip_length:]
 
 
-def _ipv6(frame: bytes) -> tuple[bytes, int, bytes] | None:
-    """Both addresses, the hop limit and the TCP segment; None for everything else."""
-    if len(frame) < 54 or frame[20] != PROTOCOL_TCP:
+def _ipv6(frame: bytes) -> _Found | None:
+    """None for everything but TCP."""
+    if len(frame) < 54:
         return None
     length = struct.unpack_from("!H", frame, 18)[0]
-    tcp = frame[54 : 54 + length]
-    if len(tcp) < length or length < 20:
+    names, protocol, tcp = extensions.taken_off(frame[20], frame[54 : 54 + length])
+    if protocol != PROTOCOL_TCP:
+        return None
+    if len(frame) < 54 + length or len(tcp) < 20:
         raise MalformedError(f"IPv6 length does not fit: payload {length}, frame {len(frame)}")
-    return frame[22:54], frame[21], tcp
-
-
-def is_arp_request_for(frame: bytes, address: str) -> bool:
-    """Whether the frame asks by ARP (RFC 826) who has this IPv4 address."""
-    return frame[12:22] == b"\x08\x06\0\x01\x08\0\x06\x04\0\x01" and frame[38:42] == _packed(address)
-
-
-def arp_reply(request: bytes, mac: bytes) -> bytes:
-    """The answer to an ARP request: the address asked for is at `mac`."""
-    asker, asked = request[22:32], request[38:42]
-    return request[6:12] + mac + request[12:21] + b"\x02" + mac + asked + asker
+    return frame[22:54], frame[21], names, tcp
 
 
 def _packed(address: str) -> bytes:
@@ -194,55 +181,3 @@ def _packed(address: str) -> bytes:
 def _pseudo(addresses: bytes, length: int) -> bytes:
     """The pseudo-header of either version of IP; the sum is the same with zeros in other places."""
     return addresses + struct.pack("!IHBB", length, 0, 0, PROTOCOL_TCP)
-
-
-def _build_options(options: Options) -> bytes:
-    """In Linux's order and padding (net/ipv4/tcp_output.c writes them so): MSS, SACK-permitted, TS, WS,
-    SACK.
-    """
-    out = b""
-    if options.mss is not None:
-        out += struct.pack("!BBH", 2, 4, options.mss)
-    if options.timestamps is not None:
-        out += (b"\x04\x02" if options.sack_permitted else b"\x01\x01") + struct.pack(
-            "!BBII", 8, 10, *options.timestamps
-        )
-    elif options.sack_permitted:
-        out += b"\x01\x01\x04\x02"
-    if options.window_scale is not None:
-        out += struct.pack("!BBBB", 1, 3, 3, options.window_scale)
-    if options.sack:
-        out += struct.pack("!BBBB", 1, 1, 5, 2 + 8 * len(options.sack))
-        out += b"".join(struct.pack("!II", *block) for block in options.sack)
-    return out
-
-
-def _parse_options(data: bytes) -> Options:
-    mss: int | None = None
-    window_scale: int | None = None
-    sack_permitted = False
-    timestamps: tuple[int, int] | None = None
-    sack: tuple[tuple[int, int], ...] = ()
-    at = 0
-    while at < len(data) and data[at] != 0:
-        kind = data[at]
-        if kind == 1:
-            at += 1
-            continue
-        length = data[at + 1] if at + 1 < len(data) else 0
-        if length < 2 or at + length > len(data):
-            raise MalformedError(f"TCP option {kind} of length {length} does not fit")
-        body = data[at + 2 : at + length]
-        if kind == 2 and length == 4:
-            mss = int.from_bytes(body)
-        elif kind == 3 and length == 3:
-            window_scale = body[0]
-        elif kind == 4:
-            sack_permitted = True
-        elif kind == 5 and (length - 2) % 8 == 0:
-            edges = struct.unpack(f"!{(length - 2) // 4}I", body)
-            sack = tuple(zip(edges[::2], edges[1::2], strict=True))
-        elif kind == 8 and length == 10:
-            timestamps = struct.unpack("!II", body)
-        at += length
-    return Options(mss, window_scale, sack_permitted, timestamps, sack)

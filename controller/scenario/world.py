@@ -3,18 +3,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from controller.lab.model import Topology
 from controller.lab.plan import Plan
 from controller.lab.state import LabState
 from controller.scenario.rawport import Capture, Endpoint
+from controller.scenario.relay import Relay
 from controller.scenario.servers import TcpServer
+
+_KILL_AFTER = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 class UnmetError(Exception):
@@ -34,9 +43,12 @@ class LabLike(Protocol):
     def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]: ...
     def kill_controller(self, number: int) -> None: ...
     def start_controller(self) -> None: ...
-    def stop_switch(self, switch: str) -> None: ...
+    def stop_switch(self, switch: str, number: int) -> None: ...
     def start_switch(self, switch: str) -> None: ...
     def wait_ready(self, timeout: float) -> None: ...
+    def grpc_address(self, switch: str) -> str: ...
+    def relay_address(self, switch: str) -> str: ...
+    def reach_switch_at(self, switch: str, address: str) -> None: ...
 
 
 class Background:
@@ -71,17 +83,50 @@ class Background:
 
 
 @dataclass
+class Program:
+    """A program on a host, with what it prints in `log`. It leads a process group of its own."""
+
+    process: subprocess.Popen[Any]
+    log: Path
+
+    def last_words(self, characters: int) -> str:
+        """The end of what it has printed."""
+        return self.log.read_text(errors="replace").strip()[-characters:]
+
+    def stop(self) -> None:
+        """Ends it with all that it has started."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_KILL_AFTER)
+
+
+@dataclass
 class World:
     """The state of one run. `names` holds the numbers that crafted packets refer to (x, k, r …), mod 2^32."""
 
     lab: LabLike
     servers: dict[str, TcpServer] = field(default_factory=dict)
+    programs: dict[str, Program] = field(default_factory=dict)
     background: dict[str, Background] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     captures: dict[str, Capture] = field(default_factory=dict)
+    relays: dict[str, Relay] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
     kernel_counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="syncline-", ignore_cleanup_errors=True)
+    )
+
+    def __post_init__(self) -> None:
+        self.folder.chmod(0o755)
+
+    @property
+    def folder(self) -> Path:
+        """A folder for the files of this run's programs, which every user may enter; gone at the end."""
+        return Path(self._folder.name)
 
     @property
     def topology(self) -> Topology:
@@ -100,13 +145,18 @@ class World:
         return next(service.host for service in self.topology.services if service.name == name)
 
     def close(self) -> None:
-        """Ends all that the steps have started."""
+        """Ends all that the steps have started, and removes its files."""
+        for program in self.programs.values():
+            program.stop()
         for endpoint in self.endpoints.values():
             endpoint.close()
         for capture in self.captures.values():
             capture.stop()
         for server in self.servers.values():
             server.close()
+        for relay in self.relays.values():
+            relay.close()
+        self._folder.cleanup()
 
 
 def poll(within_s: float, probe: Callable[[], str | None], *, every_s: float = 0.1) -> None:

@@ -5,6 +5,7 @@
 
 // --- ports ---------------------------------------------------------------------------------------------------------
 const bit<9> CPU_PORT = 510;   // packet-in and packet-out
+const bit<9> NO_PORT = 0;      // no port in P4Runtime; what was recirculated seems to come from it
 
 // `instance_type` of simple_switch.
 const bit<32> INSTANCE_INGRESS_CLONE = 1;
@@ -117,13 +118,15 @@ const bit<8> PUNT_SERVER_SYNACK = 2;  // a SYN/ACK of a protected service withou
 const bit<8> PUNT_EARLY_RETURN = 3;   // anything else of a protected service without a session
 const bit<8> PUNT_FOLLOWING = 4;      // a segment of a flow that was proven a moment ago
 
-// --- modes of a service; 0: the proxy is at work -----------------------------------------------------------------------
+// --- modes of a service -----------------------------------------------------------------------------------------------
+const bit<8> PROXY_ALWAYS = 0; // the proxy is at work
 const bit<8> PROXY_PASS = 1;   // what has no session goes through untouched
 const bit<8> PROXY_DRAIN = 2;  // SYNs go through untouched; cookies that were given out before are still honoured
 
 // --- session phases -------------------------------------------------------------------------------------------------
 const bit<8> PHASE_OPEN = 0;
 const bit<8> PHASE_CLOSING = 1;
+const bit<8> PHASE_AWAITED = 2;  // the tuple is about to be used again
 
 // --- events of the digest -------------------------------------------------------------------------------------------
 const bit<8> END_FIN_FROM_CLIENT = 1;

@@ -13,7 +13,12 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
 
     apply {
         meta.frame_bytes = standard_metadata.packet_length;
-        if (meta.injected == 1) {
+        if (meta.injected == 1 && standard_metadata.ingress_port == CPU_PORT && hdr.packet_out.isValid()
+            && hdr.packet_out.length != 0) {
+            meta.message = 1;
+            meta.step = STEP_DONE;
+            standard_metadata.egress_spec = CPU_PORT;
+        } else if (meta.injected == 1) {
             meta.message_done = meta.message_done + PACKET_OUT_BYTES;
             meta.frame_bytes = meta.frame_bytes - meta.message_done;
             if (hdr.packet_out.length != 0 && (bit<32>)hdr.packet_out.length < meta.frame_bytes) {

@@ -107,7 +107,8 @@ struct metadata_t {
     bit<1>      may_wait;      // an ACK of a client's: perhaps of a flow that was proven a moment ago
     @field_list(MESSAGE_FIELDS)
     bit<32>     message_done;  // bytes of the controller's message that others have had their turn with
-    bit<1>      more;          // of that message is still to come
+    bit<1>      message;       // of several packet-outs, at the beginning
+    bit<1>      more;          // of the message is still to come
     bit<32>     frame_bytes;   // how long the frame is
     bit<1>      cut;           // what is behind them is not of the frame
     bit<1>      own;           // made by the switch: its TTL is not decremented

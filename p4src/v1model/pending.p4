@@ -59,7 +59,7 @@ control Pending(in headers_t hdr, inout metadata_t meta, in standard_metadata_t 
             open = flow[47:47];
             number = flow[46:32];
             known = 0;
-            if (flow[31:0] == returned && age < PENDING_TICKS) {
+            if (flow[31:0] == returned && number != 0 && age < PENDING_TICKS) {
                 known = 1;
             }
             if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN

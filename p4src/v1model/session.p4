@@ -95,6 +95,14 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             sessions_v4.apply();
         }
 
+        // The controller waits for the tuple's next connection: it gets what it would get of a service that is always
+        // guarded, and nothing is translated by the old numbers.
+        if (meta.session.known == 1 && meta.session.phase == PHASE_AWAITED) {
+            meta.session.known = 0;
+            meta.service.mode = PROXY_ALWAYS;
+            meta.service.lenient = 0;
+        }
+
         if (hdr.quoted_tcp.isValid()) {
             if (meta.session.known == 1) {
                 meta.step = STEP_QUOTED;

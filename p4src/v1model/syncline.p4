@@ -106,9 +106,9 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
 }
 
 control SynclineEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
-    // The rest of a message from the controller: the next packet-out's turn.
+    // A message of several packet-outs comes back for each of them.
     apply {
-        if (standard_metadata.instance_type == INSTANCE_INGRESS_CLONE) {
+        if (meta.message == 1 || standard_metadata.instance_type == INSTANCE_INGRESS_CLONE) {
             recirculate_preserving_field_list(MESSAGE_FIELDS);
         }
     }

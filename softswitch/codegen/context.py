@@ -46,7 +46,7 @@ class Context:
         self.equality = Equality(self.helpers, self.layout)
         self.codec = Codec(self.helpers, self.layout)
         self.actions = program.all_actions()
-        in_use = {t.preamble.name for t in info.tables}
+        in_use = _names(info.tables)
         self.tables = {name: t for name, t in program.all_tables().items() if t.cp_name in in_use}
         """Tables that the program can apply: the P4Info leaves out the others, and their actions."""
         self.functions = {f.name: f for f in program.functions}
@@ -54,11 +54,14 @@ class Context:
         self.controls = {c.name: c for c in program.controls}
         self.digests = {d.name: d for d in program.digests}
         self.externs = {x.name: x for x in program.externs}
+        self.profiles = {x.name: x for x in program.externs if isinstance(x, _PROFILES) and x.tables}
+        self.value_sets = {v.name: v for v in program.value_sets if v.cp_name in _names(info.value_sets)}
         self.counters = _of(program.externs, ir.Counter)
         self.meters = _of(program.externs, ir.Meter)
         self.registers = _of(program.externs, ir.Register)
         self.owner = {a.name: c for c in program.controls for a in c.actions}
-        self.table_index = {name: i for i, name in enumerate(self.tables)}
+        self.table_index = {name: i for i, name in enumerate((*self.tables, *self.value_sets))}
+        """Places in the descriptor table; a value set is a table whose entries have no action."""
         self.ids = Ids(info)
         self.digest_bytes = 0
         """Longest digest met so far."""
@@ -74,12 +77,17 @@ class Context:
 
     def _find_exit(self, kind: str, name: str) -> bool:
         if kind == "table":
-            return any(self.may_exit("action", a.action) for a in self.tables[name].actions)
+            return any(
+                self.may_exit("action", a.action) for a in self.tables[name].actions
+            ) or self._body_may_exit(self.tables[name].setup)
         body = (
             self.actions[name].body
             if kind == "action"
             else (self.controls[name].setup, self.controls[name].body)
         )
+        return self._body_may_exit(body)
+
+    def _body_may_exit(self, body: Any) -> bool:
         return (
             any(True for _ in nodes(body, Exit))
             or any(c.function in ("assert", "assume") for c in nodes(body, CallExtern))
@@ -88,6 +96,13 @@ class Context:
             or any(self.may_exit("control", c.control) for c in nodes(body, CallControl))
         )
 
+    def action_list(self, table: ir.Table) -> list[str]:
+        """The actions that a row's action counts through: those of all tables that share a profile."""
+        if table.implementation is None:
+            return [ref.action for ref in table.actions]
+        sharing = [t for t in self.tables.values() if t.implementation == table.implementation]
+        return list(dict.fromkeys(ref.action for t in sharing for ref in t.actions))
+
     def index_of(self, externs: dict[str, Any], name: str) -> int:
         """Place of an extern instance in its descriptor table."""
         return list(externs).index(name)
@@ -95,6 +110,13 @@ class Context:
     def error_constant(self, name: str) -> str:
         """C constant of an error."""
         return f"error_{name}" if name in self.program.errors else "error_NoError"
+
+
+_PROFILES = (ir.ActionProfile, ir.ActionSelector)
+
+
+def _names(objects: Iterable[Any]) -> set[str]:
+    return {x.preamble.name for x in objects}
 
 
 def _of(externs: Iterable[ir.Extern], kind: type[Any]) -> dict[str, Any]:
@@ -112,6 +134,8 @@ class Ids:
             "meter": info.meters,
             "register": info.registers,
             "digest": info.digests,
+            "action profile": info.action_profiles,
+            "value set": info.value_sets,
         }
         self._ids = {kind: {x.preamble.name: x.preamble.id for x in found} for kind, found in lists.items()}
 

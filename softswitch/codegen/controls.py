@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from softswitch.codegen.context import Context
 from softswitch.codegen.errors import Unsupported
+from softswitch.codegen.externs import hash_call
 from softswitch.codegen.layout import is_scalar, is_wide, limbs, num_bytes, scalar_width
 from softswitch.codegen.names import c_variable
-from softswitch.codegen.packing import Piece, pack_bytewise, valid_guard
+from softswitch.codegen.packing import Piece, declare_key, pack, valid_guard
 from softswitch.codegen.parsers import params_text, references, reset_outs
 from softswitch.codegen.scope import Scope, by_reference
 from softswitch.codegen.statements import Statements
 from softswitch.codegen.tables import param_layout, table_kind
 from softswitch.codegen.writer import Writer
 from softswitch.p4 import ir
-from softswitch.p4.types import BoolType
+from softswitch.p4.ir_expr import TupleExpr
+from softswitch.p4.types import BoolType, TupleType
 
 
 def emit_function(context: Context, function: ir.Function, out: Writer) -> None:
@@ -110,22 +112,30 @@ def _frame(context: Context, control: ir.Control, out: Writer) -> None:
 def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writer) -> None:
     """`table_T(x, f)`: looks up, runs the action, returns the row."""
     place = context.table_index[table.name]
-    to = Statements(context, Scope("f->", references(control.params)), out)
+    leave = f"return ss_apply_keyless(x, {place});"  # an exit while the keys are computed
+    to = Statements(context, Scope("f->", references(control.params), leave=leave), out)
     out.at(None)
     out.line(f"// Table {table.cp_name}.")
     out.line(f"static const ss_row *table_{table.name}(ss_exec *x, struct ss_frame_{control.name} *f) {{")
     out.at(table.loc)
+    to.block(table.setup)
     if table.keys:
         _key(to, table)
-        out.line(f"const ss_row *const row = ss_apply_{table_kind(table).lower()}(x, {place}, key.words);")
+        if table.implementation is None:
+            out.line(
+                f"const ss_row *const row = ss_apply_{table_kind(table).lower()}(x, {place}, key.words);"
+            )
+        else:
+            _choose(to, table, place)
     else:
         out.line(f"const ss_row *const row = ss_apply_keyless(x, {place});")
     out.line("const uint8_t *const p = ss_params(row);")
     out.line("(void)p;")
     out.line("(void)f;")
     out.line("switch (row->action) {")
-    for i, ref in enumerate(table.actions):
-        out.line(f"case {i}:;")
+    places = {action: i for i, action in enumerate(context.action_list(table))}
+    for ref in table.actions:
+        out.line(f"case {places[ref.action]}:;")
         out.line("{")
         _run_action(to, ref)
         out.line("}")
@@ -139,28 +149,38 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
     out.line()
 
 
+def _choose(to: Statements, table: ir.Table, place: int) -> None:
+    """`row`: that of the member which the entry, or the group that it names, leads to."""
+    out = to.out
+    out.line(f"const ss_row *row = ss_apply_{table_kind(table).lower()}(x, {place}, key.words);")
+    out.line("uint64_t ss_hash = 0;")
+    selector = to.context.externs[table.implementation or ""]
+    if isinstance(selector, ir.ActionSelector) and table.selector:
+        out.line("if (ss_names_group(row)) {")
+        data = TupleExpr(TupleType(tuple(x.type for x in table.selector)), table.selector, loc=table.loc)
+        pack(out, data, to.expressions, guarded=False)
+        out.line(f"ss_hash = {hash_call(selector.algorithm, selector)};")
+        out.line("}")
+    out.line(f"row = ss_choose(x, {place}, row, ss_hash);")
+
+
 def _key(to: Statements, table: ir.Table) -> None:
     """`key`: every field in whole bytes, big-endian; a field of an invalid header counts as 0, as in BMv2."""
     found = []
     for key in table.keys:
-        width, text = scalar_width(key.expr.type), to.value(key.expr)
-        if width == 0:
-            raise Unsupported(key, f"a key of type {key.expr.type} is not supported")
+        width, text = key.width, to.value(key.expr)
         guard = valid_guard(key.expr, to.expressions)
         if guard and not is_wide(key.expr.type):
             text = f"({guard} ? {text} : 0)"
         elif guard:
             text = f"({guard} ? {text} : {to.context.wide.constant(0, width)})"
         found.append(Piece(text, width, "", False, isinstance(key.expr.type, BoolType)))
-    size = sum(num_bytes(p.width) for p in found)
-    to.out.line(f"union {{ uint64_t words[{(size + 7) // 8}]; uint8_t bytes[{(size + 7) // 8 * 8}]; }} key;")
-    if size % 8:
-        to.out.line(f"key.words[{size // 8}] = 0;")
-    pack_bytewise(to.out, "key.bytes", found)
+    declare_key(to.out, found)
 
 
 def _run_action(to: Statements, ref: ir.ActionRef) -> None:
     action = to.context.actions[ref.action]
+    to.block(ref.before)
     texts, back = to.arguments(action.params, ref.args)
     args = texts
     for param, at in param_layout(action):
@@ -183,3 +203,4 @@ def _run_action(to: Statements, ref: ir.ActionRef) -> None:
     to.out.line(f"action_{action.name}(x{frame}{args});")
     for target, name in back:
         to.assign(target, name)
+    to.block(ref.after)

@@ -22,6 +22,9 @@ Call = s.CallExtern | s.CallMethod
 
 _ALGORITHMS = {
     "crc32": ("ss_crc32(ss_data, ss_n)", 32),
+    "crc32_custom": ("ss_crc32(ss_data, ss_n)", 32),  # BMv2's polynomials until they are changed over Thrift
+    "crc16_custom": ("ss_crc16(ss_data, ss_n)", 16),
+    "random": ("ss_random(x, 0, UINT64_MAX)", 64),
     "crc16": ("ss_crc16(ss_data, ss_n)", 16),
     "csum16": ("ss_csum16(ss_data, ss_n)", 16),
     "xor16": ("ss_xor16(ss_data, ss_n)", 16),
@@ -70,8 +73,9 @@ def _value(stmt: Call, index: int) -> e.Expr:
 
 
 def _mark_to_drop(to: Statements, stmt: s.CallExtern) -> None:
-    if len(stmt.args) != 1:
-        raise Unsupported(stmt, "mark_to_drop() is deprecated: use mark_to_drop(standard_metadata)")
+    if not stmt.args:  # the deprecated form
+        to.out.line("ss_mark_to_drop(&x->std);")
+        return
     to.out.line(f"ss_mark_to_drop({address(to.l_value(_value(stmt, 0)))});")
 
 
@@ -88,10 +92,16 @@ def _random(to: Statements, stmt: s.CallExtern) -> None:
 def _algorithm(stmt: Call, expr: e.Expr) -> str:
     if not isinstance(expr, e.EnumConst):
         raise Unsupported(stmt, "the hash algorithm must be a constant")
-    if expr.member not in _ALGORITHMS:
-        known = ", ".join(sorted(_ALGORITHMS))
-        raise Unsupported(stmt, f"hash algorithm {expr.member} is not supported (only {known})")
+    hash_call(expr.member, stmt)
     return expr.member
+
+
+def hash_call(algorithm: str, where: e.Node) -> str:
+    """The C call of a hash algorithm over `ss_data`, `ss_n`."""
+    if algorithm not in _ALGORITHMS:
+        known = ", ".join(sorted(_ALGORITHMS))
+        raise Unsupported(where, f"hash algorithm {algorithm} is not supported (only {known})")
+    return _ALGORITHMS[algorithm][0]
 
 
 def _hash(to: Statements, stmt: s.CallExtern) -> None:
@@ -229,6 +239,14 @@ def _execute_meter(to: Statements, stmt: s.CallMethod) -> None:
     to.out.line("}")
 
 
+def _read_colour(to: Statements, stmt: s.CallMethod) -> None:
+    """The table's lookup asked the meter (as v1model says); after a miss the result stays as it was."""
+    target = _value(stmt, 0)
+    to.out.line("if (x->colour >= 0) {")
+    to.assign(target, _cast_u64(to, "(uint64_t)x->colour", target))
+    to.out.line("}")
+
+
 def _register_width(to: Statements, stmt: s.CallMethod) -> int:
     register = to.context.registers[stmt.instance]
     if not is_scalar(register.element):
@@ -308,6 +326,7 @@ _METHODS: dict[tuple[type, str], Callable[[Statements, s.CallMethod], None]] = {
     (ir.Counter, "count"): _count,
     (ir.DirectCounter, "count"): _count_direct,
     (ir.Meter, "execute_meter"): _execute_meter,
+    (ir.DirectMeter, "read"): _read_colour,
     (ir.Register, "read"): _register_read,
     (ir.Register, "write"): _register_write,
     (ir.Checksum16, "get"): _checksum_get,

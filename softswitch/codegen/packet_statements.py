@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from softswitch.codegen import bits, codec
@@ -72,7 +73,8 @@ def advance(to: Statements, stmt: s.Advance) -> None:
     """`packet.advance(bits)`: whole bytes, as BMv2."""
     if isinstance(stmt.bits, e.Const):
         if stmt.bits.value % 8:
-            raise Unsupported(stmt, "advance by a number of bits that is no multiple of 8")
+            to.out.line(to.fail("ParserInvalidArgument"))
+            return
         size = stmt.bits.value // 8
         to.out.line(f"if ({_LEFT} < {size}) {to.fail('PacketTooShort')}")
         to.out.line(f"x->cursor += {size};")
@@ -99,15 +101,31 @@ def lookahead(to: Statements, stmt: s.Lookahead) -> None:
     total = sum(f.width for f in fields)
     out.line(f"if ({_LEFT} < {num_bytes(total)}) {to.fail('PacketTooShort')}")
     bits.load(out, "x->packet + x->cursor", fields)
+    for header in _headers_within(t, target):
+        out.line(f"{member(header, 'ss_valid')} = true;")
 
 
 def _lookahead_fields(t: Type, target: str, where: e.Node) -> list[Bits]:
     if is_scalar(t):
         return [Bits(target, scalar_width(t), isinstance(t, BoolType))]
-    found = list(flat_fields(t)) if isinstance(t, StructType) else []
-    if not found or not all(is_scalar(f) for _, f in found):
+    if isinstance(t, StackType):
+        items = member(target, "items")
+        return [x for i in range(t.size) for x in _lookahead_fields(t.element, f"{items}[{i}]", where)]
+    if not isinstance(t, StructType | HeaderType):
         raise Unsupported(where, f"lookahead of type {t} is not supported")
-    return [Bits(member(target, path), scalar_width(f), isinstance(f, BoolType)) for path, f in found]
+    return [x for f in t.fields for x in _lookahead_fields(f.type, member(target, c_name(f.name)), where)]
+
+
+def _headers_within(t: Type, target: str) -> Iterator[str]:
+    """C l-values of the headers that a value is made of."""
+    if isinstance(t, HeaderType):
+        yield target
+    elif isinstance(t, StackType):
+        for i in range(t.size):
+            yield from _headers_within(t.element, f"{member(target, 'items')}[{i}]")
+    elif isinstance(t, StructType):
+        for f in t.fields:
+            yield from _headers_within(f.type, member(target, c_name(f.name)))
 
 
 def emit(to: Statements, text: str, t: Type, loc: e.Loc) -> None:

@@ -124,6 +124,15 @@ def _pack_bits(out: Writer, found: list[Piece], size: int) -> None:
     out.line("ss_n = (ss_n + 7) / 8;")
 
 
+def declare_key(out: Writer, found: list[Piece]) -> None:
+    """Declares `key`, a union of `words` and `bytes`, and fills it: the layout of the runtime's lookups."""
+    size = sum(num_bytes(p.width) for p in found)
+    out.line(f"union {{ uint64_t words[{(size + 7) // 8}]; uint8_t bytes[{(size + 7) // 8 * 8}]; }} key;")
+    if size % 8:
+        out.line(f"key.words[{size // 8}] = 0;")
+    pack_bytewise(out, "key.bytes", found)
+
+
 def pack_bytewise(out: Writer, where: str, found: list[Piece]) -> int:
     """Stores every field in whole bytes of its own, one behind the other, from `where` on; returns how many
     bytes."""

@@ -7,13 +7,14 @@ from softswitch.codegen.context import Context
 from softswitch.codegen.errors import Unsupported
 from softswitch.codegen.layout import is_signed, is_wide, scalar_width
 from softswitch.codegen.names import c_variable, number
+from softswitch.codegen.packing import Piece, declare_key
 from softswitch.codegen.scope import Scope, by_reference
 from softswitch.codegen.statements import Statements
 from softswitch.codegen.writer import Writer
 from softswitch.p4 import ir
 from softswitch.p4 import ir_expr as e
 from softswitch.p4.ir_stmt import Direction
-from softswitch.p4.types import Type
+from softswitch.p4.types import BoolType, Type
 
 
 def params_text(context: Context, params: tuple[ir.Param, ...]) -> str:
@@ -114,6 +115,9 @@ def _transition(to: Statements, state: ir.State) -> None:
         to.out.line(f"const {ctype} {names[-1][0]} = {to.value(value)};")
     for case in transition.cases:
         to.out.at(case.loc)
+        if case.keys and isinstance(case.keys[0], e.KeyValueSet):
+            to.out.line(f"if ({_in_value_set(to, case.keys[0], names)}) {_go(case.target)}")
+            continue
         tests = [t for key, name in zip(case.keys, names, strict=True) if (t := _test(to, key, *name, case))]
         to.out.line(f"if ({' && '.join(tests)}) {_go(case.target)}" if tests else _go(case.target))
         if not tests:
@@ -135,7 +139,7 @@ def _test(to: Statements, key: e.KeySet, name: str, t: Type, where: ir.SelectCas
         if is_wide(t) or is_signed(t):
             raise Unsupported(where, f"a range of {t} is not supported")
         return f"{name} >= {number(key.low, width)} && {name} <= {number(key.high, width)}"
-    raise Unsupported(where, "parser value sets are not supported")
+    raise Unsupported(where, "a value set beside other key sets is not supported")
 
 
 def _masked(to: Statements, name: str, key: e.KeyMask, t: Type) -> str:
@@ -147,7 +151,13 @@ def _masked(to: Statements, name: str, key: e.KeyMask, t: Type) -> str:
     return f"{wide.compare(width, False)}({masked}, {wide.constant(key.value & key.mask, width)}) == 0"
 
 
-def check_value_sets(context: Context) -> None:
-    """Value sets have no control API yet."""
-    for value_set in context.program.value_sets:
-        raise Unsupported(value_set, f"parser value sets are not supported: {value_set.name}")
+def _in_value_set(to: Statements, key: e.KeyValueSet, names: list[tuple[str, Type]]) -> str:
+    """A C variable that says whether the selected values are in a value set, a table to the runtime."""
+    found = [Piece(name, scalar_width(t), "", False, isinstance(t, BoolType)) for name, t in names]
+    result = to.temporary()
+    to.out.line(f"bool {result};")
+    to.out.line("{")
+    declare_key(to.out, found)
+    to.out.line(f"{result} = ss_apply_ternary(x, {to.context.table_index[key.value_set]}, key.words)->hit;")
+    to.out.line("}")
+    return result

@@ -11,7 +11,7 @@ from softswitch.codegen.errors import Unsupported
 from softswitch.codegen.expressions import member
 from softswitch.codegen.names import c_name, c_string
 from softswitch.codegen.packet_statements import most_emitted
-from softswitch.codegen.parsers import check_value_sets, emit_parser
+from softswitch.codegen.parsers import emit_parser
 from softswitch.codegen.tables import emit_externs, emit_tables
 from softswitch.codegen.writer import Writer
 from softswitch.p4 import ir
@@ -71,7 +71,6 @@ def generate_c(program: ir.Program, info: p4i.P4Info) -> str:
 def _generate(context: Context) -> str:
     program = context.program
     body = Writer()
-    check_value_sets(context)
     for function in program.functions:
         emit_function(context, function, body)
     for action in program.actions:
@@ -174,7 +173,8 @@ def _program(context: Context, out: Writer) -> None:
     out.line(f".header_bytes = {_header_bytes(context, context.controls[program.deparser])},")
     out.line(f".digest_bytes = {context.digest_bytes},")
     for name, found in (
-        ("table", context.tables),
+        ("table", context.table_index),
+        ("profile", context.profiles),
         ("counter", context.counters),
         ("meter", context.meters),
         ("reg", context.registers),

@@ -35,7 +35,8 @@ class Statements:
         self.scope = scope
         self.out = out
         self.expressions = Expressions(context.layout, context.wide, context.equality, scope)
-        self._temporaries = 0
+        self._temporaries = self._loops = 0
+        self._loop = 0
 
     def value(self, expr: e.Expr) -> str:
         """A C expression."""
@@ -245,7 +246,12 @@ class Statements:
         return name
 
     def _call(
-        self, params: Sequence[ir.Param], args: Sequence[s.Arg], pattern: str, after: Sequence[str] = ()
+        self,
+        params: Sequence[ir.Param],
+        args: Sequence[s.Arg],
+        pattern: str,
+        after: Sequence[str] = (),
+        copies: Sequence[s.Stmt] = (),
     ) -> None:
         """`pattern` with `{}` for the arguments, in a block of its own where it needs variables."""
         outer, self.out = self.out, self.out.fork()
@@ -253,6 +259,7 @@ class Statements:
         self.out.line(pattern.format(texts))
         for target, name in back:
             self.assign(target, name)
+        self.block(copies)
         for line in after:
             self.out.line(line)
         inner, self.out = self.out, outer
@@ -285,14 +292,13 @@ class Statements:
         action = self.context.actions[stmt.action]
         frame = ", f" if stmt.action in self.context.owner else ""
         pattern = f"action_{action.name}(x{frame}{{}});"
-        self._call(
-            [*action.params, *action.cp_params], stmt.args, pattern, self._exit_check("action", action.name)
-        )
+        check = self._exit_check("action", action.name)
+        self._call([*action.params, *action.cp_params], stmt.args, pattern, check, stmt.after)
 
     def _CallControl(self, stmt: s.CallControl) -> None:  # noqa: N802
         control = self.context.controls[stmt.control]
         after = self._exit_check("control", control.name)
-        self._call(control.params, stmt.args, f"control_{control.name}(x{{}});", after)
+        self._call(control.params, stmt.args, f"control_{control.name}(x{{}});", after, stmt.after)
 
     def _CallParser(self, stmt: s.CallParser) -> None:  # noqa: N802
         parser = self.context.parsers[stmt.parser]
@@ -320,7 +326,7 @@ class Statements:
         self.out.line("}")
 
     def _action_run(self, stmt: s.ApplyTable, table: ir.Table, row: str) -> None:
-        places = {ref.action: i for i, ref in enumerate(table.actions)}
+        places = {action: i for i, action in enumerate(self.context.action_list(table))}
         self.out.line(f"switch ({row}->action) {{")
         for case in stmt.cases:
             for name in case.actions:
@@ -336,6 +342,35 @@ class Statements:
             self.out.line("}")
         self.out.line("break;")
         self.out.line("}")
+
+    # --- loops ----------------------------------------------------------------------------------------
+
+    def _Loop(self, stmt: s.Loop) -> None:  # noqa: N802
+        """With gotos: a C break inside a switch would end that instead. `ss_turn` bounds the loops."""
+        self._loops += 1
+        number = self._loops
+        outer, self._loop = self._loop, number
+        self.out.line("while (ss_turn(x)) {")
+        self.block(stmt.setup)
+        self.out.line(f"if (!{self.value(stmt.condition)}) goto ss_break{number};")
+        self.out.line("{")
+        self.block(stmt.body.body)
+        self.out.line("}")
+        self.out.line(f"goto ss_continue{number};")
+        self.out.line(f"ss_continue{number}:;")
+        self.block(stmt.update)
+        self.out.line("}")
+        self.out.line(f"goto ss_break{number};")
+        self.out.line(f"ss_break{number}:;")
+        self._loop = outer
+
+    def _Break(self, _: s.Break) -> None:  # noqa: N802
+        self.out.line(f"goto ss_break{self._loop};")
+
+    def _Continue(self, _: s.Continue) -> None:  # noqa: N802
+        self.out.line(f"goto ss_continue{self._loop};")
+
+    # --- externs --------------------------------------------------------------------------------------
 
     def _CallExtern(self, stmt: s.CallExtern) -> None:  # noqa: N802
         call_extern(self, stmt)

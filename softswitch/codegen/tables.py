@@ -41,8 +41,58 @@ def param_layout(action: ir.Action) -> Iterator[tuple[ir.Param, int]]:
 
 def emit_tables(context: Context, out: Writer) -> None:
     """`tables`, in the order of `context.table_index`."""
-    descriptions = [_table(context, table, out) for table in context.tables.values()]
+    places = {name: i + 1 for i, name in enumerate(context.profiles)}
+    for name in places:
+        _profile_actions(context, name, out)
+    descriptions = [_table(context, table, places, out) for table in context.tables.values()]
+    descriptions += [_value_set(context, value_set, out) for value_set in context.value_sets.values()]
     _array(out, "ss_table_desc", "tables", descriptions)
+    profiles = [_profile(context, profile) for profile in context.profiles.values()]
+    _array(out, "ss_profile_desc", "profiles", profiles)
+
+
+def _profile_actions(context: Context, name: str, out: Writer) -> None:
+    """The actions of a profile: those of all its tables; the server knows which of them a table takes."""
+    tables = [t for t in context.tables.values() if t.implementation == name]
+    refs = {ref.action: ref for t in reversed(tables) for ref in t.actions}
+    listed = _shared_actions(context, name)
+    actions = [_action(context, refs[action], f"{name}_{i}", out) for i, action in enumerate(listed)]
+    _array(out, "ss_action_desc", f"actions_{name}", actions)
+
+
+def _profile(context: Context, profile: ir.Extern) -> str:
+    count = len(_shared_actions(context, profile.name))
+    profile_id = context.ids.get("action profile", profile.cp_name, profile)
+    return f"{{{profile_id:#x}u, {count}, actions_{profile.name}}}"
+
+
+def _shared_actions(context: Context, name: str) -> list[str]:
+    table = next((t for t in context.tables.values() if t.implementation == name), None)
+    return context.action_list(table) if table is not None else []
+
+
+def _value_set(context: Context, value_set: ir.ValueSet, out: Writer) -> str:
+    """A table that is only asked whether it has an entry."""
+    name = value_set.name
+    _check_key(value_set, value_set.cp_name, value_set.members)
+    fields = [f"{{{k.width}, SS_{k.match.name}}}" for k in value_set.members]
+    _array(out, "ss_field_desc", f"fields_{name}", fields)
+    set_id = context.ids.get("value set", value_set.cp_name, value_set)
+    out.line(f"static const uint16_t params_{name}[] = {{0}};")
+    out.line(
+        f"static const ss_action_desc actions_{name}[] = {{{{{set_id:#x}u, 0, 0, params_{name}, 0, 0}}}};"
+    )
+    out.line(f"static const uint8_t default_{name}[] = {{0}};")
+    return (
+        f"{{.id = {set_id:#x}u, .name = {c_string(value_set.cp_name)}, .kind = SS_TABLE_TERNARY, "
+        f".fields = {len(fields)}, .actions = 1, .field = fields_{name}, .action = actions_{name}, "
+        f".size = {value_set.size}, .default_params = default_{name}}}"
+    )
+
+
+def _check_key(where: e.Node, name: str, keys: tuple[ir.Key, ...]) -> None:
+    if sum(num_bytes(k.width) for k in keys) > MAX_KEY_BYTES:
+        raise Unsupported(where, f"{name}: keys of more than {MAX_KEY_BYTES} bytes are not supported")
 
 
 def emit_externs(context: Context, out: Writer) -> None:
@@ -69,21 +119,16 @@ def _array(out: Writer, ctype: str, name: str, elements: list[str]) -> None:
     out.line()
 
 
-def _table(context: Context, table: ir.Table, out: Writer) -> str:
+def _table(context: Context, table: ir.Table, profiles: dict[str, int], out: Writer) -> str:
     """Writes the arrays that the description refers to; returns the description."""
     name = table.name
-    if table.implementation is not None or table.selector:
-        raise Unsupported(table, f"table {table.cp_name}: action profiles and selectors are not supported")
-    if table.meter is not None:
-        raise Unsupported(table, f"table {table.cp_name}: direct meters are not supported")
-    if sum(num_bytes(k.width) for k in table.keys) > MAX_KEY_BYTES:
-        raise Unsupported(
-            table, f"table {table.cp_name}: keys of more than {MAX_KEY_BYTES} bytes are not supported"
-        )
+    _check_key(table, f"table {table.cp_name}", table.keys)
     _array(out, "ss_field_desc", f"fields_{name}", [f"{{{k.width}, SS_{k.match.name}}}" for k in table.keys])
-    actions = [_action(context, ref, f"{name}_{i}", out) for i, ref in enumerate(table.actions)]
-    _array(out, "ss_action_desc", f"actions_{name}", actions)
-    places = {ref.action: i for i, ref in enumerate(table.actions)}
+    places = {action: i for i, action in enumerate(context.action_list(table))}
+    own_actions = table.implementation or name
+    if table.implementation is None:
+        actions = [_action(context, ref, f"{name}_{i}", out) for i, ref in enumerate(table.actions)]
+        _array(out, "ss_action_desc", f"actions_{name}", actions)
     default = context.actions[table.default.action]
     out.line(f"static const uint8_t default_{name}[] = {byte_array(_params(default, table.default))};")
     entries = [
@@ -96,17 +141,26 @@ def _table(context: Context, table: ir.Table, out: Writer) -> str:
         c_string(table.cp_name),
         f"SS_TABLE_{table_kind(table)}",
         f"{len(table.keys)}",
-        f"{len(actions)}",
+        f"{len(places)}",
         f"fields_{name}",
-        f"actions_{name}",
+        f"actions_{own_actions}",
         f"{max(table.size, len(entries))}",
         *(str(flag).lower() for flag in flags),
         f"{places[table.default.action]}",
         f"default_{name}",
         f"{len(entries)}",
         f"entries_{name}",
+        _metered(context, table),
+        f"{profiles.get(table.implementation or '', 0)}",
     ]
     return "{" + ", ".join(parts) + "}"
+
+
+def _metered(context: Context, table: ir.Table) -> str:
+    meter = context.externs.get(table.meter or "")
+    if not isinstance(meter, ir.DirectMeter):
+        return "SS_UNMETERED"
+    return "SS_METER_BYTES" if meter.unit is ir.Unit.BYTES else "SS_METER_PACKETS"
 
 
 def _action(context: Context, ref: ir.ActionRef, name: str, out: Writer) -> str:

@@ -186,12 +186,6 @@ class ArgumentBinder(ExpressionTranslator):
 
     # --- copy-in / copy-out ---
 
-    @staticmethod
-    def refuse_exit(after: list[Stmt], may_exit: bool, loc: Loc) -> None:
-        """Failure when a callee that may exit would skip copies made after the call."""
-        if after and may_exit:
-            raise Failure(loc, "a call that may exit and whose out arguments need copies is not supported")
-
     def copies(
         self, args: list[Arg], touched: frozenset[str], by_reference: bool
     ) -> tuple[list[Arg], list[Stmt]]:

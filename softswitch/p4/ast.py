@@ -320,6 +320,35 @@ class DeclarationStatement(Statement):
     declaration: Declaration
 
 
+@dataclass
+class ForStatement(Statement):
+    """`for (init; condition; update) body`."""
+
+    init: list[Statement]
+    condition: Expression
+    update: list[Statement]
+    body: Statement
+
+
+@dataclass
+class ForInStatement(Statement):
+    """`for (type name in collection) body`; `collection` a range or a header stack."""
+
+    variable: VarDeclSyntax
+    collection: Expression
+    body: Statement
+
+
+@dataclass
+class BreakStatement(Statement):
+    """`break`."""
+
+
+@dataclass
+class ContinueStatement(Statement):
+    """`continue`."""
+
+
 # --- declarations ---------------------------------------------------------------------------------
 
 

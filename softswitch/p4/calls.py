@@ -190,11 +190,9 @@ class CallTranslator(PacketTranslator):
         args = self.bind(symbol.params, call.args, {}, call.loc, "the action")
         bodies = self.bodies_behind(symbol.action)
         args, after = self.copies(args, variables_of(tuple(bodies)), by_reference=True)
-        self.refuse_exit(after, may_exit(bodies), call.loc)
         directed = [a for a in args if a.direction is not Direction.NONE]
         plain = [a for a in args if a.direction is Direction.NONE]
-        self.out.append(CallAction(symbol.action.name, tuple(directed + plain), loc=call.loc))
-        self.out.extend(after)
+        self.out.append(CallAction(symbol.action.name, tuple(directed + plain), tuple(after), loc=call.loc))
 
     def bodies_behind(self, action: ir.Action) -> list[Block]:
         """The bodies of an action and of the actions that it calls."""
@@ -254,12 +252,11 @@ class CallTranslator(PacketTranslator):
 
     def _digest(self, call: ast.CallExpr, value: Expr) -> None:
         t = value.type
-        if not isinstance(t, StructType):
-            raise Failure(call.loc, "digest needs a struct: digest<name_t>(receiver, {…})")
         known = {d.type: d for d in self.context.digests}
         if t not in known:
-            name = self.context.names.take(f"digest_{t.name}")
-            known[t] = ir.DigestDecl(name, t.name, t, loc=call.loc)
+            unnamed = sum(not isinstance(d.type, StructType) for d in known.values())
+            own = t.name if isinstance(t, StructType) else f"digest_{unnamed}"  # the name that p4c gives
+            known[t] = ir.DigestDecl(self.context.names.take(f"digest_{own}"), own, t, loc=call.loc)
             self.context.digests.append(known[t])
         self.out.append(SendDigest(known[t].name, value, loc=call.loc))
 
@@ -335,9 +332,10 @@ class CallTranslator(PacketTranslator):
         what = f"`{symbol.decl.name}`.apply"
         args = self.bind(symbol.params, call.args, {}, call.loc, what)
         args, after = self.copies(args, frozenset(), by_reference=True)
-        self.refuse_exit(after, symbol.block.name in self.context.may_exit, call.loc)
-        statement = CallParser if is_parser else CallControl
-        self.out.append(statement(symbol.block.name, tuple(args), loc=call.loc))
+        if not is_parser:
+            self.out.append(CallControl(symbol.block.name, tuple(args), tuple(after), loc=call.loc))
+            return
+        self.out.append(CallParser(symbol.block.name, tuple(args), loc=call.loc))
         self.out.extend(after)
 
     def _extern_method(self, call: ast.CallExpr, name: str, symbol: ExternSymbol) -> Val | None:

@@ -10,10 +10,10 @@ from softswitch.p4.errors import Failure
 from softswitch.p4.fold import wrap
 from softswitch.p4.ir import ActionCallConst, ActionRef, Entry, Key, MatchKind
 from softswitch.p4.ir_expr import BoolConst, Const, Expr, KeyAny, KeyMask, KeyRange, KeySet, KeyValue
-from softswitch.p4.ir_stmt import Direction
+from softswitch.p4.ir_stmt import Arg, Direction
 from softswitch.p4.scopes import ActionSymbol, Val
 from softswitch.p4.statements import StatementTranslator
-from softswitch.p4.types import BitType, IntType, SerEnumType, Type
+from softswitch.p4.types import BitType, IntType, SerEnumType, Type, find_annotation
 
 MAX_ENTRIES = 65536
 MAX_PRIORITY = 0x7FFFFFFF
@@ -28,6 +28,8 @@ class TableShape:
     keys: tuple[Key, ...]
     symbols: dict[str, ActionSymbol] = field(compare=False)
     refs: dict[str, ActionRef] = field(compare=False)
+    given: dict[str, tuple[Arg, ...]] = field(compare=False)
+    """Directed arguments as written, by the action's source name."""
 
 
 class EntryTranslator(StatementTranslator):
@@ -37,6 +39,8 @@ class EntryTranslator(StatementTranslator):
         """A key set over type `t`, all of it constant."""
         if isinstance(expression, ast.DefaultExpr):
             return KeyAny()
+        if isinstance(expression, ast.ListExpr) and len(expression.items) == 1 and not expression.dots:
+            expression = expression.items[0]
         if isinstance(expression, ast.MaskExpr):
             value, mask = (self._key_number(e, t) for e in (expression.value, expression.mask))
             return KeyMask(value & mask, mask)
@@ -86,10 +90,7 @@ class EntryTranslator(StatementTranslator):
             pairs = list(zip(args, symbol.params, strict=True))
             given = [a for a, p in pairs if p.direction is not Direction.NONE]
             what = f"action `{name_expr.name}`"
-            if (
-                tuple(self.bind(directed, given, {}, expression.loc, what))
-                != shape.refs[symbol.action.name].args
-            ):
+            if tuple(self.bind(directed, given, {}, expression.loc, what)) != shape.given[name_expr.name]:
                 raise Failure(expression.loc, "the action's arguments differ from those in the table's list")
             args = [a for a, p in pairs if p.direction is Direction.NONE]
         with self.collecting() as extra:
@@ -123,11 +124,12 @@ class EntryTranslator(StatementTranslator):
         """P4Runtime priorities (larger wins) of the entries (P4_16 section 14.2.1.4)."""
         entries = table.entries or []
         given = [e for e in entries if e.priority is not None]
-        for e in entries:
-            if any(a.name == "priority" for a in e.annotations):
-                raise Failure(
-                    e.loc, "@priority on entries is not supported: write `priority = N:` before the keys"
-                )
+        annotated = [self._annotated_priority(e) for e in entries]
+        if any(annotated) and not given and any(k.match in PRIORITISED for k in shape.keys):
+            # p4c's own annotation, from before the language had priorities: the smallest wins, and an entry
+            # without it has its place in the list
+            ranks = [given or place for place, given in enumerate(annotated, start=1)]
+            return [max(ranks) + 1 - rank for rank in ranks]
         if given and table.const_entries:
             raise Failure(given[0].loc, "`const entries` cannot have priorities")
         if not any(k.match in PRIORITISED for k in shape.keys):
@@ -142,6 +144,15 @@ class EntryTranslator(StatementTranslator):
         if not given:
             return [(len(entries) - i - 1) * step + 1 for i in range(len(entries))]
         return self._given_priorities(entries, step, largest_wins)
+
+    def _annotated_priority(self, entry: ast.EntrySyntax) -> int:
+        found = find_annotation(self.annotations(entry.annotations), "priority")
+        if found is None:
+            return 0
+        value = found.values[0] if len(found.values) == 1 else None
+        if not isinstance(value, int) or not 1 <= value <= MAX_PRIORITY:
+            raise Failure(entry.loc, f"@priority takes a number between 1 and {MAX_PRIORITY}")
+        return value
 
     def _given_priorities(self, entries: list[ast.EntrySyntax], step: int, largest_wins: bool) -> list[int]:
         if entries[0].priority is None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from softswitch.p4 import ast, fold
 from softswitch.p4.aliases import has_effects
-from softswitch.p4.convert import Converter, describe
+from softswitch.p4.convert import describe
 from softswitch.p4.errors import Failure
 from softswitch.p4.fold import wrap
 from softswitch.p4.ir_expr import (
@@ -35,6 +35,7 @@ from softswitch.p4.ir_expr import (
     UnaryOp,
 )
 from softswitch.p4.ir_stmt import Assign, If, Stmt
+from softswitch.p4.lists import ListTranslator
 from softswitch.p4.scopes import ConstSymbol, DeclSymbol, Symbol, TypeSymbol, Val, VarSymbol
 from softswitch.p4.types import (
     BOOL,
@@ -43,14 +44,12 @@ from softswitch.p4.types import (
     STRING,
     BitType,
     EnumType,
-    Field,
     FieldsType,
     HeaderType,
     InfInt,
     IntType,
     SerEnumType,
     StackType,
-    StructType,
     TupleType,
     Type,
     UnionType,
@@ -59,7 +58,7 @@ from softswitch.p4.types import (
 _ORDERED = (BinaryOp.LT, BinaryOp.LE, BinaryOp.GT, BinaryOp.GE)
 
 
-class ExpressionTranslator(Converter):
+class ExpressionTranslator(ListTranslator):
     """Expressions but for calls, which the class above adds."""
 
     def translate(self, expression: ast.Expression, expected: Type | None = None) -> Val:
@@ -85,9 +84,10 @@ class ExpressionTranslator(Converter):
             ast.MuxExpr: self._mux,
             ast.CastExpr: self._cast,
             ast.CallExpr: self.call_value,
-            ast.ListExpr: self._list,
-            ast.RecordExpr: self._record,
+            ast.ListExpr: self.list_value,
+            ast.RecordExpr: self.record_value,
             ast.InvalidExpr: self._invalid,
+            ast.DotsExpr: self.dots_value,
         }
 
     def call_value(self, call: ast.CallExpr, expected: Type | None) -> Val:
@@ -461,42 +461,3 @@ class ExpressionTranslator(Converter):
         t, new_type = self.resolve(e.type)
         operand = self.translate(e.operand, t)
         return Val(self.cast(operand, t, e.loc), new_type)
-
-    # --- lists ---
-
-    def _list(self, e: ast.ListExpr, expected: Type | None) -> Val:
-        if e.dots:
-            raise Failure(e.loc, "`...` in lists is not supported")
-        wanted: list[Type | None] = [None] * len(e.items)
-        if isinstance(expected, StructType | HeaderType) and len(expected.fields) == len(e.items):
-            wanted = [f.type for f in expected.fields]
-        elif isinstance(expected, TupleType) and len(expected.elements) == len(e.items):
-            wanted = list(expected.elements)
-        elif isinstance(expected, StackType):
-            wanted = [expected.element] * len(e.items)
-        parts = [partial(self.translate, i, w) for i, w in zip(e.items, wanted, strict=True)]
-        values = self.ordered(parts)
-        exprs = tuple(v.expr for v in values)
-        return Val(TupleExpr(TupleType(tuple(x.type for x in exprs)), exprs, loc=e.loc))
-
-    def _record(self, e: ast.RecordExpr, expected: Type | None) -> Val:
-        if e.dots:
-            raise Failure(e.loc, "`...` in lists is not supported")
-        if not isinstance(expected, StructType | HeaderType):
-            values = self.ordered([partial(self.translate, i) for _, i in e.items])
-            exprs = tuple(v.expr for v in values)
-            return Val(TupleExpr(TupleType(tuple(x.type for x in exprs)), exprs, loc=e.loc))
-        names = [name for name, _ in e.items]
-        fields = {f.name: f for f in expected.fields}
-        for name in names:
-            if name not in fields or names.count(name) > 1:
-                raise Failure(e.loc, f"{expected}: no field `{name}`, or given twice")
-        if len(names) != len(fields):
-            missing = ", ".join(f"`{n}`" for n in fields if n not in names)
-            raise Failure(e.loc, f"{expected}: value for {missing} missing")
-        parts = [partial(self._field_of_record, fields[n], i) for n, i in e.items]
-        given = dict(zip(names, self.ordered(parts), strict=True))
-        return Val(FieldsExpr(expected, tuple(given[n].expr for n in fields), loc=e.loc))
-
-    def _field_of_record(self, f: Field, item: ast.Expression) -> Val:
-        return Val(self.value(item, f.type, f.type_name))

@@ -57,10 +57,12 @@ class StatementGrammar(ExpressionGrammar):
         if self.accept("exit"):
             self.expect(";")
             return ast.ExitStatement(loc)
-        if self.at("for"):
-            raise Failure(loc, "`for` loops are not supported")
+        if self.at("for") and self.peek().text == "(":
+            return self._for()
         if self.at("break", "continue") and self.peek().text == ";":
-            raise Failure(loc, f"`{self.token.text}` is not supported")
+            kind = ast.BreakStatement if self.next().text == "break" else ast.ContinueStatement
+            self.expect(";")
+            return kind(loc)
         if self.at("const") or self._at_declaration():
             return ast.DeclarationStatement(loc, self.local_declaration([]))
         return self._assignment_or_call()
@@ -71,6 +73,8 @@ class StatementGrammar(ExpressionGrammar):
         if self.at("{"):
             self.reset(mark)
             return self.block()
+        if self.at("for") and self.peek().text == "(":
+            return self._for()
         return ast.DeclarationStatement(loc, self.local_declaration(annotations))
 
     def _at_declaration(self) -> bool:
@@ -121,10 +125,66 @@ class StatementGrammar(ExpressionGrammar):
         self.expect(";")
         return ast.VarDeclSyntax(name.loc if name else loc, name.text, annotations, type_ref, init)
 
+    # --- loops ---
+
+    def _for(self) -> ast.Statement:
+        loc = self.next().loc
+        outer = set(self.type_names)
+        self.expect("(")
+        mark = self.mark()
+        annotations = self.annotations()
+        if self._at_declaration():
+            type_ref = self.type_ref()
+            name = self.name()
+            if self.accept("in"):
+                return self._for_in(loc, ast.VarDeclSyntax(name.loc, name.text, annotations, type_ref, None))
+        self.reset(mark)
+        init = self._comma_separated(";")
+        self.expect(";")
+        condition = self.expression()
+        self.expect(";")
+        update = self._comma_separated(")")
+        self.expect(")")
+        with self.nested():
+            body = self.statement()
+        self.type_names = outer
+        return ast.ForStatement(loc, init, condition, update, body)
+
+    def _for_in(self, loc: Loc, variable: ast.VarDeclSyntax) -> ast.Statement:
+        collection = self.expression()
+        if self.accept(".."):
+            collection = ast.RangeExpr(collection.loc, collection, self.expression())
+        self.expect(")")
+        with self.nested():
+            return ast.ForInStatement(loc, variable, collection, self.statement())
+
+    def _comma_separated(self, end: str) -> list[ast.Statement]:
+        """Declarations, assignments and calls before `end`."""
+        found: list[ast.Statement] = []
+        while not self.at(end):
+            annotations = self.annotations()
+            if self._at_declaration():
+                type_ref = self.type_ref()
+                name = self.name()
+                init = self.expression() if self.accept("=") else None
+                made = ast.VarDeclSyntax(name.loc, name.text, annotations, type_ref, init)
+                found.append(ast.DeclarationStatement(name.loc, made))
+            else:
+                found.append(self._simple_statement())
+            if not self.accept(","):
+                break
+        return found
+
     def _assignment_or_call(self) -> ast.Statement:
+        made = self._simple_statement()
+        self.expect(";")
+        return made
+
+    def _simple_statement(self) -> ast.Statement:
+        """An assignment or call, what ends it not taken."""
         loc = self.loc
         target = self._postfix(self._primary())
-        if isinstance(target, ast.CallExpr) and self.accept(";"):
+        if isinstance(target, ast.CallExpr) and self.at(";", ",", ")"):
             return ast.CallStatement(loc, target)
         if self.at(">") and self.peek().text == ">=" and self.peek().glued:
             self.next()
@@ -134,9 +194,7 @@ class StatementGrammar(ExpressionGrammar):
             operator = token.text
         else:
             raise self.unexpected("`=` or `;`")
-        value = self.expression()
-        self.expect(";")
-        return ast.AssignStatement(loc, target, operator, value)
+        return ast.AssignStatement(loc, target, operator, self.expression())
 
     def _if(self) -> ast.Statement:
         first: ast.IfStatement | None = None

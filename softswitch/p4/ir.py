@@ -186,13 +186,18 @@ class Action(Node):
 
 @dataclass(frozen=True)
 class ActionRef(Node):
-    """An action in a table's list: `args`, for its `params`, are evaluated when the action runs."""
+    """An action in a table's list: `args`, for its `params`, are evaluated when the action runs.
+
+    `before`, `after`: copies that the arguments need.
+    """
 
     action: str
     args: tuple[Arg, ...]
     annotations: tuple[Annotation, ...] = ()
     table_only: bool = False
     default_only: bool = False
+    before: tuple[Stmt, ...] = ()
+    after: tuple[Stmt, ...] = ()
 
     def __str__(self) -> str:
         scope = " tableonly" * self.table_only + " defaultonly" * self.default_only
@@ -250,9 +255,11 @@ class Table(Node):
     meter: str | None
     implementation: str | None
     annotations: tuple[Annotation, ...] = ()
+    setup: tuple[Stmt, ...] = ()
+    """What is done before the keys are read: calls in key expressions."""
 
     def __str__(self) -> str:
-        lines = [f"key {key}" for key in self.keys]
+        lines = [*block_lines(self.setup), *(f"key {key}" for key in self.keys)]
         lines += [f"selector {expr_text(x)}" for x in self.selector]
         lines += map(str, self.actions)
         lines += [f"{'const ' * self.const_default}default {self.default}", f"size {self.size}"]

@@ -66,6 +66,26 @@ class Switch(Stmt):
 
 
 @dataclass(frozen=True)
+class Loop(Stmt):
+    """`setup`, then while `condition` holds: `body`, `update`, and `setup` again, for the condition."""
+
+    setup: tuple[Stmt, ...]
+    condition: Expr
+    body: Block
+    update: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class Break(Stmt):
+    """Ends the innermost loop."""
+
+
+@dataclass(frozen=True)
+class Continue(Stmt):
+    """Goes on with the innermost loop's update."""
+
+
+@dataclass(frozen=True)
 class ActionCase(Node):
     """Names of actions (`Action.name`) that share a body."""
 
@@ -115,18 +135,23 @@ class CallFunction(Stmt):
 
 @dataclass(frozen=True)
 class CallAction(Stmt):
-    """`action(args)` from a body or another action: every parameter has an argument."""
+    """`action(args)` from a body or another action: every parameter has an argument.
+
+    `after`: copies to make when it returns, also when it has exited.
+    """
 
     action: str
     args: tuple[Arg, ...]
+    after: tuple[Stmt, ...] = ()
 
 
 @dataclass(frozen=True)
 class CallControl(Stmt):
-    """`instance.apply(args)` of a sub-control."""
+    """`instance.apply(args)` of a sub-control; `after` as for actions."""
 
     control: str
     args: tuple[Arg, ...]
+    after: tuple[Stmt, ...] = ()
 
 
 @dataclass(frozen=True)

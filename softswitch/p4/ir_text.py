@@ -106,7 +106,15 @@ def stmt_lines(x: s.Stmt) -> list[str]:
         return [*lines, *_default_lines(x.default), "}"]
     if isinstance(x, s.ApplyTable):
         return _apply_lines(x)
-    return [_simple_text(x)]
+    if isinstance(x, s.Loop):
+        return _loop_lines(x)
+    after = block_lines(x.after) if isinstance(x, s.CallAction | s.CallControl) else []
+    return [_simple_text(x), *after]
+
+
+def _loop_lines(x: s.Loop) -> list[str]:
+    inner = [*block_lines(x.setup), f"while {expr_text(x.condition)}", *block_lines(x.body.body)]
+    return ["loop {", *indented(inner), "update:", *indented(block_lines(x.update)), "}"]
 
 
 def _if_lines(x: s.If) -> list[str]:
@@ -156,8 +164,8 @@ def _simple_text(x: s.Stmt) -> str:
         return f"digest {x.digest}({expr_text(x.value)})"
     if isinstance(x, s.Return):
         return "return" if x.value is None else f"return {expr_text(x.value)}"
-    if isinstance(x, s.Exit):
-        return "exit"
+    if isinstance(x, s.Exit | s.Break | s.Continue):
+        return type(x).__name__.lower()
     if isinstance(x, s.SetValid):
         return f"{expr_text(x.header)}.{'setValid' if x.valid else 'setInvalid'}()"
     if isinstance(x, s.ShiftStack):

@@ -59,6 +59,10 @@ def reachable(program: ir.Program) -> Reachable:
     blocks = _blocks(program)
     controls = [b for b in blocks if isinstance(b, ir.Control)]
     applied = {n.table for c in controls for n in nodes(c.body) if isinstance(n, ApplyTable)}
+    for c in controls:
+        for t in reversed(c.tables):  # a key may apply tables declared before
+            if t.name in applied:
+                applied |= {n.table for n in nodes(t.setup) if isinstance(n, ApplyTable)}
     tables = tuple(t for c in controls for t in c.tables if t.name in applied)
     actions = _actions(program, controls, tables)
     bodies = [*(c.body for c in controls), *(a.body for a in actions)]

@@ -10,7 +10,6 @@ from typing import Any
 
 from softswitch.p4 import ast
 from softswitch.p4.aliases import mentions
-from softswitch.p4.calls import CallTranslator
 from softswitch.p4.convert import describe
 from softswitch.p4.errors import Failure
 from softswitch.p4.ir_expr import BoolConst, Expr, FieldsExpr, Loc, Storage, TupleExpr, Var
@@ -26,11 +25,12 @@ from softswitch.p4.ir_stmt import (
     SwitchCase,
     VarDecl,
 )
+from softswitch.p4.loops import LoopTranslator
 from softswitch.p4.scopes import ConstSymbol, TableSymbol, Val, VarSymbol
 from softswitch.p4.types import VOID, BitType, EnumType, ErrorType, IntType, SerEnumType
 
 
-class StatementTranslator(CallTranslator):
+class StatementTranslator(LoopTranslator):
     """Statements, each failure noted and the next statement tried."""
 
     def body(self, statements: Sequence[ast.Statement], loc: Loc) -> Block:
@@ -76,6 +76,10 @@ class StatementTranslator(CallTranslator):
             ast.ReturnStatement: self._return,
             ast.ExitStatement: self._exit,
             ast.DeclarationStatement: self._declaration,
+            ast.ForStatement: self.for_loop,
+            ast.ForInStatement: self.for_in_loop,
+            ast.BreakStatement: self.leave_loop,
+            ast.ContinueStatement: self.leave_loop,
         }
 
     def statement(self, statement: ast.Statement) -> None:

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from softswitch.p4 import ast, ir
+from softswitch.p4.aliases import variables_of
 from softswitch.p4.arguments import DIRECTIONS
 from softswitch.p4.convert import describe
 from softswitch.p4.entries import EntryTranslator, TableShape
@@ -11,7 +14,7 @@ from softswitch.p4.errors import Failure
 from softswitch.p4.field_ids import field_ids
 from softswitch.p4.ir import ActionCallConst, ActionRef, Key, MatchKind
 from softswitch.p4.ir_expr import Expr, Loc, Storage, Var
-from softswitch.p4.ir_stmt import Arg, Direction
+from softswitch.p4.ir_stmt import Arg, Direction, Stmt
 from softswitch.p4.key_names import key_name
 from softswitch.p4.scopes import (
     ActionSymbol,
@@ -46,6 +49,8 @@ _PROPERTIES = (
     "largest_priority_wins",
     "priority_delta",
 )
+_UNSIZED_BITS = 32
+"""Bits of a key without a width (an error, a plain enum) in the data plane."""
 _PROPERTY_EXTERNS = {
     "counters": ("direct_counter",),
     "meters": ("direct_meter",),
@@ -92,24 +97,23 @@ class TableTranslator(EntryTranslator):
         for p in declaration.properties:
             if p.name not in _PROPERTIES:
                 self.context.diagnostics.warn(p.loc, f"table property `{p.name}` is unknown: ignored")
-        keys, selector = self._keys(declaration.keys or [])
+        keys, selector, setup = self._keys(declaration.keys or [])
         if declaration.actions is None:
             raise Failure(declaration.loc, f"table `{declaration.name}` has no list of actions")
         symbols: dict[str, ActionSymbol] = {}
         refs: list[ActionRef] = []
+        given: dict[str, tuple[Arg, ...]] = {}
         for element in declaration.actions:
-            symbol, ref = self._action_ref(element)
+            symbol, ref, given[element.name] = self._action_ref(element)
             if element.name in symbols:
                 raise Failure(element.loc, f"action `{element.name}` is listed twice")
             symbols[element.name] = symbol
             refs.append(ref)
-        shape = TableShape(tuple(keys), symbols, {r.action: r for r in refs})
+        shape = TableShape(tuple(keys), symbols, {r.action: r for r in refs}, given)
         default, const_default = self._default(properties.get("default_action"), shape, refs, declaration)
         entries = self.entries(declaration, shape, properties)
         size = self._size(properties.get("size"))
         attached = {w: self._attached(properties.get(w), w, cp_name, name) for w in _PROPERTY_EXTERNS}
-        if selector and attached["implementation"] is None:
-            raise Failure(declaration.loc, "selector keys need an `implementation = action_selector…`")
         made = ir.Table(
             name,
             cp_name,
@@ -126,20 +130,20 @@ class TableTranslator(EntryTranslator):
             attached["meters"],
             attached["implementation"],
             self.annotations(declaration.annotations),
+            tuple(setup),
             loc=declaration.loc,
         )
         self.unit.tables.append(made)
         return TableSymbol(name, {n: s.action.name for n, s in symbols.items()})
 
-    def _keys(self, elements: list[ast.KeyElement]) -> tuple[list[Key], list[Expr]]:
+    def _keys(self, elements: list[ast.KeyElement]) -> tuple[list[Key], list[Expr], list[Stmt]]:
+        """Match fields, selector fields, and the statements that come before them."""
         keys: list[Key] = []
         selector: list[Expr] = []
         marks = [self.annotations(e.annotations) for e in elements]
-        for element, own, number in zip(elements, marks, field_ids(marks), strict=True):
-            with self.collecting() as extra:
-                value = self.translate(element.expression)
-            if extra:
-                raise Failure(element.loc, "a key that calls something with effects is not supported")
+        with self.collecting() as setup:
+            values = self.ordered([partial(self.translate, e.expression) for e in elements])
+        for element, value, own, number in zip(elements, values, marks, field_ids(marks), strict=True):
             if not isinstance(value.type, BitType | IntType | BoolType | SerEnumType | EnumType | ErrorType):
                 raise Failure(element.loc, f"a key cannot be {describe(value)}")
             if element.match == "selector":
@@ -149,16 +153,14 @@ class TableTranslator(EntryTranslator):
                 raise Failure(element.loc, f"match kind `{element.match}` is not declared")
             if element.match not in {m.value for m in MatchKind}:
                 raise Failure(element.loc, f"match kind `{element.match}` is not supported")
-            width = width_of(value.type)
-            if width is None:
-                raise Failure(element.loc, f"a key of type {describe(value)} has no width: not supported")
+            width = width_of(value.type) or _UNSIZED_BITS
             name = self._key_name(element, own)
             match = MatchKind(element.match)
             made = Key(value.expr, match, name, width, number, own, value.new_type, loc=element.loc)
             keys.append(made)
         if sum(k.match is MatchKind.LPM for k in keys) > 1:
             raise Failure(elements[0].loc, "a table can have one lpm key")
-        return keys, selector
+        return keys, selector, setup
 
     def _key_name(self, element: ast.KeyElement, annotations: tuple[Annotation, ...]) -> str:
         given = find_annotation(annotations, "name")
@@ -189,27 +191,29 @@ class TableTranslator(EntryTranslator):
             return self.top_action(symbol.decls[0])
         raise Failure(loc, f"`{name}` is no action")
 
-    def _action_ref(self, element: ast.ActionElement) -> tuple[ActionSymbol, ActionRef]:
+    def _action_ref(self, element: ast.ActionElement) -> tuple[ActionSymbol, ActionRef, tuple[Arg, ...]]:
+        """An action of the list, and its arguments as written."""
         symbol = self.find_action(element.name, element.loc, element.absolute)
         directed = [p for p in symbol.params if p.direction is not Direction.NONE]
         args: list[Arg] = []
-        with self.collecting() as extra:
+        with self.collecting() as before:
             if element.args is not None or directed:
                 args = self.bind(directed, element.args or [], {}, element.loc, f"action `{element.name}`")
-        copies, after = self.copies(args, frozenset(), by_reference=True)
-        if extra or after or copies != args:
-            raise Failure(element.loc, "these arguments of an action in a table are not supported")
+            touched = variables_of(tuple(self.bodies_behind(symbol.action)))
+            passed, after = self.copies(args, touched, by_reference=True)
         annotations = self.annotations(element.annotations)
         names = {a.name for a in annotations}
         ref = ActionRef(
             symbol.action.name,
-            tuple(args),
+            tuple(passed),
             annotations,
             "tableonly" in names,
             "defaultonly" in names,
+            tuple(before),
+            tuple(after),
             loc=element.loc,
         )
-        return symbol, ref
+        return symbol, ref, tuple(args)
 
     def _default(
         self,

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from softswitch.p4 import ast, ir
 from softswitch.p4.context import Context, Names
 from softswitch.p4.errors import Failure
 from softswitch.p4.fold import wrap
-from softswitch.p4.ir_expr import BoolConst, Const, Expr, Loc, Storage, StringConst, Var
+from softswitch.p4.ir_expr import BoolConst, Const, Expr, Loc, Storage, StringConst, TupleExpr, Var
 from softswitch.p4.ir_stmt import Block, Stmt, VarDecl
 from softswitch.p4.scopes import DeclSymbol, Scope, Symbol, TypeSymbol, Val
 from softswitch.p4.types import (
@@ -64,6 +64,8 @@ class Unit:
     result: Type = VOID
     result_new_type: str | None = None
     in_action: bool = False
+    loops: int = 0
+    """Loops around the statement being translated."""
     storage: Storage = Storage.UNIT
 
 
@@ -122,6 +124,8 @@ class Translator:
         """`value` as it is now, whatever the statements after this do."""
         if isinstance(value, Const | BoolConst | StringConst) or self._is_constant(value):
             return value
+        if isinstance(value, TupleExpr):  # a list may yet become a struct
+            return replace(value, values=tuple(self.saved(v) for v in value.values))
         return self.temporary(value.type, value.loc, value)
 
     @staticmethod

@@ -35,6 +35,7 @@ _MESSAGE_FIELD = {
     MatchKind.RANGE: "range",
     MatchKind.OPTIONAL: "optional",
 }
+_UNSIZED_BITS = 32  # of a field without a width in P4Info, an error or a plain enum, in the data plane
 _WITH_PRIORITY = {MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL}
 
 
@@ -289,12 +290,12 @@ def _match_field(table: p4i.Table, field: p4i.MatchField) -> MatchField:
     except ValueError:
         shown = field.other_match_type or "none"
         raise unimplemented(f"table {table.preamble.name}: field {field.name}: match type {shown}") from None
-    if field.bitwidth <= 0:
+    if field.bitwidth <= 0 and field.type_name.name:
         raise unimplemented(f"table {table.preamble.name}: field {field.name} has a type without a bit width")
-    size = byte_width(field.bitwidth)
-    highest = _highest_first_byte(field.bitwidth)
-    ones = ((1 << field.bitwidth) - 1).to_bytes(size, "big")
-    return MatchField(field.id, field.name, field.bitwidth, kind, size, highest, ones)
+    bits = field.bitwidth or _UNSIZED_BITS
+    size = byte_width(bits)
+    ones = ((1 << bits) - 1).to_bytes(size, "big")
+    return MatchField(field.id, field.name, bits, kind, size, _highest_first_byte(bits), ones)
 
 
 def _highest_first_byte(bits: int) -> int:

@@ -21,6 +21,7 @@ from softswitch.p4runtime.digests import Digests
 from softswitch.p4runtime.entrymetadata import EntryMetadata
 from softswitch.p4runtime.errors import INTERNAL, P4RuntimeError, invalid
 from softswitch.p4runtime.p4infodiff import differences
+from softswitch.p4runtime.profiles import Profiles
 from softswitch.p4runtime.replication import Replication
 from softswitch.p4runtime.schema import Schema
 
@@ -56,6 +57,7 @@ class Pipeline:
         self.metadata = EntryMetadata()
         self.digests = Digests(self.schema.digests)
         self.replication = Replication(self.engine, cpu_port)
+        self.profiles = Profiles(self.engine, self.schema.action_profiles.values(), self.schema.actions)
 
     def close(self) -> None:
         """Give the data plane back."""

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from finsy.proto import p4r
 
-from softswitch.engine import FLAG_CONST, FLAG_DEFAULT, TableRecord, parse_records
+from softswitch.engine import FLAG_CONST, FLAG_DEFAULT, MeterRates, TableRecord, parse_records
 from softswitch.p4runtime.entrymetadata import EntryKey
 from softswitch.p4runtime.errors import NOT_FOUND, P4RuntimeError, check, invalid, unimplemented
 from softswitch.p4runtime.pipeline import Pipeline
 from softswitch.p4runtime.schema import TableSchema
+from softswitch.p4runtime.valuesets import read_value_set
 from softswitch.p4runtime.write import cells, priority_of
 
 Entities = Iterator[p4r.Entity]
@@ -50,7 +51,10 @@ def _read_table_entries(pipeline: Pipeline, query: p4r.TableEntry) -> Entities:
     tables = _tables(pipeline, query)
     if query.table_id and query.HasField("time_since_last_hit") and not tables[0].idle_timeout:
         raise invalid(f"table {tables[0].name} does not support idle timeouts")
-    return _table_entities(pipeline, query, [_scan(pipeline, table, query) for table in tables])
+    entities = _table_entities(pipeline, query, [_scan(pipeline, table, query) for table in tables])
+    if any(table.profile_id for table in tables):
+        return iter(list(entities))  # now: what a handle means may change later
+    return entities
 
 
 def _tables(pipeline: Pipeline, query: p4r.TableEntry) -> list[TableSchema]:
@@ -88,13 +92,14 @@ def _all(pipeline: Pipeline, table: TableSchema) -> Iterator[TableRecord]:
 
 
 def _table_entities(pipeline: Pipeline, query: p4r.TableEntry, selections: list[_Selection]) -> Entities:
-    action_id = query.action.action.action_id
+    wanted = query.action
+    with_meter = query.HasField("meter_config")
     with_counter = query.HasField("counter_data")
     with_time = query.HasField("time_since_last_hit")
     for selection in selections:
         table = selection.table
         for record in selection:
-            if action_id and record.action_id != action_id:
+            if wanted.action.action_id and record.action_id != wanted.action.action_id:
                 continue
             if query.priority and record.priority != query.priority:
                 continue
@@ -102,6 +107,8 @@ def _table_entities(pipeline: Pipeline, query: p4r.TableEntry, selections: list[
             entry = entity.table_entry
             fill_entry(pipeline, table, record, entry)
             if query.metadata and entry.metadata != query.metadata:
+                continue
+            if not _names(entry.action, wanted):
                 continue
             if query.controller_metadata and entry.controller_metadata != query.controller_metadata:
                 continue
@@ -112,7 +119,31 @@ def _table_entities(pipeline: Pipeline, query: p4r.TableEntry, selections: list[
             if with_time and table.idle_timeout and not record.flags & FLAG_DEFAULT:
                 entry.time_since_last_hit.elapsed_ns = record.since_last_hit_ns
                 entry.time_since_last_hit.SetInParent()
+            if with_meter and table.direct_meter and not record.flags & FLAG_DEFAULT:
+                _fill_rates(_direct_rates(pipeline, table, record), entry.meter_config)
             yield entity
+
+
+def _names(action: p4r.TableAction, wanted: p4r.TableAction) -> bool:
+    """Whether an entry names the member or group that a request filters by, if it does."""
+    kind = wanted.WhichOneof("type")
+    if kind in ("action_profile_member_id", "action_profile_group_id"):
+        return action == wanted
+    return True
+
+
+def _direct_rates(pipeline: Pipeline, table: TableSchema, record: TableRecord) -> MeterRates | None:
+    """A direct meter's configuration; None also when the entry has gone since it was selected."""
+    mask = None if table.key.all_exact else record.mask
+    rates = pipeline.engine.direct_meter_read(table.id, record.key, mask, record.priority)
+    return None if isinstance(rates, int) else rates
+
+
+def _fill_rates(rates: MeterRates | None, config: p4r.MeterConfig) -> None:
+    """A meter at its default has no configuration to show."""
+    if rates is not None:
+        config.cir, config.cburst, config.pir, config.pburst = rates
+        config.SetInParent()
 
 
 def fill_key(pipeline: Pipeline, table: TableSchema, record: TableRecord, entry: p4r.TableEntry) -> None:
@@ -136,7 +167,9 @@ def fill_key(pipeline: Pipeline, table: TableSchema, record: TableRecord, entry:
 def fill_entry(pipeline: Pipeline, table: TableSchema, record: TableRecord, entry: p4r.TableEntry) -> None:
     """A whole entry but for what is only sent on request."""
     fill_key(pipeline, table, record, entry)
-    if record.action_id:
+    if record.member_or_group:
+        pipeline.profiles.describe(table.profile_id, record.member_or_group, entry.action)
+    elif record.action_id:
         pipeline.schema.action(record.action_id).decode(record.params, entry.action.action)
     if record.flags & FLAG_CONST or (table.const_default and record.flags & FLAG_DEFAULT):
         entry.is_const = True
@@ -212,9 +245,7 @@ def _read_meters(pipeline: Pipeline, query: p4r.MeterEntry) -> Entities:
             entry.meter_id = meter.id
             entry.index.index = index
             entry.index.SetInParent()
-            if rates:
-                entry.config.cir, entry.config.cburst, entry.config.pir, entry.config.pburst = rates
-                entry.config.SetInParent()
+            _fill_rates(rates, entry.config)
             found.append(entity)
     return iter(found)
 
@@ -255,31 +286,45 @@ def _read_replication(pipeline: Pipeline, query: p4r.PacketReplicationEngineEntr
 
 
 def _read_direct_meters(pipeline: Pipeline, query: p4r.DirectMeterEntry) -> Entities:
-    if any(table.direct_meter for table in _tables(pipeline, query.table_entry)):
-        raise unimplemented("direct meters are not supported")
-    if query.table_entry.table_id:
-        raise invalid("the table has no direct meter")
-    return iter(())
+    target = query.table_entry
+    tables = _tables(pipeline, target)
+    if query.HasField("counter_data"):
+        raise unimplemented("meters do not count by color")
+    if target.table_id and not tables[0].direct_meter:
+        raise invalid(f"table {tables[0].name} has no direct meter")
+    if target.is_default_action:
+        raise invalid("a default entry has no direct meter")
+    selections = [_scan(pipeline, table, target) for table in tables if table.direct_meter]
+    if target.match and not selections[0].records:
+        raise P4RuntimeError(NOT_FOUND, f"{tables[0].name}: no such entry")
+    return _direct_meter_entities(pipeline, selections)
 
 
-def _read_action_profiles(
-    pipeline: Pipeline, _query: p4r.ActionProfileMember | p4r.ActionProfileGroup
-) -> Entities:
-    return _nothing_but(pipeline.schema.action_profiles, "action profiles")
+def _direct_meter_entities(pipeline: Pipeline, selections: list[_Selection]) -> Entities:
+    for selection in selections:
+        for record in selection:
+            entity = p4r.Entity()
+            entry = entity.direct_meter_entry
+            fill_key(pipeline, selection.table, record, entry.table_entry)
+            _fill_rates(_direct_rates(pipeline, selection.table, record), entry.config)
+            yield entity
 
 
-def _read_value_sets(pipeline: Pipeline, _query: p4r.ValueSetEntry) -> Entities:
-    return _nothing_but(pipeline.schema.value_sets, "parser value sets")
+def _read_members(pipeline: Pipeline, query: p4r.ActionProfileMember) -> Entities:
+    return iter([p4r.Entity(action_profile_member=m) for m in pipeline.profiles.read_members(query)])
+
+
+def _read_groups(pipeline: Pipeline, query: p4r.ActionProfileGroup) -> Entities:
+    return iter([p4r.Entity(action_profile_group=g) for g in pipeline.profiles.read_groups(query)])
+
+
+def _read_value_sets(pipeline: Pipeline, query: p4r.ValueSetEntry) -> Entities:
+    known = pipeline.schema.value_sets
+    chosen = [pipeline.schema.value_set(query.value_set_id)] if query.value_set_id else known.values()
+    return iter([p4r.Entity(value_set_entry=read_value_set(pipeline.engine, v)) for v in chosen])
 
 
 def _read_externs(_pipeline: Pipeline, _query: p4r.ExternEntry) -> Entities:
-    return iter(())
-
-
-def _nothing_but(present: dict[int, str], what: str) -> Entities:
-    """A program without such objects simply has none to read."""
-    if present:
-        raise unimplemented(f"{what} are not supported")
     return iter(())
 
 
@@ -292,8 +337,8 @@ _READERS: dict[str, Callable[[Pipeline, Any], Entities]] = {
     "register_entry": _read_registers,
     "digest_entry": _read_digests,
     "packet_replication_engine_entry": _read_replication,
-    "action_profile_member": _read_action_profiles,
-    "action_profile_group": _read_action_profiles,
+    "action_profile_member": _read_members,
+    "action_profile_group": _read_groups,
     "value_set_entry": _read_value_sets,
     "extern_entry": _read_externs,
 }

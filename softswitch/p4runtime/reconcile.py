@@ -18,7 +18,7 @@ from softswitch.p4runtime.write import apply_update
 
 
 def carry_over(old: Pipeline, new: Pipeline) -> None:
-    """Copy tables, counters, meters, registers, replication and digest settings to `new`."""
+    """Copy tables, profiles, value sets, counters, meters, registers, replication, digests to `new`."""
     _clear_initial_entries(new)
     for update in _updates(old, new):
         try:
@@ -36,7 +36,14 @@ def _clear_initial_entries(new: Pipeline) -> None:
 
 
 def _updates(old: Pipeline, new: Pipeline) -> Iterator[p4r.Update]:
-    with_counters = p4r.TableEntry(counter_data=p4r.CounterData())
+    for member in old.profiles.read_members(p4r.ActionProfileMember()):
+        yield p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(action_profile_member=member))
+    for group in old.profiles.read_groups(p4r.ActionProfileGroup()):
+        yield p4r.Update(type=p4r.Update.INSERT, entity=p4r.Entity(action_profile_group=group))
+    for entity in select(old, p4r.Entity(value_set_entry=p4r.ValueSetEntry())):
+        if entity.value_set_entry.members:
+            yield p4r.Update(type=p4r.Update.MODIFY, entity=entity)
+    with_counters = p4r.TableEntry(counter_data=p4r.CounterData(), meter_config=p4r.MeterConfig())
     for entity in select(old, p4r.Entity(table_entry=with_counters)):
         if not entity.table_entry.is_const:
             yield p4r.Update(type=p4r.Update.INSERT, entity=entity)

@@ -12,6 +12,8 @@ from softswitch.p4runtime.errors import invalid
 from softswitch.p4runtime.keys import ActionCodec, KeyCodec
 from softswitch.p4runtime.p4data import ValueCodec
 from softswitch.p4runtime.packetio import HeaderCodec
+from softswitch.p4runtime.profiles import ProfileSchema
+from softswitch.p4runtime.valuesets import ValueSetSchema
 
 T = TypeVar("T")
 
@@ -26,11 +28,16 @@ class TableSchema:
         self.scopes = {reference.id: reference.scope for reference in table.action_refs}
         self.is_const = table.is_const_table
         self.const_default = table.const_default_action_id != 0
-        self.indirect = table.implementation_id != 0
+        self.profile_id = table.implementation_id
+        """The action profile whose members the entries name; 0: they name actions."""
         self.idle_timeout = table.idle_timeout_behavior == p4i.Table.NOTIFY_CONTROL
         direct = set(table.direct_resource_ids)
         self.direct_counter = any(counter.preamble.id in direct for counter in info.direct_counters)
         self.direct_meter = any(meter.preamble.id in direct for meter in info.direct_meters)
+        self.direct_meter_type = next(
+            (m.spec.type for m in info.direct_meters if m.preamble.id in direct),
+            p4i.MeterSpec.TWO_RATE_THREE_COLOR,
+        )
 
 
 class ArraySchema:
@@ -71,9 +78,9 @@ class Schema:
         }
         self.digests = {digest.preamble.id: DigestCodec(digest, info.type_info) for digest in info.digests}
         self.action_profiles = {
-            profile.preamble.id: profile.preamble.name for profile in info.action_profiles
+            profile.preamble.id: ProfileSchema(profile, info) for profile in info.action_profiles
         }
-        self.value_sets = {value_set.preamble.id: value_set.preamble.name for value_set in info.value_sets}
+        self.value_sets = {value_set.preamble.id: ValueSetSchema(value_set) for value_set in info.value_sets}
         headers = {header.preamble.name: header for header in info.controller_packet_metadata}
         self.packet_in = HeaderCodec(headers.get("packet_in", p4i.ControllerPacketMetadata()))
         self.packet_out = HeaderCodec(headers.get("packet_out", p4i.ControllerPacketMetadata()))
@@ -97,6 +104,10 @@ class Schema:
     def register(self, register_id: int) -> RegisterSchema:
         """A register by id."""
         return _find(self.registers, register_id, "register")
+
+    def value_set(self, value_set_id: int) -> ValueSetSchema:
+        """A value set by id."""
+        return _find(self.value_sets, value_set_id, "value set")
 
     def digest(self, digest_id: int) -> DigestCodec:
         """A digest by id."""

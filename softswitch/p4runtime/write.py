@@ -9,6 +9,7 @@ from typing import Any
 from finsy.proto import p4i, p4r
 
 from softswitch.engine import FLAG_DEFAULT, MeterRates
+from softswitch.p4runtime.entrymetadata import EntryKey
 from softswitch.p4runtime.errors import (
     INTERNAL,
     NOT_FOUND,
@@ -22,6 +23,7 @@ from softswitch.p4runtime.errors import (
 )
 from softswitch.p4runtime.pipeline import Pipeline
 from softswitch.p4runtime.schema import ArraySchema, TableSchema
+from softswitch.p4runtime.valuesets import write_value_set
 
 _INSERT, _MODIFY, _DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
@@ -77,8 +79,11 @@ def _write_table_entry(pipeline: Pipeline, op: int, entry: p4r.TableEntry) -> No
     if op == _DELETE:
         if table.is_const:
             raise _constant(table)
+        named = _named(pipeline, table, key, mask, priority)
         check(pipeline.engine.write(op, table.id, key, mask, priority), table.name)
         pipeline.metadata.removed(where)
+        if named:
+            pipeline.profiles.release(table.profile_id, named)
         return
     _check_entry(table, entry)
     if op == _MODIFY and not entry.HasField("action"):
@@ -86,8 +91,51 @@ def _write_table_entry(pipeline: Pipeline, op: int, entry: p4r.TableEntry) -> No
         return
     if table.is_const:
         raise _constant(table)
+    if table.profile_id:
+        _write_indirect(pipeline, op, table, where, entry)
+        return
     action_id, params = _encode_action(pipeline, table, entry.action, default=False)
+    _put(pipeline, op, table, where, entry, action_id, params)
+
+
+def _write_indirect(
+    pipeline: Pipeline, op: int, table: TableSchema, where: EntryKey, entry: p4r.TableEntry
+) -> None:
+    """An entry that names a member or group; what it named before may go."""
+    if entry.action.WhichOneof("type") in (None, "action"):
+        raise invalid(f"table {table.name} has an action profile: entries name its members or groups")
+    _, key, mask, priority, _ = where
+    before = _named(pipeline, table, key, mask, priority) if op == _MODIFY else 0
+    named = pipeline.profiles.resolve(table.profile_id, entry.action, set(table.scopes))
+    try:
+        _put(pipeline, op, table, where, entry, member_or_group=named)
+    except P4RuntimeError:
+        pipeline.profiles.release(table.profile_id, named)
+        raise
+    if before:
+        pipeline.profiles.release(table.profile_id, before)
+
+
+def _named(pipeline: Pipeline, table: TableSchema, key: bytes, mask: bytes | None, priority: int) -> int:
+    """The member or group that an entry names; 0: none, or no such entry."""
+    record = pipeline.engine.lookup(table.id, key, mask, priority) if table.profile_id else None
+    return record.member_or_group if record else 0
+
+
+def _put(
+    pipeline: Pipeline,
+    op: int,
+    table: TableSchema,
+    where: EntryKey,
+    entry: p4r.TableEntry,
+    action_id: int = 0,
+    params: bytes = b"",
+    member_or_group: int = 0,
+) -> None:
+    """Write an entry that has been checked, with its direct resources and metadata."""
+    _, key, mask, priority, _ = where
     packets, octets = _counter_data(table, entry)
+    rates = _meter_rates(table, entry)
     metadata = pipeline.metadata.pack(entry)
     result = pipeline.engine.write(
         op,
@@ -101,8 +149,11 @@ def _write_table_entry(pipeline: Pipeline, op: int, entry: p4r.TableEntry) -> No
         metadata=metadata,
         packets=packets,
         octets=octets,
+        member_or_group=member_or_group,
     )
     check(result, table.name)
+    if table.direct_meter and (rates or op == _MODIFY):  # MODIFY without a configuration: the default again
+        check(pipeline.engine.direct_meter_write(table.id, key, mask, priority, rates), table.name)
     pipeline.metadata.wrote(where, metadata, entry)
 
 
@@ -147,10 +198,13 @@ def _modify_direct_resources(
 ) -> None:
     """A MODIFY without an action leaves the entry as it is, but for its direct resources."""
     packets, octets = _counter_data(table, entry)
+    rates = _meter_rates(table, entry)
     if packets >= 0:
         result = pipeline.engine.direct_counter_write(table.id, key, mask, priority, packets, octets)
         check(result, table.name)
-    elif pipeline.engine.lookup(table.id, key, mask, priority) is None:
+    if table.direct_meter:
+        check(pipeline.engine.direct_meter_write(table.id, key, mask, priority, rates), table.name)
+    if packets < 0 and pipeline.engine.lookup(table.id, key, mask, priority) is None:
         raise P4RuntimeError(NOT_FOUND, f"{table.name}: no such entry")
 
 
@@ -174,10 +228,17 @@ def _check_entry(table: TableSchema, entry: p4r.TableEntry) -> None:
             raise invalid("idle_timeout_ns is negative")
     if entry.HasField("time_since_last_hit"):
         raise invalid("time_since_last_hit cannot be written")
-    if entry.HasField("meter_config"):
-        raise _no_direct_meter(table)
     if entry.HasField("meter_counter_data"):
         raise unimplemented("meters do not count by color")
+
+
+def _meter_rates(table: TableSchema, entry: p4r.TableEntry) -> MeterRates | None:
+    """The direct meter's configuration, None for the default."""
+    if not entry.HasField("meter_config"):
+        return None
+    if not table.direct_meter:
+        raise invalid(f"table {table.name} has no direct meter")
+    return _rates(entry.meter_config, table.direct_meter_type)
 
 
 def _counter_data(table: TableSchema, entry: p4r.TableEntry) -> tuple[int, int]:
@@ -204,8 +265,6 @@ def _encode_action(
     if scope is None:
         kind = table_action.WhichOneof("type")
         if kind not in (None, "action"):
-            if table.indirect:
-                raise unimplemented("action profiles are not supported")
             raise invalid(f"table {table.name} takes actions, not {kind}")
         raise invalid(f"action id 0x{action_id:08x} is not one of table {table.name}")
     if scope == (p4i.ActionRef.TABLE_ONLY if default else p4i.ActionRef.DEFAULT_ONLY):
@@ -213,19 +272,11 @@ def _encode_action(
         raise P4RuntimeError(
             PERMISSION_DENIED, f"{table.name}: {pipeline.schema.action(action_id).name} is allowed {where}"
         )
-    if table.indirect and not default:
-        raise unimplemented("action profiles are not supported")
     return action_id, pipeline.schema.action(action_id).encode(action)
 
 
 def _constant(table: TableSchema) -> P4RuntimeError:
     return P4RuntimeError(PERMISSION_DENIED, f"table {table.name} is constant")
-
-
-def _no_direct_meter(table: TableSchema) -> P4RuntimeError:
-    if table.direct_meter:
-        return unimplemented("direct meters are not supported")
-    return invalid(f"table {table.name} has no direct meter")
 
 
 # --- counters, meters, registers --------------------------------------------------------------------------
@@ -250,6 +301,22 @@ def _write_direct_counter(pipeline: Pipeline, op: int, entry: p4r.DirectCounterE
         check(result, table.name)
     elif pipeline.engine.lookup(table.id, key, mask, priority, flags=flags) is None:
         raise P4RuntimeError(NOT_FOUND, f"{table.name}: no such entry")
+
+
+def _write_direct_meter(pipeline: Pipeline, op: int, entry: p4r.DirectMeterEntry) -> None:
+    _only_modify(op, "direct meter")
+    target = entry.table_entry
+    table = pipeline.schema.table(target.table_id)
+    if not table.direct_meter:
+        raise invalid(f"table {table.name} has no direct meter")
+    if target.is_default_action:
+        raise invalid("a default entry has no direct meter")
+    if entry.HasField("counter_data"):
+        raise unimplemented("meters do not count by color")
+    key, mask = table.key.encode(target.match)
+    rates = _rates(entry.config, table.direct_meter_type) if entry.HasField("config") else None
+    result = pipeline.engine.direct_meter_write(table.id, key, mask, priority_of(table, target), rates)
+    check(result, table.name)
 
 
 def _write_counter(pipeline: Pipeline, op: int, entry: p4r.CounterEntry) -> None:
@@ -334,23 +401,32 @@ def _write_replication(pipeline: Pipeline, op: int, entry: p4r.PacketReplication
     pipeline.replication.write(op, entry)
 
 
-def _refuse(what: str) -> Callable[[Pipeline, int, Any], None]:
-    def refuse(_pipeline: Pipeline, _op: int, _entry: Any) -> None:
-        raise unimplemented(f"{what} are not supported")
+def _write_member(pipeline: Pipeline, op: int, entry: p4r.ActionProfileMember) -> None:
+    pipeline.profiles.write_member(op, entry)
 
-    return refuse
+
+def _write_group(pipeline: Pipeline, op: int, entry: p4r.ActionProfileGroup) -> None:
+    pipeline.profiles.write_group(op, entry)
+
+
+def _write_value_set(pipeline: Pipeline, op: int, entry: p4r.ValueSetEntry) -> None:
+    write_value_set(pipeline.engine, pipeline.schema.value_set(entry.value_set_id), op, entry)
+
+
+def _write_extern(_pipeline: Pipeline, _op: int, entry: p4r.ExternEntry) -> None:
+    raise unimplemented(f"extern type id 0x{entry.extern_type_id:x}: v1model has none beyond its own")
 
 
 _WRITERS: dict[str, Callable[[Pipeline, int, Any], None]] = {
     "direct_counter_entry": _write_direct_counter,
     "counter_entry": _write_counter,
     "meter_entry": _write_meter,
-    "direct_meter_entry": _refuse("direct meters"),
+    "direct_meter_entry": _write_direct_meter,
     "register_entry": _write_register,
     "digest_entry": _write_digest,
     "packet_replication_engine_entry": _write_replication,
-    "action_profile_member": _refuse("action profiles"),
-    "action_profile_group": _refuse("action profiles"),
-    "value_set_entry": _refuse("parser value sets"),
-    "extern_entry": _refuse("other externs"),
+    "action_profile_member": _write_member,
+    "action_profile_group": _write_group,
+    "value_set_entry": _write_value_set,
+    "extern_entry": _write_extern,
 }

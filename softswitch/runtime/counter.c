@@ -22,7 +22,7 @@ void ss_counters_free(ss_switch *sw) {
 void ss_count(ss_exec *x, uint32_t counter, uint64_t index) {
   if (index >= x->sw->program->counter[counter].size) return;
   ss_counter_cell *cell = &x->sw->counters[counter][index];
-  atomic_fetch_add_explicit(&cell->packets, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&cell->packets, x->super.segments, memory_order_relaxed);
   atomic_fetch_add_explicit(&cell->bytes, x->ingress_len, memory_order_relaxed);
 }
 

@@ -4,6 +4,7 @@
 #ifndef SYNCLINE_INTERNAL_H
 #define SYNCLINE_INTERNAL_H
 #include "runtime.h"
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <pthread.h>
 
@@ -15,13 +16,18 @@ enum {
   SS_ALREADY_EXISTS = -6,
   SS_PERMISSION_DENIED = -7,
   SS_RESOURCE_EXHAUSTED = -8,
+  SS_FAILED_PRECONDITION = -9,
   SS_OUT_OF_RANGE = -11,
   SS_UNIMPLEMENTED = -12,
   SS_INTERNAL = -13
 };
 
 enum {
-  SS_MAX_FRAME = 16384,  // longest frame that the pipeline takes
+  SS_MAX_FRAME = 16384,  // longest frame that the pipeline takes, but for large frames
+  SS_MAX_LARGE = 65535 + 22,  // longest large frame: an IP packet, behind Ethernet with two tags
+  SS_LARGE_ROOM = 66 * 1024,  // for one of them
+  SS_LARGE_FRAMES = 4,        // large frames between two quiescent states
+  SS_PLAIN_FLOWS = 1024,
   SS_BATCH = 64,         // frames between two quiescent states
   SS_MAX_WORKERS = 16,
   SS_MAX_PORTS = 256,
@@ -50,6 +56,12 @@ typedef struct {
 
 // --- tables
 
+typedef struct ss_meter_cell ss_meter_cell;  // meter.c
+typedef struct ss_choice ss_choice;          // profile.c: a member or group of an action profile
+typedef struct {
+  ss_choice **choices;  // by handle
+  uint32_t cap;
+} ss_profile;
 typedef struct ss_hash ss_hash;          // table_exact.c
 typedef struct ss_prefixes ss_prefixes;  // table_lpm.c
 typedef struct ss_vector ss_vector;      // table_ternary.c
@@ -58,6 +70,7 @@ typedef struct ss_table {
   const ss_table_desc *desc;
   uint32_t key_bytes, key_words;  // key as in switch.h; padded to words
   uint32_t stored_words;          // in a row: key_words, +1 for LPM (the prefix length)
+  uint32_t meter_offset, choice_offset;  // in a row's data: pointers to its meter and choice; 0 = none
   uint32_t params_offset;
   uint64_t seed;
   _Atomic(ss_row *) default_row;
@@ -133,6 +146,15 @@ typedef struct ss_worker {
   ss_ring packet_ins, digests;
   bool produced;     // events since the consumer was last woken
   bool synchronous;  // ss_process: outputs go to the output queue
+  // What became of a frame: how many left by a port; whether the control plane had a part in it, or it passed
+  // again; whether a large frame has to be cut up and sent through again.
+  unsigned sent;
+  bool noticed, cut_up;
+  uint8_t *segment;       // SS_MAX_FRAME bytes
+  uint8_t *large;         // SS_LARGE_FRAMES of them, lasting until the flush
+  unsigned large_used;
+  unsigned first_port;    // of the next round
+  uint64_t plain_flows[SS_PLAIN_FLOWS];  // hashes of the flows whose large frames may go whole
   _Atomic uint64_t packet_in_dropped, digest_dropped;
   ss_socket *sockets[SS_MAX_PORTS];  // by the port's place in sw->ports
 } ss_worker;
@@ -151,8 +173,6 @@ typedef struct {
   _Atomic uint64_t packets, bytes;
 } ss_counter_cell;
 
-typedef struct ss_meter_cell ss_meter_cell;
-
 struct ss_switch {
   const ss_program *program;
   uint32_t device_id, cpu_port;
@@ -160,6 +180,7 @@ struct ss_switch {
   pthread_mutex_t control;  // tables, groups, meters, reclaim; never taken by workers
   ss_reclaim reclaim;
   ss_table *tables;
+  ss_profile *profiles;
   ss_counter_cell **counters;
   ss_meter_cell **meters;
   _Atomic uint64_t **registers;
@@ -216,15 +237,37 @@ static inline const uint64_t *ss_row_key_const(const ss_row *row) {
   return (const uint64_t *)(const void *)row->data;
 }
 
+// profile.c
+int ss_profiles_init(ss_switch *sw);
+void ss_profiles_free(ss_switch *sw);
+// The choice of an entry's `member_or_group`, NULL when there is none.
+ss_choice *ss_choice_of(const ss_switch *sw, const ss_table *t, uint32_t member_or_group);
+void ss_choice_hold(ss_choice *choice);
+void ss_choice_drop(ss_choice *choice);
+
+static inline ss_choice **ss_row_choice(const ss_table *t, ss_row *row) {
+  return (ss_choice **)(void *)(row->data + t->choice_offset);
+}
+static inline ss_meter_cell **ss_row_meter(const ss_table *t, const ss_row *row) {
+  return (ss_meter_cell **)(uintptr_t)(row->data + t->meter_offset);
+}
+int ss_meter_colour(const ss_exec *x, ss_meter_cell *cell, bool bytes);
+ss_meter_cell *ss_meter_cell_new(void);  // NULL when out of memory
+
 // table_check.c: validates an entry and brings key and mask to their stored form (zero-padded words)
 int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint64_t *mask);
 int ss_check_action(const ss_table *t, const ss_entry_t *entry, uint16_t *action);
+int ss_check_params(const ss_action_desc *action, const uint8_t *params, uint32_t params_len);
 
 // Accounts for a hit; no row = a miss.
-static inline const ss_row *ss_account(const ss_exec *x, const ss_table *t, ss_row *row) {
+static inline const ss_row *ss_account(ss_exec *x, const ss_table *t, ss_row *row) {
+  if (t->meter_offset != 0) {
+    const bool bytes = t->desc->metered == SS_METER_BYTES;
+    x->colour = row == NULL ? -1 : ss_meter_colour(x, *ss_row_meter(t, row), bytes);
+  }
   if (row == NULL) return atomic_load_explicit(&t->default_row, memory_order_acquire);
   if (t->desc->counted) {
-    atomic_fetch_add_explicit(&row->packets, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&row->packets, x->super.segments, memory_order_relaxed);
     atomic_fetch_add_explicit(&row->bytes, x->ingress_len, memory_order_relaxed);
   }
   if (t->desc->idle) atomic_store_explicit(&row->last_hit_ns, x->now_ns, memory_order_relaxed);
@@ -260,7 +303,12 @@ void ss_pre_free(ss_switch *sw);
 // pipeline.c
 int ss_worker_init(ss_worker *w, ss_switch *sw, unsigned index);
 void ss_worker_free(ss_worker *w);
-void ss_pipeline(ss_worker *w, uint32_t port, const uint8_t *frame, uint32_t len);
+// `super` NULL: an ordinary frame.
+void ss_pipeline(ss_worker *w, uint32_t port, const uint8_t *frame, uint32_t len, const ss_super *super);
+
+// arrival.c
+// A frame as a socket delivered it; `frame` is changed. False: it cannot be taken.
+bool ss_arrive(ss_worker *w, ss_port *port, uint8_t *frame, uint32_t len, const struct virtio_net_hdr *h);
 
 // output.c: where a finished packet goes
 void ss_output(ss_worker *w, const ss_exec *x, uint32_t port, const uint8_t *payload, uint32_t payload_len);
@@ -284,7 +332,11 @@ void ss_socket_close(ss_socket *s);
 int ss_socket_fd(const ss_socket *s);
 // Hands up to SS_BATCH frames to the pipeline; returns how many.
 unsigned ss_socket_receive(ss_socket *s, ss_worker *w);
-void ss_socket_send(ss_socket *s, ss_piece head, ss_piece payload);  // queues; flushes when full
+// Queues a frame; flushes when full. `h` NULL: an ordinary frame. A `lasting` payload stays where it is until
+// the flush.
+void ss_socket_send(ss_socket *s, const struct virtio_net_hdr *h, ss_piece head, ss_piece payload, bool lasting);
+void ss_socket_refuse(ss_socket *s);       // counts a frame that cannot leave
+uint32_t ss_socket_mtu(ss_socket *s);  // as of the last flush
 void ss_socket_flush(ss_socket *s);
 void ss_socket_error(ss_socket *s);  // after poll said POLLERR
 bool ss_iface_up(const char *iface);
@@ -296,7 +348,25 @@ void ss_pcap_flush(ss_pcap *p);
 void ss_pcap_close(ss_pcap *p);
 
 // offload.c
-// Computes the TCP or UDP checksum that the sender's kernel left to its hardware. Unknown protocols stay as
-// they are.
-void ss_finish_checksum(uint8_t *frame, uint32_t len);
+typedef struct {
+  uint32_t l3, l4, payload, check;  // offsets in the frame; check: the checksum field of TCP or UDP
+  uint8_t version, protocol;
+} ss_layout;
+
+// Finds TCP or UDP over IP in a frame of `len` bytes whose first `seen` bytes are there. False: something else, a
+// fragment, or lengths that do not fit.
+bool ss_locate(const uint8_t *frame, uint32_t seen, uint32_t len, ss_layout *l);
+uint16_t ss_pseudo_sum(const uint8_t *frame, const ss_layout *l, uint32_t len);
+// Puts the checksum of all bytes from `start` on in the field, which holds what is to be added.
+void ss_finish_checksum(uint8_t *frame, uint32_t len, uint32_t start, uint32_t field);
+// A large frame as it arrived; false: of a kind that is not taken.
+bool ss_super_in(const uint8_t *frame, uint32_t len, const struct virtio_net_hdr *h, ss_layout *l,
+                 ss_super *super);
+// A large frame as it leaves, its first `seen` bytes in `front`: writes the checksum field and `h`. False: it
+// cannot be left to the kernel to cut it up.
+bool ss_super_out(const ss_super *super, uint8_t *front, uint32_t seen, uint32_t len, struct virtio_net_hdr *h,
+                  ss_layout *l);
+// Writes one segment, checksums and all; returns its length.
+uint32_t ss_super_segment(const ss_super *super, const ss_layout *l, const uint8_t *frame, uint32_t len,
+                          uint32_t number, uint8_t *to);
 #endif

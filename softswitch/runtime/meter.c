@@ -67,14 +67,19 @@ static int colour(ss_meter_cell *cell, uint64_t now_ns, uint64_t amount) {
   return take(&cell->committed, amount) ? GREEN : YELLOW;
 }
 
+int ss_meter_colour(const ss_exec *x, ss_meter_cell *cell, bool bytes) {
+  enter(cell);
+  int result = colour(cell, x->now_ns, bytes ? x->ingress_len : x->super.segments);
+  leave(cell);
+  return result;
+}
+
+ss_meter_cell *ss_meter_cell_new(void) { return calloc(1, sizeof(ss_meter_cell)); }
+
 int ss_meter_execute(ss_exec *x, uint32_t meter, uint64_t index) {
   const ss_meter_desc *desc = &x->sw->program->meter[meter];
   if (index >= desc->size) return -1;
-  ss_meter_cell *cell = &x->sw->meters[meter][index];
-  enter(cell);
-  int result = colour(cell, x->now_ns, desc->bytes ? x->ingress_len : 1);
-  leave(cell);
-  return result;
+  return ss_meter_colour(x, &x->sw->meters[meter][index], desc->bytes);
 }
 
 static int cell_of(ss_switch *sw, uint32_t id, uint64_t index, ss_meter_cell **cell) {
@@ -87,20 +92,13 @@ static int cell_of(ss_switch *sw, uint32_t id, uint64_t index, ss_meter_cell **c
   return SS_NOT_FOUND;
 }
 
-int ss_meter_read(ss_switch *sw, uint32_t id, uint64_t index, ss_meter_config_t *out) {
-  ss_meter_cell *cell;
-  int error = cell_of(sw, id, index, &cell);
-  if (error != SS_OK) return error;
+static void get(ss_meter_cell *cell, ss_meter_config_t *out) {
   enter(cell);
   *out = cell->config;
   leave(cell);
-  return SS_OK;
 }
 
-int ss_meter_write(ss_switch *sw, uint32_t id, uint64_t index, const ss_meter_config_t *config) {
-  ss_meter_cell *cell;
-  int error = cell_of(sw, id, index, &cell);
-  if (error != SS_OK) return error;
+static int set(ss_switch *sw, ss_meter_cell *cell, const ss_meter_config_t *config) {
   if (config->configured && config->pir < config->cir) return SS_INVALID_ARGUMENT;  // RFC 2698, section 2
   enter(cell);
   cell->config = *config;
@@ -110,4 +108,46 @@ int ss_meter_write(ss_switch *sw, uint32_t id, uint64_t index, const ss_meter_co
   cell->peak = (bucket){config->pir, config->pburst * TOKEN, config->pburst * TOKEN};
   leave(cell);
   return SS_OK;
+}
+
+int ss_meter_read(ss_switch *sw, uint32_t id, uint64_t index, ss_meter_config_t *out) {
+  ss_meter_cell *cell;
+  int error = cell_of(sw, id, index, &cell);
+  if (error == SS_OK) get(cell, out);
+  return error;
+}
+
+int ss_meter_write(ss_switch *sw, uint32_t id, uint64_t index, const ss_meter_config_t *config) {
+  ss_meter_cell *cell;
+  int error = cell_of(sw, id, index, &cell);
+  return error == SS_OK ? set(sw, cell, config) : error;
+}
+
+// The meter of the entry that a probe names; the control lock is held.
+static int direct_cell(ss_switch *sw, const ss_entry_t *probe, ss_meter_cell **cell) {
+  int error;
+  ss_table *t = ss_table_by_id(sw, probe->table_id);
+  if (t == NULL) return SS_NOT_FOUND;
+  if (t->meter_offset == 0 || probe->flags & SS_DEFAULT) return SS_INVALID_ARGUMENT;
+  const ss_row *row = ss_row_probe(t, probe, &error);
+  if (row != NULL) *cell = *ss_row_meter(t, row);
+  return error;
+}
+
+int ss_direct_meter_read(ss_switch *sw, const ss_entry_t *probe, ss_meter_config_t *out) {
+  ss_meter_cell *cell;
+  pthread_mutex_lock(&sw->control);
+  int error = direct_cell(sw, probe, &cell);
+  if (error == SS_OK) get(cell, out);
+  pthread_mutex_unlock(&sw->control);
+  return error;
+}
+
+int ss_direct_meter_write(ss_switch *sw, const ss_entry_t *probe, const ss_meter_config_t *config) {
+  ss_meter_cell *cell;
+  pthread_mutex_lock(&sw->control);
+  int error = direct_cell(sw, probe, &cell);
+  if (error == SS_OK) error = set(sw, cell, config);
+  pthread_mutex_unlock(&sw->control);
+  return error;
 }

@@ -23,7 +23,10 @@ int ss_worker_init(ss_worker *w, ss_switch *sw, unsigned index) {
   w->random_state = ss_random_seed();
   w->headers = malloc(sw->program->header_bytes + 1);
   w->digest = malloc(sw->program->digest_bytes + 1);
-  if (w->headers == NULL || w->digest == NULL) return SS_RESOURCE_EXHAUSTED;
+  w->segment = malloc(SS_MAX_FRAME);
+  w->large = malloc((size_t)SS_LARGE_FRAMES * SS_LARGE_ROOM);
+  if (w->headers == NULL || w->digest == NULL || w->segment == NULL || w->large == NULL)
+    return SS_RESOURCE_EXHAUSTED;
   int error = exec_init(&w->main, w);
   if (error == SS_OK) error = exec_init(&w->clone, w);
   if (error == SS_OK) error = exec_init(&w->copy, w);
@@ -47,6 +50,8 @@ void ss_worker_free(ss_worker *w) {
   }
   free(w->headers);
   free(w->digest);
+  free(w->segment);
+  free(w->large);
   ss_ring_free(&w->packet_ins);
   ss_ring_free(&w->digests);
   free(w);
@@ -66,6 +71,7 @@ static void reset_metadata(ss_exec *x) {
 
 static void reset_effects(ss_exec *x) {
   x->truncate_to = UINT32_MAX;
+  x->turns = 0;
   x->clone = x->resubmit = x->recirculate = x->exited = false;
   x->clone_list = x->resubmit_list = x->recirculate_list = SS_NO_LIST;
   x->digest_id = 0;
@@ -75,6 +81,7 @@ static void set_frame(ss_exec *x, const uint8_t *frame, uint32_t len) {
   x->packet = frame;
   x->packet_len = x->ingress_len = x->length_register = len;
   x->cursor = 0;
+  x->super = (ss_super){.segments = 1};
 }
 
 // Everything but the state's own memory.
@@ -89,8 +96,12 @@ static void preserve(ss_exec *to, const ss_exec *from, uint8_t list) {
   if (list != SS_NO_LIST) to->sw->program->preserve(list, to, from);
 }
 
-// A free place in the queue; NULL when the frame has caused too much work already.
+// A free place in the queue; NULL when the frame has caused too much work already. A large frame has no place
+// there: it is cut up, and its segments come again.
 static ss_pending *enqueue(ss_worker *w) {
+  w->noticed = true;
+  w->cut_up |= w->main.super.size != 0;
+  if (w->cut_up) return NULL;
   if (w->pending_count == SS_PENDING || ++w->passes > SS_MAX_PASSES) return NULL;
   return &w->pending[(w->pending_first + w->pending_count++) % SS_PENDING];
 }
@@ -156,6 +167,7 @@ static void egress(ss_exec *x, uint32_t port) {
 
 // Egress for every replica of the packet in x, which stays.
 static void egress_replicas(ss_worker *w, const ss_exec *x, const ss_group *g) {
+  w->noticed = true;
   for (uint32_t i = 0; g != NULL && i < g->n; i++) {
     copy_exec(&w->copy, x);
     w->copy.std.egress_rid = (uint16_t)g->replicas[i].instance;
@@ -175,6 +187,8 @@ static void clone_ingress(ss_worker *w, const ss_exec *x) {
   ss_exec *c = &w->clone;
   c->now_ns = x->now_ns;
   set_frame(c, x->packet, x->packet_len);
+  c->super = x->super;
+  c->ingress_len = x->ingress_len;
   reset_metadata(c);
   reset_effects(c);
   c->std.ingress_port = x->std.ingress_port;
@@ -238,11 +252,18 @@ static void pass_again(ss_worker *w, ss_pending *p) {
   ingress(w, x);
 }
 
-void ss_pipeline(ss_worker *w, uint32_t port, const uint8_t *frame, uint32_t len) {
+static void set_super(ss_exec *x, const ss_super *super) {
+  x->super = *super;
+  x->ingress_len += super->headers * (super->segments - 1u);
+}
+
+void ss_pipeline(ss_worker *w, uint32_t port, const uint8_t *frame, uint32_t len, const ss_super *super) {
   ss_exec *x = &w->main;
   x->now_ns = w->now_ns;
+  x->payload_read = false;
   w->passes = 0;
   set_frame(x, frame, len);
+  if (super != NULL) set_super(x, super);
   reset_metadata(x);
   reset_effects(x);
   x->std.ingress_port = (uint16_t)port;

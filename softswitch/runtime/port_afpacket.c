@@ -5,6 +5,10 @@
 // rates only when a timer of at least a millisecond retires them, which every segment of a TCP connection
 // would pay at every switch. The queueing discipline of the interface is not bypassed (PACKET_QDISC_BYPASS):
 // a veth has none, and where there is one it is meant (netem).
+//
+// Every frame has a virtio_net_hdr before it (PACKET_VNET_HDR), in the ring and in what is sent. A frame that
+// is too long for its slot in the ring, which keeps only its beginning, waits in the socket's queue besides
+// (PACKET_COPY_THRESH), in the same order: so large frames need no large slots.
 #include "internal.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,7 +26,8 @@ enum {
   MIN_SLOTS = 64,
   TAG = 4,  // bytes of an 802.1Q tag
   SEND_BYTES = 1 << 18,
-  SEND_BUFFER = 1 << 22
+  SOCKET_BUFFER = 1 << 25,  // bytes of frames under way, in and out
+  LASTING = 512             // payloads of at least so many bytes are sent from where they are, if they last
 };
 
 struct ss_socket {
@@ -34,8 +39,9 @@ struct ss_socket {
   uint32_t queued;
   size_t send_used;
   struct mmsghdr messages[SS_BATCH];
-  struct iovec vectors[SS_BATCH];
+  struct iovec vectors[SS_BATCH][2];
   uint8_t *send;
+  uint32_t mtu;  // 0: to be asked for
 };
 
 // --- opening
@@ -70,8 +76,7 @@ static bool set_option(int fd, int option, const void *value, socklen_t len) {
   return setsockopt(fd, SOL_PACKET, option, value, len) == 0;
 }
 
-// A slot holds the largest frame of the interface; larger ones (super-sized ones of a sender with GSO) are
-// cut and counted.
+// A slot holds the longest ordinary frame of the interface.
 static bool map_ring(ss_socket *s) {
   uint32_t need = (uint32_t)mtu_of(s->fd, s->port->iface) + 256;
   if (need > SS_MAX_FRAME) need = SS_MAX_FRAME;
@@ -91,8 +96,15 @@ static bool map_ring(ss_socket *s) {
   return true;
 }
 
+// Beyond the system's limit if the process may.
+static void set_buffer(int fd, int force, int ask) {
+  int bytes = SOCKET_BUFFER;
+  if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0)
+    (void)setsockopt(fd, SOL_SOCKET, ask, &bytes, sizeof bytes);
+}
+
 static bool configure(ss_socket *s, char *err, size_t err_len) {
-  int version = TPACKET_V2, reserve = TAG, one = 1, send_buffer = SEND_BUFFER;
+  int version = TPACKET_V2, reserve = TAG, one = 1;
   s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
                  0);  // protocol 0: nothing arrives before the bind
   if (s->fd < 0) return fail(err, err_len, s->port, "packet socket");
@@ -103,9 +115,12 @@ static bool configure(ss_socket *s, char *err, size_t err_len) {
   if (!set_option(s->fd, PACKET_IGNORE_OUTGOING, &one, sizeof one)) {
     return fail(err, err_len, s->port, "PACKET_IGNORE_OUTGOING");
   }
-  if (setsockopt(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer) != 0) {
-    (void)setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
-  }
+  if (!set_option(s->fd, PACKET_VNET_HDR, &one, sizeof one))
+    return fail(err, err_len, s->port, "PACKET_VNET_HDR");
+  if (!set_option(s->fd, PACKET_COPY_THRESH, &one, sizeof one))
+    return fail(err, err_len, s->port, "PACKET_COPY_THRESH");
+  set_buffer(s->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+  set_buffer(s->fd, SO_RCVBUFFORCE, SO_RCVBUF);
   if (!map_ring(s)) return fail(err, err_len, s->port, "receive ring");
   return true;
 }
@@ -132,8 +147,7 @@ static bool bind_to(ss_socket *s, unsigned workers, uint16_t fanout, char *err, 
 
 static void lay_out_messages(ss_socket *s) {
   for (unsigned i = 0; i < SS_BATCH; i++) {
-    s->messages[i].msg_hdr.msg_iov = &s->vectors[i];
-    s->messages[i].msg_hdr.msg_iovlen = 1;
+    s->messages[i].msg_hdr.msg_iov = s->vectors[i];
   }
 }
 
@@ -179,20 +193,46 @@ static uint8_t *restore_tag(uint8_t *frame, uint32_t *len, const struct tpacket2
   return start;
 }
 
-static void receive_one(ss_socket *s, ss_worker *w, struct tpacket2_hdr *head) {
-  uint8_t *frame = (uint8_t *)head + head->tp_mac;
-  uint32_t len = head->tp_snaplen;
-  if (head->tp_len != head->tp_snaplen || len < 14 || len + TAG > SS_MAX_FRAME) {
+static void arrive(ss_socket *s, ss_worker *w, const struct tpacket2_hdr *head, struct virtio_net_hdr *h,
+                   uint8_t *frame, uint32_t len) {
+  if ((head->tp_status & TP_STATUS_VLAN_VALID) != 0) {
+    frame = restore_tag(frame, &len, head);
+    h->csum_start = (uint16_t)(h->csum_start + TAG);
+  }
+  if (len < 14 || !ss_arrive(w, s->port, frame, len, h)) {
     add(&s->port->rx_dropped, 1);
     return;
   }
-  if ((head->tp_status & TP_STATUS_VLAN_VALID) != 0) frame = restore_tag(frame, &len, head);
-  if ((head->tp_status & TP_STATUS_CSUMNOTREADY) != 0) ss_finish_checksum(frame, len);
   add(&s->port->rx_packets, 1);
   add(&s->port->rx_bytes, len);
-  ss_piece piece = {frame, len};
-  ss_pcap_write(s->port->pcap_in, &piece, 1);
-  ss_pipeline(w, s->port->id, frame, len);
+}
+
+// The frame that the slot has no room for, out of the socket's queue.
+static void receive_large(ss_socket *s, ss_worker *w, const struct tpacket2_hdr *head) {
+  struct virtio_net_hdr h;
+  uint8_t *frame = w->large + (size_t)w->large_used * SS_LARGE_ROOM + TAG;
+  struct iovec vectors[2] = {{&h, sizeof h}, {frame, SS_LARGE_ROOM - TAG}};
+  struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
+  ssize_t n = recvmsg(s->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+  if (n != (ssize_t)(sizeof h + head->tp_len) || head->tp_len > SS_MAX_LARGE - TAG) {
+    add(&s->port->rx_dropped, 1);
+    return;
+  }
+  w->large_used++;
+  arrive(s, w, head, &h, frame, head->tp_len);
+}
+
+static void receive_one(ss_socket *s, ss_worker *w, struct tpacket2_hdr *head) {
+  struct virtio_net_hdr h;
+  uint8_t *frame = (uint8_t *)head + head->tp_mac;
+  if ((head->tp_status & TP_STATUS_COPY) != 0) {
+    receive_large(s, w, head);
+  } else if (head->tp_len != head->tp_snaplen || head->tp_len + TAG > SS_MAX_FRAME) {
+    add(&s->port->rx_dropped, 1);
+  } else {
+    memcpy(&h, frame - sizeof h, sizeof h);
+    arrive(s, w, head, &h, frame, head->tp_len);
+  }
 }
 
 // Frames that found the ring full.
@@ -210,6 +250,7 @@ unsigned ss_socket_receive(ss_socket *s, ss_worker *w) {
     struct tpacket2_hdr *head = (struct tpacket2_hdr *)(void *)(s->ring + (size_t)s->next * s->slot_bytes);
     uint32_t status = __atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE);
     if ((status & TP_STATUS_USER) == 0) break;
+    if ((status & TP_STATUS_COPY) != 0 && w->large_used == SS_LARGE_FRAMES) break;
     losing |= (status & TP_STATUS_LOSING) != 0;
     receive_one(s, w, head);
     __atomic_store_n(&head->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
@@ -222,26 +263,50 @@ unsigned ss_socket_receive(ss_socket *s, ss_worker *w) {
 
 // --- sending
 
-void ss_socket_send(ss_socket *s, ss_piece head, ss_piece payload) {
-  uint32_t len = head.len + payload.len;
+void ss_socket_refuse(ss_socket *s) { add(&s->port->tx_dropped, 1); }
+
+uint32_t ss_socket_mtu(ss_socket *s) {
+  if (s->mtu == 0) s->mtu = (uint32_t)mtu_of(s->fd, s->port->iface);
+  return s->mtu;
+}
+
+static uint8_t *append(ss_socket *s, const void *data, uint32_t len) {
+  uint8_t *to = s->send + s->send_used;
+  if (len > 0) memcpy(to, data, len);
+  s->send_used += len;
+  return to;
+}
+
+void ss_socket_send(ss_socket *s, const struct virtio_net_hdr *h, ss_piece head, ss_piece payload, bool lasting) {
+  static const struct virtio_net_hdr ordinary;
+  lasting &= payload.len >= LASTING;
+  size_t len = sizeof ordinary + head.len + (lasting ? 0 : payload.len);
   if (len > SEND_BYTES) {
-    add(&s->port->tx_dropped, 1);
+    ss_socket_refuse(s);
     return;
   }
   if (s->queued == SS_BATCH || s->send_used + len > SEND_BYTES) ss_socket_flush(s);
-  uint8_t *to = s->send + s->send_used;
-  memcpy(to, head.data, head.len);
-  memcpy(to + head.len, payload.data, payload.len);
-  s->vectors[s->queued++] = (struct iovec){to, len};
-  s->send_used += len;
+  struct iovec *v = s->vectors[s->queued];
+  v[0] = (struct iovec){append(s, h == NULL ? &ordinary : h, sizeof ordinary), len};
+  append(s, head.data, head.len);
+  if (lasting) {
+    v[1] = (struct iovec){(void *)(uintptr_t)payload.data, payload.len};
+  } else {
+    append(s, payload.data, payload.len);
+  }
+  s->messages[s->queued++].msg_hdr.msg_iovlen = lasting ? 2 : 1;
 }
 
 static void count_sent(ss_socket *s, unsigned from, unsigned to) {
   uint64_t bytes = 0;
   for (unsigned i = from; i < to; i++) {
-    ss_piece piece = {s->vectors[i].iov_base, (uint32_t)s->vectors[i].iov_len};
-    bytes += piece.len;
-    ss_pcap_write(s->port->pcap_out, &piece, 1);
+    const struct iovec *v = s->vectors[i];
+    const uint32_t head = sizeof(struct virtio_net_hdr);
+    ss_piece pieces[2] = {{(uint8_t *)v[0].iov_base + head, (uint32_t)v[0].iov_len - head},
+                          {v[1].iov_base, (uint32_t)v[1].iov_len}};
+    unsigned n = (unsigned)s->messages[i].msg_hdr.msg_iovlen;
+    bytes += pieces[0].len + (n == 2 ? pieces[1].len : 0);
+    ss_pcap_write(s->port->pcap_out, pieces, n);
   }
   add(&s->port->tx_packets, to - from);
   add(&s->port->tx_bytes, bytes);
@@ -263,6 +328,7 @@ void ss_socket_flush(ss_socket *s) {
   }
   s->queued = 0;
   s->send_used = 0;
+  s->mtu = 0;
   ss_pcap_flush(s->port->pcap_in);
   ss_pcap_flush(s->port->pcap_out);
 }

@@ -35,24 +35,37 @@ typedef struct {
   uint8_t priority;
 } ss_standard_metadata;
 
+// What stands for several frames on the wire: a kernel left it to its network card to cut it up (offload.c).
+typedef struct {
+  uint16_t size;      // payload bytes of each segment but the last; 0 = an ordinary frame
+  uint16_t segments;  // 1 for an ordinary frame
+  uint16_t headers;   // bytes of them, which every segment has
+  uint16_t seed;      // of the checksum: what its field holds besides the pseudo header that is in sight
+  bool ecn;
+} ss_super;
+
 // What the pipeline does with one packet. Generated code may use every member above `sw`.
 typedef struct ss_exec {
   ss_standard_metadata std;
   const uint8_t *packet;        // being parsed
   uint32_t packet_len, cursor;  // bytes
-  uint32_t ingress_len;         // bytes as it arrived: what counters and meters count
+  uint32_t ingress_len;         // bytes on the wire as it arrived: what counters and meters count
   uint32_t length_register;  // BMv2's packet length register: ingress_len, and setValid/setInvalid change it
   uint8_t *out;              // the deparser's headers
   uint32_t out_len, out_cap;
   uint32_t truncate_to;  // bytes; UINT32_MAX = whole
+  uint32_t turns;        // of loops, so far
   uint32_t clone_session;
   uint8_t clone_list, resubmit_list, recirculate_list;  // field list to preserve; SS_NO_LIST = none
   bool clone, resubmit, recirculate, exited;
   uint32_t digest_id, digest_len;  // the last digest asked for; 0 = none
   uint8_t *digest;
-  uint64_t now_ns;  // since the switch was made; read once per batch
+  uint64_t now_ns;    // since the switch was made; read once per batch
+  bool payload_read;  // by a checksum
+  ss_super super;
   struct ss_switch *sw;
   struct ss_worker *worker;
+  int colour;   // of the direct meter of the last entry that was hit; -1 after a miss
   void *state;  // the program's headers and metadata
 } ss_exec;
 
@@ -84,6 +97,15 @@ typedef struct {
   const uint8_t *key, *mask, *params;
 } ss_entry_desc;
 
+// An action profile or selector. Its action list is that of every table that uses it.
+typedef struct {
+  uint32_t id;
+  uint16_t actions;
+  const ss_action_desc *action;
+} ss_profile_desc;
+
+enum { SS_UNMETERED, SS_METER_PACKETS, SS_METER_BYTES };  // direct meters
+
 typedef struct {
   uint32_t id;
   const char *name;
@@ -97,6 +119,8 @@ typedef struct {
   const uint8_t *default_params;
   uint32_t entries;
   const ss_entry_desc *entry;
+  uint8_t metered;   // SS_UNMETERED, …
+  uint16_t profile;  // place of its action profile, plus 1; 0 = none
 } ss_table_desc;
 
 // One entry (or a table's default action), immutable but for its counters and times: a change publishes a new
@@ -109,10 +133,10 @@ typedef struct ss_row {
   int32_t priority;
   uint32_t slot;  // in the table's registry
   uint32_t member_or_group;
-  uint16_t action;         // index in the table's actions
+  uint16_t action;         // index in the table's actions; UINT16_MAX: a profile's member or group decides
   uint16_t params_offset;  // in data
   uint8_t flags, hit;
-  _Alignas(8) uint8_t data[];  // key, mask, params: keys and masks padded to 8 bytes
+  _Alignas(8) uint8_t data[];  // key, mask (padded to 8 bytes), pointers (see internal.h), params
 } ss_row;
 
 static inline const uint8_t *ss_params(const ss_row *row) { return row->data + row->params_offset; }
@@ -123,6 +147,11 @@ const ss_row *ss_apply_exact(ss_exec *x, uint32_t table, const uint64_t *key);
 const ss_row *ss_apply_lpm(ss_exec *x, uint32_t table, const uint64_t *key);
 const ss_row *ss_apply_ternary(ss_exec *x, uint32_t table, const uint64_t *key);
 const ss_row *ss_apply_keyless(ss_exec *x, uint32_t table);
+
+// Whether an entry of a table with an action selector names a group: then a hash is needed to choose.
+static inline bool ss_names_group(const ss_row *row) { return row->member_or_group & SS_GROUP; }
+// The member that decides for an entry of a table with an action profile; a default entry decides itself.
+const ss_row *ss_choose(const ss_exec *x, uint32_t table, const ss_row *row, uint64_t hash);
 
 // --- counters, meters, registers
 
@@ -179,13 +208,19 @@ static inline bool ss_stuck(const ss_exec *x, uint32_t *seen, uint32_t *steps) {
   return false;
 }
 
+// Loops of the program may turn this often for one pass of a packet; then all of them end.
+enum { SS_MAX_TURNS = 1 << 16 };
+
+static inline bool ss_turn(ss_exec *x) { return x->turns++ < SS_MAX_TURNS; }
+
 // Of several calls the smallest length holds, as in BMv2.
 static inline void ss_truncate(ss_exec *x, uint32_t length) {
   if (length < x->truncate_to) x->truncate_to = length;
 }
 
 // Bytes of the payload that BMv2's checksums cover: also cut by truncate().
-static inline uint32_t ss_payload_len(const ss_exec *x) {
+static inline uint32_t ss_payload_len(ss_exec *x) {
+  x->payload_read = true;
   uint32_t len = x->packet_len - x->cursor;
   return len < x->truncate_to ? len : x->truncate_to;
 }
@@ -203,8 +238,9 @@ typedef struct {
   size_t metadata_offset;  // of the metadata in the state
   size_t header_bytes;     // most that the deparser can emit
   size_t digest_bytes;     // longest digest
-  uint32_t tables, counters, meters, registers;
+  uint32_t tables, profiles, counters, meters, registers;
   const ss_table_desc *table;
+  const ss_profile_desc *profile;
   const ss_counter_desc *counter;
   const ss_meter_desc *meter;
   const ss_register_desc *reg;

@@ -26,6 +26,7 @@ static int init(ss_switch *sw) {
   if (error == SS_OK) error = ss_counters_init(sw);
   if (error == SS_OK) error = ss_meters_init(sw);
   if (error == SS_OK) error = ss_registers_init(sw);
+  if (error == SS_OK) error = ss_profiles_init(sw);
   if (error == SS_OK) error = ss_tables_init(sw);
   if (error == SS_OK) error = ss_ring_init(&sw->packet_outs, PACKET_OUT_RING);
   if (error == SS_OK) error = ss_ring_init(&sw->outputs, OUTPUT_RING);
@@ -67,6 +68,7 @@ void ss_free(ss_switch *sw) {
     if (sw->workers[i] != NULL) ss_worker_free(sw->workers[i]);
   }
   ss_tables_free(sw);
+  ss_profiles_free(sw);
   ss_registers_free(sw);
   ss_meters_free(sw);
   ss_counters_free(sw);
@@ -84,7 +86,7 @@ int ss_process(ss_switch *sw, uint32_t port, const uint8_t *frame, size_t len) {
   pthread_mutex_lock(&sw->process_lock);
   w->now_ns = ss_now(sw);
   ss_go_online(w);
-  ss_pipeline(w, port, frame, (uint32_t)len);
+  ss_pipeline(w, port, frame, (uint32_t)len, NULL);
   ss_go_offline(w);
   ss_events_flush(w);
   pthread_mutex_unlock(&sw->process_lock);

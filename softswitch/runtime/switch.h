@@ -11,7 +11,7 @@
 //   params  the action's parameters in P4Info order, each in ceil(bitwidth/8) bytes, concatenated
 // Return codes: 0 = OK, otherwise minus a gRPC status code:
 //   -3 INVALID_ARGUMENT, -5 NOT_FOUND, -6 ALREADY_EXISTS, -7 PERMISSION_DENIED, -8 RESOURCE_EXHAUSTED,
-//   -11 OUT_OF_RANGE, -12 UNIMPLEMENTED, -13 INTERNAL
+//   -9 FAILED_PRECONDITION, -11 OUT_OF_RANGE, -12 UNIMPLEMENTED, -13 INTERNAL
 #ifndef SYNCLINE_SWITCH_H
 #define SYNCLINE_SWITCH_H
 #include <stddef.h>
@@ -53,12 +53,13 @@ size_t ss_take_output(ss_switch *sw, uint8_t *buf, size_t buf_len);  // whole re
 // --- tables
 enum { SS_DEFAULT = 1, SS_CONST = 2 };                 // flags in records
 enum { SS_INSERT = 1, SS_MODIFY = 2, SS_DELETE = 3 };  // P4Runtime's update types
-typedef struct {                                       // an entry, for writing
+static const uint32_t SS_GROUP = 0x80000000u;
+typedef struct {  // an entry, for writing
   uint32_t table_id;
   // 0 with SS_DELETE; 0 with SS_MODIFY of a default entry: back to the program's own default
   uint32_t action_id;
   int32_t priority;          // ternary/range/optional tables: higher wins (P4Runtime)
-  uint32_t member_or_group;  // action profiles: member id, or group id when SS_GROUP bit 31 set; else 0
+  uint32_t member_or_group;  // action profiles: a member's handle, or SS_GROUP | a group's; else 0
   uint64_t idle_timeout_ns;  // 0 = none
   uint64_t metadata;         // opaque to the switch, returned by reads
   uint32_t flags;            // SS_DEFAULT
@@ -94,6 +95,20 @@ int ss_meter_read(ss_switch *sw, uint32_t id, uint64_t index, ss_meter_config_t 
 int ss_meter_write(ss_switch *sw, uint32_t id, uint64_t index, const ss_meter_config_t *config);
 int ss_register_read(ss_switch *sw, uint32_t id, uint64_t index, uint8_t *value);  // ceil(w/8) bytes
 int ss_register_write(ss_switch *sw, uint32_t id, uint64_t index, const uint8_t *value);
+
+// The direct meter of one entry.
+int ss_direct_meter_read(ss_switch *sw, const ss_entry_t *probe, ss_meter_config_t *out);
+int ss_direct_meter_write(ss_switch *sw, const ss_entry_t *probe, const ss_meter_config_t *config);
+
+// --- action profiles and selectors
+// Members and groups have handles that the caller chooses: 1 … SS_MAX_CHOICES, unique within the profile. A
+// member or group that an entry or a group names cannot be deleted (-9).
+enum { SS_MAX_CHOICES = 1 << 22 };
+int ss_member_write(ss_switch *sw, uint32_t op, uint32_t profile_id, uint32_t handle, uint32_t action_id,
+                    const uint8_t *params, uint32_t params_len);
+// `members`: handles of members; one that stands there more than once gets a larger share.
+int ss_group_write(ss_switch *sw, uint32_t op, uint32_t profile_id, uint32_t handle, const uint32_t *members,
+                   size_t n);
 
 // --- packet replication
 typedef struct {

@@ -43,7 +43,7 @@ static void registry_remove(ss_table *t, const ss_row *row) {
 
 static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, const uint64_t *key,
                        const ss_entry_t *e) {
-  uint32_t params_len = t->desc->action[action].params_len;
+  uint32_t params_len = action == UINT16_MAX ? 0 : t->desc->action[action].params_len;
   ss_row *row = calloc(1, sizeof *row + t->params_offset + params_len);
   if (row == NULL) return NULL;
   row->action = action;
@@ -51,6 +51,7 @@ static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, 
   row->flags = (uint8_t)e->flags;
   row->hit = !(e->flags & SS_DEFAULT);
   row->priority = e->priority;
+  row->member_or_group = e->member_or_group;
   row->metadata = e->metadata;
   row->idle_timeout_ns = e->idle_timeout_ns;
   row->idle_from_ns = ss_now(sw);
@@ -60,6 +61,28 @@ static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, 
   if (key != NULL) memcpy(row->data, key, t->stored_words * 8);
   if (params_len > 0) memcpy(row->data + t->params_offset, e->params, params_len);
   return row;
+}
+
+static void free_with_meter(void *object, void *meter) {
+  free(meter);
+  free(object);
+}
+
+// A row that no packet has seen, or when none runs.
+static void row_free(const ss_table *t, ss_row *row) {
+  if (row == NULL) return;
+  if (t->meter_offset != 0) free(*ss_row_meter(t, row));
+  free(row);
+}
+
+// What a new entry has of its own: a meter, a hold on its choice.
+static int attach(const ss_switch *sw, const ss_table *t, ss_row *row) {
+  if (t->meter_offset != 0) {
+    *ss_row_meter(t, row) = ss_meter_cell_new();
+    if (*ss_row_meter(t, row) == NULL) return SS_RESOURCE_EXHAUSTED;
+  }
+  if (t->choice_offset != 0) *ss_row_choice(t, row) = ss_choice_of(sw, t, row->member_or_group);
+  return t->choice_offset != 0 && *ss_row_choice(t, row) == NULL ? SS_NOT_FOUND : SS_OK;
 }
 
 // What a replaced row had counted when its successor took over.
@@ -106,7 +129,8 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
   if (t->count >= t->desc->size) return SS_RESOURCE_EXHAUSTED;
   ss_row *row = row_new(sw, t, action, key, e);
   if (row == NULL) return SS_RESOURCE_EXHAUSTED;
-  int error = registry_reserve(t);
+  int error = attach(sw, t, row);
+  if (error == SS_OK) error = registry_reserve(t);
   if (error == SS_OK && t->desc->kind == SS_TABLE_LPM)
     error = ss_lpm_add_length(sw, t, (uint32_t)key[t->key_words]);
   if (error == SS_OK) {
@@ -115,9 +139,10 @@ static int insert(ss_switch *sw, ss_table *t, const uint64_t *key, const ss_entr
       ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
   }
   if (error != SS_OK) {
-    free(row);
+    row_free(t, row);
     return error;
   }
+  if (t->choice_offset != 0) ss_choice_hold(*ss_row_choice(t, row));
   registry_add(t, row);
   return SS_OK;
 }
@@ -126,9 +151,13 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
                   uint16_t action) {
   if (old == NULL) return SS_NOT_FOUND;
   if (old->flags & SS_CONST) return SS_PERMISSION_DENIED;
+  ss_choice *choice = t->choice_offset == 0 ? NULL : ss_choice_of(sw, t, e->member_or_group);
+  if (t->choice_offset != 0 && choice == NULL) return SS_NOT_FOUND;
   ss_row *row = row_new(sw, t, action, key, e);
   handover *h = row == NULL ? NULL : take_over(row, old, e);
   int error = h == NULL ? SS_RESOURCE_EXHAUSTED : SS_OK;
+  if (error == SS_OK && t->meter_offset != 0) *ss_row_meter(t, row) = *ss_row_meter(t, old);
+  if (error == SS_OK && choice != NULL) *ss_row_choice(t, row) = choice;
   if (error == SS_OK && t->desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_replace(sw, t, old, row);
   } else if (error == SS_OK) {
@@ -138,6 +167,10 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
     free(row);
     free(h);
     return error;
+  }
+  if (choice != NULL) {
+    ss_choice_hold(choice);
+    ss_choice_drop(*ss_row_choice(t, old));
   }
   t->rows[row->slot] = row;
   ss_retire(sw, old, free_replaced, h);
@@ -154,8 +187,13 @@ static int delete(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key) 
     ss_hash_replace(t, old, NULL);
   }
   if (t->desc->kind == SS_TABLE_LPM) ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
+  if (t->choice_offset != 0) ss_choice_drop(*ss_row_choice(t, old));
   registry_remove(t, old);
-  ss_retire(sw, old, ss_free_plain, NULL);
+  if (t->meter_offset != 0) {
+    ss_retire(sw, old, free_with_meter, *ss_row_meter(t, old));
+  } else {
+    ss_retire(sw, old, ss_free_plain, NULL);
+  }
   return SS_OK;
 }
 
@@ -255,6 +293,15 @@ static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uin
   t->key_words = (t->key_bytes + 7) / 8;
   t->stored_words = t->key_words * (desc->kind == SS_TABLE_TERNARY ? 2 : 1) + (desc->kind == SS_TABLE_LPM);
   t->params_offset = t->stored_words * 8;
+  // An entry's pointers begin behind its key; a table without a key has no entries, and so none of them.
+  if (desc->fields > 0 && desc->metered != SS_UNMETERED) {
+    t->meter_offset = t->params_offset;
+    t->params_offset += 8;
+  }
+  if (desc->fields > 0 && desc->profile != 0) {
+    t->choice_offset = t->params_offset;
+    t->params_offset += 8;
+  }
   if (desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_init(t);
   } else {
@@ -280,7 +327,7 @@ int ss_tables_init(ss_switch *sw) {
 }
 
 static void table_free(ss_table *t) {
-  for (uint32_t i = 0; i < t->slots; i++) free(t->rows[i]);
+  for (uint32_t i = 0; i < t->slots; i++) row_free(t, t->rows[i]);
   free(t->rows);
   free(t->free_slots);
   free(atomic_load(&t->default_row));

@@ -97,27 +97,31 @@ int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint
   return SS_OK;
 }
 
-static int check_params(const ss_action_desc *action, const ss_entry_t *entry) {
+int ss_check_params(const ss_action_desc *action, const uint8_t *params, uint32_t params_len) {
   uint32_t at = 0;
-  if (entry->params_len != action->params_len) return SS_INVALID_ARGUMENT;
-  if (action->params_len > 0 && entry->params == NULL) return SS_INVALID_ARGUMENT;
+  if (params_len != action->params_len) return SS_INVALID_ARGUMENT;
+  if (params_len > 0 && params == NULL) return SS_INVALID_ARGUMENT;
   for (unsigned p = 0; p < action->params; p++) {
     uint32_t size = (action->param_bits[p] + 7u) / 8u;
-    if (!fits(entry->params + at, size, action->param_bits[p])) return SS_OUT_OF_RANGE;
+    if (!fits(params + at, size, action->param_bits[p])) return SS_OUT_OF_RANGE;
     at += size;
   }
   return SS_OK;
 }
 
 int ss_check_action(const ss_table *t, const ss_entry_t *entry, uint16_t *action) {
-  bool is_default = entry->flags & SS_DEFAULT;
-  if (entry->member_or_group != 0) return SS_UNIMPLEMENTED;
+  bool is_default = entry->flags & SS_DEFAULT, indirect = t->choice_offset != 0 && !is_default;
+  if (indirect != (entry->member_or_group != 0)) return SS_INVALID_ARGUMENT;
+  if (indirect) {
+    *action = UINT16_MAX;
+    return SS_OK;
+  }
   for (uint16_t a = 0; a < t->desc->actions; a++) {
     const ss_action_desc *desc = &t->desc->action[a];
     if (desc->id != entry->action_id) continue;
     if (is_default ? desc->table_only : desc->default_only) return SS_PERMISSION_DENIED;
     *action = a;
-    return check_params(desc, entry);
+    return ss_check_params(desc, entry->params, entry->params_len);
   }
   return SS_INVALID_ARGUMENT;
 }

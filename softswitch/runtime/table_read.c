@@ -33,7 +33,8 @@ _Static_assert(sizeof(record_head) == 72, "the record's head has no padding");
 // 0 when it does not fit.
 size_t ss_row_record(const ss_switch *sw, const ss_table *t, const ss_row *row, uint8_t *buf,
                      size_t buf_len) {
-  const ss_action_desc *action = &t->desc->action[row->action];
+  static const ss_action_desc indirect = {0};
+  const ss_action_desc *action = row->action == UINT16_MAX ? &indirect : &t->desc->action[row->action];
   uint32_t key_len = row->flags & SS_DEFAULT ? 0 : t->key_bytes;
   size_t len = sizeof(record_head) + 2 * (size_t)key_len + action->params_len;
   if (len > buf_len) return 0;

@@ -19,7 +19,7 @@ static unsigned take_packet_outs(ss_worker *w) {
     for (size_t at = 0; at < used; n++) {
       uint32_t len;
       memcpy(&len, record + at + 4, sizeof len);
-      ss_pipeline(w, w->sw->cpu_port, record + at + 8, len);
+      ss_pipeline(w, w->sw->cpu_port, record + at + 8, len, NULL);
       at += 8 + len;
     }
   }
@@ -27,13 +27,18 @@ static unsigned take_packet_outs(ss_worker *w) {
 }
 
 static unsigned one_round(ss_worker *w) {
+  const uint32_t ports = w->sw->n_ports;
   unsigned n = 0;
   w->now_ns = ss_now(w->sw);
   ss_go_online(w);
   n += take_packet_outs(w);
-  for (uint32_t i = 0; i < w->sw->n_ports; i++) n += ss_socket_receive(w->sockets[i], w);
+  // Room for large frames is scarce; every port is the first to find it in its turn.
+  for (uint32_t i = 0, at = w->first_port; i < ports; i++, at = at + 1 < ports ? at + 1 : 0)
+    n += ss_socket_receive(w->sockets[at], w);
+  w->first_port = w->first_port + 1 < ports ? w->first_port + 1 : 0;
   if (n > 0) {
-    for (uint32_t i = 0; i < w->sw->n_ports; i++) ss_socket_flush(w->sockets[i]);
+    for (uint32_t i = 0; i < ports; i++) ss_socket_flush(w->sockets[i]);
+    w->large_used = 0;
     ss_events_flush(w);
   }
   return n;

@@ -227,20 +227,12 @@ def test_header_unions(tmp_path: Path) -> None:
         assert switch.one(0, b"\2\1\2")[1] == b"\2\1\2"
 
 
-@pytest.mark.parametrize(
-    ("parser", "message"),
-    [
-        ("state start { p.extract(h.odd); transition accept; }", "whole bytes"),
-        ("state start { p.advance(4); transition accept; }", "multiple of 8"),
-    ],
-)
-def test_what_cannot_be_translated_is_an_error_with_its_place(
-    tmp_path: Path, parser: str, message: str
-) -> None:
+def test_what_cannot_be_translated_is_an_error_with_its_place(tmp_path: Path) -> None:
+    parser = "state start { p.extract(h.odd); transition accept; }"
     text = program("header odd_t { bit<9> v; } struct headers_t { odd_t odd; }", parser=parser)
     with pytest.raises(P4Error) as caught:
         Switch.of(text, tmp_path)
     [found] = caught.value.diagnostics
-    assert message in found.message
+    assert "whole bytes" in found.message
     assert found.file.endswith("program.p4")
     assert "state start" in text.split("\n")[found.line - 1]

@@ -43,7 +43,7 @@ def make_p4info() -> p4i.P4Info:
                 for number, param in enumerate(params, 1):
                     action.params.add(id=number, name=param, bitwidth=48)
             table.action_refs.add(id=actions[name])
-    for alias in ("drops", "events"):
+    for alias in ("drops", "events", "service_syns"):
         counter = info.counters.add()
         counter.preamble.id = 0x12000000 + next(ids)
         counter.preamble.name = counter.preamble.alias = alias
@@ -64,7 +64,7 @@ def make_p4info() -> p4i.P4Info:
     return info
 
 
-class FakeSwitch(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
+class FakeSwitch(p4r_grpc.P4RuntimeServicer):
     """One device on a unix socket. `entries` is what its tables hold, by the key's bytes."""
 
     def __init__(self, path: str, device_id: int = 1) -> None:
@@ -79,6 +79,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
         self.packets_out: list[tuple[int, int, bytes]] = []
         self.acks: list[int] = []
         self.elapsed_ns = 0
+        self.syns = 0  # of the first service; cell 0 of every counter
         self.write_gate = asyncio.Event()
         self.write_gate.set()
         self.refuse: Callable[[p4r.Update], int] = lambda _: rpc_code.OK
@@ -301,7 +302,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):  # type: ignore[misc]
                     found = reply.entities.add()
                     found.counter_entry.counter_id = wanted.counter_entry.counter_id
                     found.counter_entry.index.index = index
-                    found.counter_entry.data.packet_count = index * 10
+                    found.counter_entry.data.packet_count = index * 10 or self.syns
             yield reply
 
 

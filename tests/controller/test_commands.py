@@ -54,6 +54,9 @@ STATUS = {
             "learned": {"mss": 1400, "window_scale": None, "sack": True, "timestamps": False},
             "window": 5840,
             "unknown": "drop",
+            "mode": "always",
+            "stance": "proxying",
+            "syn_rate": 0.0,
             "sessions": 2,
             "pending": 0,
         }
@@ -203,7 +206,8 @@ def test_a_bad_configuration_is_a_usage_error(config: Path) -> None:
     assert result.exit_code == 2
     assert result.output.splitlines() == [
         f"{config}: services: 5: input should be a valid list; give a list of services",
-        f"{config}: colour: unknown key; known here: api, limits, name, program, services, switches, timers",
+        f"{config}: colour: unknown key; known here: api, limits, name, program, services, state, switches, "
+        "timers",
     ]
 
 

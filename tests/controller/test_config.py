@@ -87,7 +87,7 @@ def test_connected_prefixes_are_routed_unless_a_route_names_them(tmp_path: Path)
 
 def test_configuration_is_immutable() -> None:
     with pytest.raises(ValidationError):
-        make_config().name = "other"  # type: ignore[misc]
+        make_config().name = "other"
 
 
 CASES: list[tuple[tuple[str | int, ...], Any, str]] = [

@@ -222,6 +222,51 @@ async def test_a_dead_switch_comes_back_with_everything(switches: list[FakeSwitc
         assert len(b.table("routes_v4")) == 2
 
 
+async def test_an_attack_switches_the_proxy_on_everywhere_and_for_who_comes_back(
+    switches: list[FakeSwitch], config: Any
+) -> None:
+    a, b = switches
+    service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "mode": "on-attack"}
+    async with running(config(services=[{**service, "attack_syn_rate": 1000}])) as hub:
+        await ready(hub)
+        [web] = hub.coordinator.services.values()
+        assert [switch.params("service_sources_v4") for switch in switches] == [[(0, 1, 1)]] * 2
+        await until(lambda: 0 in hub.policies.syn_rates, 5)
+        a.syns, b.syns = 50_000, 10_000
+        await until(lambda: hub.policies.stance(web) == "proxying", 5)
+        await until(lambda: [s.params("service_sources_v4") for s in switches] == [[(0, 0, 1)]] * 2)
+        assert [switch.params("services_v4")[0][-2:] for switch in switches] == [(0, 1)] * 2
+        await b.stop()
+        await until(lambda: hub.links["b"].life.state == "down")
+        b.lose_state()
+        await b.start()
+        await ready(hub)
+        assert b.params("service_sources_v4") == [(0, 0, 1)]
+    async with running(config(services=[{**service, "attack_syn_rate": 1000}])) as hub:  # another controller
+        await ready(hub)
+        assert a.params("service_sources_v4") == b.params("service_sources_v4") == [(0, 0, 1)]
+
+
+async def test_a_bypassed_service_leaves_the_switches_with_its_last_session(
+    switches: list[FakeSwitch], config: Any
+) -> None:
+    a, b = switches
+    async with running(config()) as hub:
+        await ready(hub)
+        await open_session(a, b)
+    service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "mode": "bypass"}
+    async with running(config(services=[service])) as hub:
+        await ready(hub)
+        assert len(hub.coordinator.sessions) == 1
+        assert a.params("service_sources_v4") == b.params("service_sources_v4") == [(0, 1, 1)]
+        a.elapsed_ns = b.elapsed_ns = 10**12
+        for switch in switches:
+            switch.idle(switch.table("sessions_v4")[0])
+        await until(lambda: not a.table("services_v4") and not b.table("services_v4"), 5)
+        assert not a.table("protected_v4")
+        assert not a.table("sessions_v4")
+
+
 async def test_what_a_switch_missed_is_repaired_without_a_new_program(
     switches: list[FakeSwitch], config: Any
 ) -> None:
@@ -279,7 +324,8 @@ async def test_a_new_controller_takes_over_without_disturbing(
         assert [switch.pushes for switch in switches] == [1, 1]
         assert [dict(switch.entries) for switch in switches] == before
         writes = [u for switch in switches for kind, u in switch.log if kind == "write"]
-        assert all(u.entity.HasField("digest_entry") for u in writes)
+        set_anew = {u.entity.WhichOneof("entity") for u in writes}
+        assert set_anew == {"digest_entry", "packet_replication_engine_entry"}
         [session] = hub.coordinator.sessions.values()
         assert session.entry.delta == (K - R) & 0xFFFFFFFF
         assert hub.keys.epoch == 1

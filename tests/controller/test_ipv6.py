@@ -15,6 +15,7 @@ from controller.config import LimitsConfig
 from controller.dataplane import Mode, Phase
 from controller.logic.flows import FlowTable
 from controller.logic.model import Entry, Key, Put, ServiceChanged, is_v6
+from controller.logic.policy import Stance
 from controller.p4.schema import Schema
 from controller.p4.static import proxy_rows
 from controller.packets import ACK, RST, SYN, Options, parse, parse_options
@@ -134,7 +135,7 @@ def test_each_version_has_its_session_table() -> None:
 
 
 def test_a_service_is_written_to_the_tables_of_its_version() -> None:
-    rows = proxy_rows(World6().core.services.values())
+    rows = proxy_rows((s, Stance.PROXYING) for s in World6().core.services.values())
     assert [(row.table, row.match) for row in rows] == [
         ("services_v6", (SERVER, SPORT)),
         ("service_sources_v6", (SERVER, SPORT)),

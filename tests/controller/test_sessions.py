@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from controller.dataplane import End, Mode, Phase
@@ -15,7 +17,7 @@ from .world import KEY, K, R, World, X, make_config, of, packets, to_client, to_
 ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
 
 
-def opened(**config: object) -> World:
+def opened(**config: Any) -> World:
     world = World(**config)
     world.open_session()
     return world
@@ -36,6 +38,9 @@ def end(world: World, event: End) -> list[Put]:
 
 def test_a_late_copy_of_the_proven_packet_goes_through_the_pipeline_again() -> None:
     world = opened()
+    assert world.proven("b") == []  # it is no loss: the packet itself was released a moment ago
+    assert world.core.results["late_copies"] == 1
+    world.sleep(1.2)
     [(out, _)] = packets(world.proven("b"))
     assert (out.switch, out.mode) == ("b", Mode.ARRIVE)
     assert len(world.core.flows) == 0
@@ -43,6 +48,7 @@ def test_a_late_copy_of_the_proven_packet_goes_through_the_pipeline_again() -> N
 
 def test_a_switch_that_keeps_punting_is_repaired_but_no_loop() -> None:
     world = opened()
+    world.sleep(1.2)
     effects = [effect for _ in range(100) for effect in world.proven()]
     assert len(packets(effects)) == 64
     [repair] = of(Put, effects)
@@ -76,11 +82,11 @@ def test_an_early_return_waits_for_its_session() -> None:
 
 def test_packets_of_an_older_connection_never_meet_the_new_numbers() -> None:
     world = opened()
-    old = end(world, End.RST_FROM_CLIENT)[0].entry.version
+    end(world, End.RST_FROM_CLIENT)
     world.proven(header={"isn": 1000}, seq=1001, ack=2001)
-    assert world.early("b", seq=R + 1) == []  # the switch has lost the old session, the SYN is not sent yet
-    world.confirm("a", old, removed=True)
-    world.confirm("b", old, removed=True)
+    assert world.early("b", seq=R + 1) == []  # the old session is set aside there, the SYN is not sent yet
+    world.confirm("a")
+    world.confirm("b")
     world.synack(seq=R + 10**8, ack=1001)
     assert world.early("b", seq=R + 1) == []
     world.confirm("b")
@@ -183,6 +189,15 @@ def test_the_first_packet_repeated_after_a_forged_reset_reopens() -> None:
     assert packets(effects)[0][0].mode == Mode.ARRIVE
 
 
+def test_the_first_packet_delayed_beyond_both_fins_does_not_reopen() -> None:
+    world = opened()
+    end(world, End.FIN_FROM_CLIENT)
+    end(world, End.FIN_FROM_SERVER)
+    assert world.proven() == []
+    assert world.core.results["late_after_end"] == 1
+    assert world.core.sessions.closing == 1
+
+
 # --- idle
 
 
@@ -221,26 +236,66 @@ def test_no_answer_is_no_idleness() -> None:
 # --- the tuple again
 
 
-def test_reuse_of_a_closing_tuple_clears_every_switch_before_the_syn() -> None:
+def reused() -> World:
+    """A closing session whose client begins anew with x = 1000, k = 2000."""
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    assert world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    return world
+
+
+def test_reuse_of_a_closing_tuple_sets_it_aside_on_every_switch_before_the_syn() -> None:
     world = opened()
     end(world, End.RST_FROM_CLIENT)
     old = session(world).entry.version
-    effects = world.proven(header={"isn": 1000}, seq=1001, ack=2001)
-    [remove] = of(Remove, effects)
-    assert remove.version == old
-    assert packets(effects) == []  # late segments never meet the new numbers
-    assert world.confirm("a", old, removed=True) == []
-    [syn] = to_server(world.confirm("b", old, removed=True))
-    assert (syn.seq, syn.flags) == (1000, SYN)
-    [put] = of(Put, world.synack(ack=1001))
+    [put] = world.proven(header={"isn": 1000}, seq=1001, ack=2001)  # no packet meets the old numbers
+    assert isinstance(put, Put)
+    assert (put.switches, put.entry.phase, put.new) == (("a", "b"), Phase.AWAITED, False)
     assert newer(put.entry.version, old)
-    assert put.new
+    assert world.confirm("a", old) == []
+    assert world.confirm("a") == []
+    [syn] = to_server(world.confirm("b"))
+    assert (syn.seq, syn.flags) == (1000, SYN)
+    [new] = of(Put, world.synack(ack=1001))
+    assert newer(new.entry.version, put.entry.version)
+    assert (new.entry.phase, new.new) == (Phase.OPEN, False)
+    world.confirm("b")
+    assert [s.flags for s in to_server(world.confirm("a"))] == [ACK]
+    assert len(world.core.sessions) == world.core.services[KEY[1], KEY[3]].sessions == 1
+    assert world.core.sessions.closing == 0
+    assert of(Remove, world.sleep(0.1)) == []
 
 
-def test_switches_that_never_confirm_the_removal_end_the_reuse() -> None:
-    world = opened()
-    end(world, End.RST_FROM_CLIENT)
-    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+def test_a_set_aside_session_goes_when_nothing_comes_of_the_new_one() -> None:
+    world = reused()
+    world.confirm("a")
+    world.confirm("b")
+    effects = [*world.server_reset(ack=1001), *world.sleep(0.1)]
+    assert [s.seq for s in to_client(effects)] == [2001]
+    [remove] = of(Remove, effects)
+    assert remove.switches == ("a", "b")
+    assert len(world.core.sessions) == world.core.services[KEY[1], KEY[3]].sessions == 0
+    assert world.core.sessions.closing == 0
+
+
+def test_a_copy_of_the_old_connections_first_segment_changes_nothing() -> None:
+    world = reused()
+    assert world.proven() == []
+    world.confirm("a")
+    assert [s.seq for s in to_server(world.confirm("b"))] == [1000]
+    assert world.proven() == []
+    assert of(Put, world.synack(ack=1001))
+
+
+def test_a_new_controller_does_not_take_over_what_is_set_aside() -> None:
+    entry = session(reused()).entry
+    successor = World()
+    assert successor.core.adopt("a", {KEY: entry}, successor.now, successor.wall) == []
+    assert successor.core.difference({KEY: entry}).delete == [KEY]
+
+
+def test_switches_that_never_confirm_end_the_reuse() -> None:
+    world = reused()
     [reset] = to_client(world.sleep(5.1))
     assert (reset.seq, reset.flags) == (2001, RST | ACK)
 

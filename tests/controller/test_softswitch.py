@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from controller.dataplane import DROP_REASONS, EVENTS, Mode, Phase
 from controller.hub import ControllerHub
 from controller.logic.model import PacketOut
 from controller.packets import ACK, FIN, PSH, build
+from tests.p4src.reference import Epoch, Flow, cookie, mss_index
 
-from .cookie import make_cookie
 from .world import CLIENT, CPORT, KEY, L2, SERVER, SPORT, TP, R, World, X
 
 PROGRAM = Path(__file__).parents[2] / "p4src" / "v1model" / "syncline.p4"
@@ -121,7 +122,10 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 def cookie_of(hub: ControllerHub) -> int:
     current = hub.keys.held().current
     assert current is not None
-    return make_cookie(current, KEY, X, 6, 7, 1)  # MSS 1460, window scale 7, SACK
+    client, server, client_port, server_port = KEY
+    flow = Flow(str(IPv4Address(client)), client_port, str(IPv4Address(server)), server_port)
+    epoch = Epoch(current.epoch, current.k0, current.k1)
+    return cookie(epoch, flow, X, mss_index(1460), window_scale=7, sack=1)
 
 
 async def open_session(hub: ControllerHub) -> int:

@@ -114,7 +114,9 @@ def test_an_outcome_names_its_code() -> None:
 def test_the_bytes_built_by_hand_are_protobufs(length: int) -> None:
     schema = Schema(make_p4info())
     frame = bytes(length)
-    message = p4r.StreamMessageRequest.FromString(schema.packet_outs([PacketOut("a", Mode.ROUTE, 300, frame)]))
+    message = p4r.StreamMessageRequest.FromString(
+        schema.packet_outs([PacketOut("a", Mode.ROUTE, 300, frame)])
+    )
     assert message.packet.payload == frame
     values = [(m.metadata_id, m.value) for m in message.packet.metadata]
     assert values == [(1, b"\x02"), (2, b"\x01\x2c"), (3, b"\0"), (4, b"\0")]

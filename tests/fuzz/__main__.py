@@ -16,7 +16,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make fuzz", description="Fuzz the switch with packets.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first packet of the seed")
-    parser.add_argument("--count", type=int, default=1_000_000, help="of packets")
+    parser.add_argument("--count", type=int, default=5_000_000, help="of packets")
     parser.add_argument("--failures", type=Path, default=Path("build/fuzz"), help="folder of failing packets")
     arguments = parser.parse_args()
     arguments.failures.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from softswitch.compiler import compile_file
+from tests.fuzz.capture import CAPTURES
 from tests.fuzz.setup import setup
 from tests.runtime.test_hostile import build_driver
 
@@ -20,7 +21,7 @@ def build_fuzzer(folder: Path) -> list[str]:
     program = compile_file(PROGRAM)
     driver = build_driver(program, folder, "address,undefined", sorted(HERE.glob("*.c")))
     (folder / "setup").write_bytes(setup(PROGRAM))
-    return [str(driver), str(folder / "setup")]
+    return [str(driver), str(folder / "setup"), *map(str, CAPTURES.values())]
 
 
 def run_fuzzer(

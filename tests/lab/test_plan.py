@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from controller.lab.errors import LabError
 from controller.lab.plan import make_plan, service_configs, switch_configs
 from controller.lab.topology import load_topology
 
+IPV4_ONLY = Path(__file__).parents[2] / "controller" / "bench" / "kernel.yaml"
 NAMES = ["single", "two-pop", "three-pop"]
 
 
@@ -85,7 +88,7 @@ def test_services_lose_what_only_the_lab_needs() -> None:
     web = service_configs(make_plan(load_topology("single")))[0]
     assert set(web.model_dump()) == {
         *("name", "address", "port", "mss", "window_scale", "sack", "timestamps", "window", "unknown"),
-        *("syn_rate", "punt_rate"),
+        *("syn_rate", "punt_rate", "mode", "attack_syn_rate", "calm_syn_rate", "calm_after"),
     }
     assert (web.name, web.port, web.window) == ("web", 80, 5840)
 
@@ -102,7 +105,7 @@ def test_only_routers_forward_and_switches_stay_silent() -> None:
 
 
 def test_hosts_without_an_ipv6_address_stay_without_ipv6() -> None:
-    plan = make_plan(load_topology("single"))
+    plan = make_plan(load_topology(IPV4_ONLY))
     assert {node.sysctls["net.ipv6.conf.all.disable_ipv6"] for node in plan.nodes.values()} == {"1"}
 
 

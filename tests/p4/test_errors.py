@@ -13,7 +13,7 @@ SYNTAX = [
     ("meta.x 1;", "expected `=` or `;`, found `1`", 7),
     ("if meta.flag { }", "expected `(` after if, found `meta`", 3),
     ("meta.x = (1;", "expected `)`, found `;`", 11),
-    ("for (bit<8> i in 0 .. 3) { }", "`for` loops are not supported", 0),
+    ("for (bit<8> i in 0 .. 3) meta.x = ;", "expected an expression, found `;`", 34),
     ("meta.x = hdr.h.a[0 +: ];", "expected an expression, found `]`", 22),
 ]
 

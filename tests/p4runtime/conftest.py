@@ -73,7 +73,7 @@ class Stream:
         self._requests.put(None)
 
     def close(self) -> None:
-        self.call.cancel()
+        self.call.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs
 
 
 class Client:

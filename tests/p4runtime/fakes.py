@@ -168,12 +168,24 @@ class FakeEngine:
         metadata: int = 0,
         packets: int = -1,
         octets: int = -1,
+        member_or_group: int = 0,
     ) -> int:
         table = self.entries.setdefault(table_id, {})
         shown = mask if mask is not None else b"\xff" * len(key)
         counts = (max(packets, 0), max(octets, 0))
         record = TableRecord(
-            table_id, action_id, priority, flags, 0, idle_timeout_ns, 7, metadata, *counts, key, shown, params
+            table_id,
+            action_id,
+            priority,
+            flags,
+            member_or_group,
+            idle_timeout_ns,
+            7,
+            metadata,
+            *counts,
+            key,
+            shown,
+            params,
         )
         where = (key, mask, priority)
         if flags & FLAG_DEFAULT:
@@ -235,6 +247,24 @@ class FakeEngine:
     def meter_write(self, meter_id: int, index: int, rates: MeterRates | None) -> int:
         self.meters[meter_id, index] = rates
         return 0
+
+    def direct_meter_read(
+        self, table_id: int, key: bytes, mask: bytes | None, priority: int
+    ) -> MeterRates | int | None:
+        return _NOT_FOUND  # the program has no direct meter
+
+    def direct_meter_write(
+        self, table_id: int, key: bytes, mask: bytes | None, priority: int, rates: MeterRates | None
+    ) -> int:
+        return _NOT_FOUND
+
+    def member_write(
+        self, op: int, profile_id: int, handle: int, action_id: int = 0, params: bytes = b""
+    ) -> int:
+        return _NOT_FOUND  # nor an action profile
+
+    def group_write(self, op: int, profile_id: int, handle: int, members: list[int]) -> int:
+        return _NOT_FOUND
 
     def register_read(self, register_id: int, index: int, size: int) -> bytes | int:
         return self.registers.get((register_id, index), bytes(size))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import pytest
@@ -14,7 +14,7 @@ from .conftest import Client, details_of, status_of
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 SDN_CPU = 0xFFFFFFFD
-OpType = p4r.Update.Type.ValueType
+OpType: TypeAlias = p4r.Update.Type.ValueType
 
 
 def exact(field_id: int, value: bytes) -> p4r.FieldMatch:

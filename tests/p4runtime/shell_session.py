@@ -6,13 +6,14 @@ Arguments: the server's address, the P4Info file, the device config file.
 
 import json
 import sys
+from typing import Any
 
 import p4runtime_sh.shell as sh
 from p4runtime_sh.p4runtime import P4RuntimeWriteException
 
 
-def main(address, p4info, config):
-    found = {}
+def main(address: str, p4info: str, config: str) -> None:
+    found: dict[str, Any] = {}
     sh.setup(1, address, (0, 1), config=sh.FwdPipeConfig(p4info, config), verbose=False)
     found["api"] = str(sh.APIVersion())
 

@@ -75,8 +75,17 @@ class Switch:
 
 
 def _ids(info: p4i.P4Info) -> dict[str, int]:
-    groups = [info.tables, info.actions, info.counters, info.meters, info.registers, info.digests]
-    return {item.preamble.alias: item.preamble.id for group in groups for item in group}
+    preambles: list[p4i.Preamble] = [
+        *(table.preamble for table in info.tables),
+        *(action.preamble for action in info.actions),
+        *(counter.preamble for counter in info.counters),
+        *(meter.preamble for meter in info.meters),
+        *(register.preamble for register in info.registers),
+        *(digest.preamble for digest in info.digests),
+        *(profile.preamble for profile in info.action_profiles),
+        *(value_set.preamble for value_set in info.value_sets),
+    ]
+    return {preamble.alias: preamble.id for preamble in preambles}
 
 
 @pytest.fixture

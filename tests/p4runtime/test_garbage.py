@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 
 import grpc
 import pytest
@@ -41,7 +42,7 @@ IDS += [fakes.LEARN, fakes.TRANSLATE, fakes.FORWARD, fakes.NO_ACTION, 0, 1, 2, 3
 
 def scramble(message: Message, rng: random.Random, depth: int = 0) -> None:
     """Fill a message with values that are partly sensible, partly not."""
-    for field in message.DESCRIPTOR.fields:
+    for field in cast(Descriptor, message.DESCRIPTOR).fields:
         if rng.random() < 0.35 or depth > 6 or _is_foreign(field.message_type):
             continue
         repeated = field.is_repeated
@@ -84,13 +85,12 @@ def call(client: Client, method: str, data: bytes) -> grpc.StatusCode:
     path = f"/p4.v1.P4Runtime/{method}"
     try:
         if method == "Read":
-            for _ in client.channel.unary_stream(path)(data, timeout=10):
+            for _ in client.channel.unary_stream(path, None, None)(data, timeout=10):
                 pass
         else:
-            client.channel.unary_unary(path)(data, timeout=10)
+            client.channel.unary_unary(path, None, None)(data, timeout=10)
     except grpc.RpcError as error:
-        code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
-        return code
+        return error.code()
     return grpc.StatusCode.OK
 
 

@@ -73,6 +73,12 @@ def start() -> Iterator[type[Running]]:
         one.kill()
 
 
+def silence(done: threading.Event) -> Iterator[p4r.StreamMessageRequest]:
+    """Requests of a stream that stays open and says nothing."""
+    done.wait()
+    yield from ()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_greeting_and_clean_end(start: type[Running], tmp_path: Path, number: int) -> None:
     path = tmp_path / "s.sock"
@@ -81,7 +87,7 @@ def test_greeting_and_clean_end(start: type[Running], tmp_path: Path, number: in
     with grpc.insecure_channel(f"unix:{path}") as channel:
         stub = p4r_grpc.P4RuntimeStub(channel)
         done = threading.Event()
-        stream = stub.StreamChannel(iter(done.wait, True))  # open, and says nothing
+        stream = stub.StreamChannel(silence(done))
         assert stub.Capabilities(p4r.CapabilitiesRequest(), timeout=10).p4runtime_api_version
         assert switch.end(number) == (0, "")
         with pytest.raises(grpc.RpcError) as ended:
@@ -166,7 +172,11 @@ def test_missing_files(tmp_path: Path) -> None:
 def test_program_with_an_error(tmp_path: Path) -> None:
     bad = tmp_path / "bad.p4"
     bad.write_text("#include <core.p4>\n#include <v1model.p4>\nheader h_t { bit<8 x; }\n")
-    for command in (["switch", bad, "--grpc-server-addr", f"unix:{tmp_path}/s.sock"], ["compile", bad]):
+    commands: list[list[str | Path]] = [
+        ["switch", bad, "--grpc-server-addr", f"unix:{tmp_path}/s.sock"],
+        ["compile", bad],
+    ]
+    for command in commands:
         done = run(*command)
         assert done.returncode == 1
         assert f"{bad}:3:" in done.stderr

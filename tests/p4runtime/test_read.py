@@ -179,7 +179,7 @@ def test_register_cells(ready: Client) -> None:
 )
 def test_wrong_request_beside_a_right_one(filled: Client, query: p4r.Entity, code: int) -> None:
     request = p4r.ReadRequest(device_id=1, entities=[table(fakes.ROUTES), query])
-    answers = filled.stub.Read(request, timeout=5)
+    answers = iter(filled.stub.Read(request, timeout=5))
     assert list(next(answers).entities) == [WRITTEN[2].entity]
     with pytest.raises(grpc.RpcError) as error:
         next(answers)

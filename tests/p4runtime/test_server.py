@@ -101,7 +101,7 @@ def test_missing_tls_file(device: Device, tmp_path: Path) -> None:
 def test_tls_with_client_certificates(device: Device, tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    make += ["-keyout", key, "-out", cert, "-days", "1", "-subj", "/CN=localhost"]
+    make += ["-keyout", str(key), "-out", str(cert), "-days", "1", "-subj", "/CN=localhost"]
     make += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run(make, check=True, capture_output=True, timeout=30)
     server = Server(device, "127.0.0.1:0", TlsFiles(cert, key, ca=cert))

@@ -319,4 +319,4 @@ def test_slow_reader_does_not_hold_up_the_others(rig: Rig, ready: Client) -> Non
         rig.engines[0].events.put(big)
     for _ in range(100):
         assert len(ready.streams[0].take().packet.payload) == 60_000
-    slow.cancel()
+    slow.cancel()  # type: ignore[no-untyped-call]  # grpc-stubs

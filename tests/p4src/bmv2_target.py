@@ -20,7 +20,7 @@ from pathlib import Path
 import grpc
 from finsy.proto import p4i, p4r, p4r_grpc
 from google.protobuf import text_format
-from pyroute2 import NetNS, netns
+from pyroute2 import NetNS, netns  # type: ignore[import-untyped]
 
 from controller.lab.targets import BMV2, P4C, find_tool
 
@@ -71,7 +71,8 @@ class Bmv2Target:
         self._info, config = self._compile(program, folder)
         self._tables = {t.preamble.alias: t for t in self._info.tables}
         self._actions = {a.preamble.alias: a for a in self._info.actions}
-        self._names = {c.preamble.alias: c.preamble.id for c in (*self._info.counters, *self._info.meters)}
+        self._names = {c.preamble.alias: c.preamble.id for c in self._info.counters}
+        self._names |= {m.preamble.alias: m.preamble.id for m in self._info.meters}
         self._digest_bytes = {d.preamble.id: self._widths(d.preamble.name) for d in self._info.digests}
         self._namespace = f"p4src-{os.getpid()}-{next(_serial)}"
         self._written: dict[tuple[str, tuple[tuple[str, Value], ...]], None] = {}
@@ -163,7 +164,7 @@ class Bmv2Target:
             entity.digest_entry.config.max_list_size = 1
             self._update(p4r.Update.INSERT, entity)
 
-    def _read(self, stream: grpc.Call) -> None:
+    def _read(self, stream: Iterable[p4r.StreamMessageResponse]) -> None:
         try:
             for message in stream:
                 if message.HasField("arbitration"):

@@ -23,7 +23,7 @@ from .reference import (
     translate,
     v6,
 )
-from .target import PacketIn, Result, SessionEvent, Target
+from .target import Match, PacketIn, Result, SessionEvent, Target
 
 CLIENT, CLIENT_PORT = "198.18.1.2", 40000
 SERVER, SERVER_PORT = "203.0.113.80", 80
@@ -148,10 +148,10 @@ class Network:
         target.insert(routes, {"destination": f"{to('198.18.1.0')}/{bits}"}, "direct", port=CLIENT_LINK)
         server_net = {"destination": f"{to('203.0.113.0')}/{bits}"}
         target.insert(routes, server_net, via, port=SERVER_LINK, next_hop=to(NEXT_HOP))
-        own = {"port": CLIENT_LINK, "address": to(SWITCH_CLIENT_ADDRESS)}
+        own: Match = {"port": CLIENT_LINK, "address": to(SWITCH_CLIENT_ADDRESS)}
         target.insert("local_addresses" + suffix, own, answer, mac=_mac(SWITCH_CLIENT_MAC))
         server = to(SERVER)
-        key = {"server": server, "server_port": SERVER_PORT}
+        key: Match = {"server": server, "server_port": SERVER_PORT}
         target.insert("services" + suffix, key, "protect", **vars(self.service))
         target.insert("service_sources" + suffix, key, "served", **self.service.served())
         target.insert("protected" + suffix, {"address": server}, "protected")
@@ -172,7 +172,7 @@ class Network:
         """Change what the service is."""
         self.service = replace(self.service, **changes)
         for wire in (V4, V6):
-            key = {"server": wire.address(SERVER), "server_port": SERVER_PORT}
+            key: Match = {"server": wire.address(SERVER), "server_port": SERVER_PORT}
             self.target.modify("services" + wire.suffix, key, "protect", **vars(self.service))
             self.target.modify("service_sources" + wire.suffix, key, "served", **self.service.served())
 

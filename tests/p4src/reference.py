@@ -113,7 +113,7 @@ def cookie(epoch: Epoch, flow: Flow, isn: int, index: int, window_scale: int, sa
 def ones_complement(data: bytes) -> int:
     """The ones'-complement sum of 16-bit words (RFC 1071), folded; an odd byte is padded with zero."""
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

@@ -39,7 +39,8 @@ class SoftswitchTarget:
         self._library = compiled.library
         self._tables = {t.preamble.alias: t for t in self._info.tables}
         self._actions = {a.preamble.alias: a for a in self._info.actions}
-        self._indirect = {c.preamble.alias: c.preamble.id for c in (*self._info.counters, *self._info.meters)}
+        self._indirect = {c.preamble.alias: c.preamble.id for c in self._info.counters}
+        self._indirect |= {m.preamble.alias: m.preamble.id for m in self._info.meters}
         self._engine = Engine(self._library, 1, CPU_PORT)
 
     def insert(self, table: str, match: Match, action: str, **params: Value) -> None:

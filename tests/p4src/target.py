@@ -39,7 +39,8 @@ class PacketIn(NamedTuple):
     @classmethod
     def parse(cls, data: bytes) -> PacketIn:
         """From the bytes that the deparser emitted."""
-        return cls(*struct.unpack_from(">HBHIHBBH", data), data[15:])
+        port, reason, service, isn, mss, scale, sack, number = struct.unpack_from(">HBHIHBBH", data)
+        return cls(port, reason, service, isn, mss, scale, sack, number, data[15:])
 
 
 class SessionEvent(NamedTuple):

@@ -220,13 +220,13 @@ def test_arrive_is_the_whole_pipeline(net: Network) -> None:
 
 def test_route_skips_the_proxy(net: Network) -> None:
     """SYN(x) to the server, a RST to the client: as they are, but for TTL and MACs."""
-    nobody = {"source_mac": "00:00:00:00:00:00", "destination_mac": "00:00:00:00:00:00"}
-    opening = replace(syn(7, options=SYN_OPTIONS), **nobody)
+    nobody = "00:00:00:00:00:00"
+    opening = replace(syn(7, options=SYN_OPTIONS), source_mac=nobody, destination_mac=nobody)
     assert net.target.packet_out(ROUTE, 0, opening.frame()).outputs == (net.to_server(opening),)
-    reset = replace(server_segment(7, 8, RST | ACK), **nobody)
+    reset = replace(server_segment(7, 8, RST | ACK), source_mac=nobody, destination_mac=nobody)
     assert net.target.packet_out(ROUTE, 0, reset.frame()).outputs == (net.to_client(reset),)
     net.open(Session(delta=5))
-    acknowledgment = replace(client_segment(8, 9, ACK), **nobody)
+    acknowledgment = replace(client_segment(8, 9, ACK), source_mac=nobody, destination_mac=nobody)
     assert net.target.packet_out(ROUTE, 0, acknowledgment.frame()).outputs == (net.to_server(acknowledgment),)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the controller's queue to the session: what a client sends meanwhile does not overtake what it sent before."""
+"""From the controller's queue to the session: what a client sends meanwhile does not overtake the queue."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def to_server(net: Network, flight: list[Segment]) -> tuple[tuple[int, bytes], .
 
 
 def test_numbers_grow_with_what_is_new(net: Network) -> None:
-    """The ACK is the first, the first data is a proof as well; copies and what comes out of turn have no own."""
+    """The ACK is the first; the first data is a proof as well. Copies, and what is out of turn, have none."""
     ack, one, two, three, four = segments(net)
     assert punt(net, [ack, ack, one, two, one, four, three, four]) == [1, 1, 2, 3, 3, 4, 4, 4]
     fin = client_segment(four.seq + LENGTH, four.ack, ACK | FIN)
@@ -149,7 +149,7 @@ def test_the_server_is_not_held(net: Network) -> None:
 
 @pytest.mark.parametrize("closing", [False, True])
 def test_segments_of_the_last_connection_are_its_own(net: Network, closing: bool) -> None:
-    """While the tuple's next one is being opened: what acknowledges other numbers goes by the closing session."""
+    """What acknowledges other numbers than those of the connection that is being opened is not of it."""
     old = client_segment(77, 88, ACK | FIN)
     net.open(replace(SESSION, phase=1) if closing else SESSION)
     if closing:

@@ -13,6 +13,7 @@ from .network import (
     CLIENT_MAC,
     SERVER_LINK,
     SERVER_MAC,
+    SERVER_PORT,
     SWITCH_CLIENT_MAC,
     SWITCH_SERVER_MAC,
     TAGGED_V4,
@@ -139,8 +140,8 @@ def test_no_acknowledgment_no_change(net: Network, flags: int) -> None:
 @on_every_wire
 @pytest.mark.parametrize("size", [8, 20, 60])
 def test_without_a_session_plain_traffic(net: Network, size: int) -> None:
-    for changes in ({}, {"destination_port": 8080}):
-        segment = replace(client_segment(5, 6, payload=b"x" * 60), **changes)
+    for port in (SERVER_PORT, 8080):
+        segment = replace(client_segment(5, 6, payload=b"x" * 60), destination_port=port)
         result = net.target.send(SERVER_LINK, error_to_client(net, segment, kinds(net)[0], size))
         expected = error_to_client(net, segment, kinds(net)[0], size, ttl=63)
         assert result.outputs == (Output(CLIENT_LINK, expected),)

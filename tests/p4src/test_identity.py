@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -124,7 +125,7 @@ def turned(frame: bytes, net: Network) -> bytes:
 
 @SETTINGS
 @given(fields=SEGMENTS, session=SESSIONS)
-def test_there_and_back(net: Network, fields: dict[str, object], session: Session) -> None:
+def test_there_and_back(net: Network, fields: dict[str, Any], session: Session) -> None:
     """Client to server by one session, and mirrored back by the one that undoes it."""
     segment: Segment = replace(client_segment(0, 0), **fields)
     frame = net.frame(segment)
@@ -155,7 +156,7 @@ def test_there_and_back(net: Network, fields: dict[str, object], session: Sessio
 
 @SETTINGS
 @given(fields=SEGMENTS, session=SESSIONS)
-def test_twice_is_back(net: Network, fields: dict[str, object], session: Session) -> None:
+def test_twice_is_back(net: Network, fields: dict[str, Any], session: Session) -> None:
     """What left for the client, sent on by a switch whose session is the inverse, is what the server sent."""
     segment: Segment = replace(server_segment(0, 0), **fields)
     key = net.session_key()

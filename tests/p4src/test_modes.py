@@ -64,6 +64,32 @@ def test_closing_session_is_still_proxied(net: Network, mode: int) -> None:
     net.punted(net.from_server(server_segment(1, 2, SYN | ACK)), SERVER_SYNACK)
 
 
+AWAITED = Session(delta=0x1234, phase=2)
+
+
+@pytest.mark.parametrize("mode", [0, PASS, DRAIN])
+def test_an_awaited_tuple_is_guarded_in_every_mode(net: Network, mode: int) -> None:
+    """Whatever passes otherwise: the server's answer is for the controller, and so is the client's proof."""
+    net.open(AWAITED)
+    net.set_service(mode=mode, lenient=1)
+    ((port, _),) = net.from_client(syn(9)).outputs
+    assert port == CLIENT_LINK
+    net.dropped(net.from_client(client_segment(2, 3, payload=b"of the old connection")), Drop.BAD_COOKIE)
+    net.dropped(net.from_client(client_segment(2, 3, RST)), Drop.UNKNOWN_RST)
+    net.punted(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1)), PROVEN)
+    net.punted(net.from_server(server_segment(1, 2, SYN | ACK)), SERVER_SYNACK)
+    for refusal in (RST, RST | ACK, ACK):
+        net.punted(net.from_server(server_segment(1, 2, refusal)), EARLY_RETURN)
+
+
+def test_an_awaited_tuple_may_be_reset(net: Network) -> None:
+    net.open(AWAITED)
+    net.set_service(mode=PASS, lenient=1, reset_unknown=1)
+    ((port, _),) = net.from_client(client_segment(2, 3)).outputs
+    assert port == CLIENT_LINK
+    assert net.target.counter("events", Event.RESET_SENT) == 1
+
+
 def test_drain_honours_cookies(net: Network) -> None:
     net.set_service(mode=DRAIN, lenient=1)
     opening = syn(9, options=OPTIONS)

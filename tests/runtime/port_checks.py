@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from softswitch.engine import Engine, EngineError
@@ -210,14 +211,14 @@ CHECKS = [
 ]
 
 
-def main() -> None:
+def main(checks: Sequence[Callable[[Path, Path], None]]) -> None:
     """Runs one check in a new network namespace."""
     name, library, folder = sys.argv[1:]
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     ip("link", "set", "lo", "up")
-    next(check for check in CHECKS if check.__name__ == name)(Path(library), Path(folder))
+    next(check for check in checks if check.__name__ == name)(Path(library), Path(folder))
 
 
 if __name__ == "__main__":
-    main()
+    main(CHECKS)

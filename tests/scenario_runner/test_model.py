@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from controller.config_errors import ConfigError
-from controller.scenario.model import load_scenario
+from controller.scenario.model import Scenario, load_scenario
 from controller.scenario.steps import STEPS
 from controller.scenario.steps.connections import Connect, Serve
 from controller.scenario.values import Bound, Expression, Size, evaluate
@@ -17,7 +17,7 @@ from controller.scenario.values import Bound, Expression, Size, evaluate
 HEAD = "name: test\ntopology: two-pop\n"
 
 
-def load(tmp_path: Path, text: str):
+def load(tmp_path: Path, text: str) -> Scenario:
     path = tmp_path / "scenario.yaml"
     path.write_text(HEAD + text)
     return load_scenario(path)
@@ -85,6 +85,24 @@ steps: [{wait: 1}]
         ("steps: []", "steps: "),
         ("steps: [{send: {endpoint: c, seq: x*2}}]", "steps[0].send.seq: a sum of names and numbers"),
         ("steps: [{send: {endpoint: c, seq: x, flags: Q}}]", "steps[0].send.flags: unknown TCP flag 'Q'"),
+        ("steps: [{send: {endpoint: c, seq: x, options: {mss: 70000}}}]", "steps[0].send.options.mss: "),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {layout: [nap]}}}]",
+            "steps[0].send.options.layout[0]: 'nap' is none of nop, end",
+        ),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {mss: 9, layout: [nop]}}}]",
+            "steps[0].send.options: the layout leaves out mss",
+        ),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {layout: [sack]}}}]",
+            "steps[0].send.options: the layout names sack, which is not given",
+        ),
+        (
+            "steps: [{send: {endpoint: c, seq: x, options: {timestamps: [a, 1], sack: [[b, 1]], layout: "
+            "[sack, '253:24', timestamps]}}}]",
+            "steps[0].send.options: 44 bytes of options; a header has room for 40",
+        ),
         (
             "steps: [{captured: {host: server, segments: 0, sources: nowhere}}]",
             "steps[0].captured.sources: nowhere is not",

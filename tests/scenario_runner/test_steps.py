@@ -17,7 +17,7 @@ from controller.lab.topology import load_topology
 from controller.scenario.clients import many, percentile
 from controller.scenario.model import parse_step
 from controller.scenario.netns import InterfaceCounters, parse_net_dev
-from controller.scenario.runner import run_steps
+from controller.scenario.runner import StepOutcome, run_steps
 from controller.scenario.world import Background, UnmetError, poll
 
 
@@ -35,7 +35,7 @@ class FakeLab:
         return f"no-such-namespace-{node}"
 
     def api(self, path: str) -> Any:
-        assert path == "/api/status"
+        assert path in ("/api/status", "/api/status?fresh")
         return self.documents.pop(0) if len(self.documents) > 1 else self.documents[0]
 
     def run(self, host: str, argv: Any, timeout: float) -> subprocess.CompletedProcess[str]:
@@ -51,14 +51,23 @@ class FakeLab:
     def start_controller(self) -> None:
         self.calls.append(("start_controller",))
 
-    def stop_switch(self, switch: str) -> None:
-        self.calls.append(("stop_switch", switch))
+    def stop_switch(self, switch: str, number: int) -> None:
+        self.calls.append(("stop_switch", switch, number))
 
     def start_switch(self, switch: str) -> None:
         self.calls.append(("start_switch", switch))
 
     def wait_ready(self, timeout: float) -> None:
         self.calls.append(("wait_ready", timeout))
+
+    def grpc_address(self, switch: str) -> str:
+        return f"unix:/nowhere/{switch}.sock"
+
+    def relay_address(self, switch: str) -> str:
+        return f"unix:/nowhere/{switch}-relay.sock"
+
+    def reach_switch_at(self, switch: str, address: str) -> None:
+        self.calls.append(("reach_switch_at", switch, address))
 
 
 def status(*, open_: int = 0, closing: int = 0, held: int = 0, bad_cookie: int = 0) -> dict[str, Any]:
@@ -82,7 +91,7 @@ def run(lab: FakeLab, *items: Any) -> list[Any]:
 
 
 def test_the_run_ends_at_the_first_failure() -> None:
-    reported = []
+    reported: list[StepOutcome] = []
     lab = FakeLab()
     step, _ = parse_step({"wait_for": "nobody"}, "", lab.plan.topology)
     later, _ = parse_step("kill_controller", "", lab.plan.topology)
@@ -108,6 +117,7 @@ def test_failures_and_restarts_reach_the_lab() -> None:
         {"kill_controller": "TERM"},
         {"start_controller": {"within": 7}},
         {"stop_switch": "b"},
+        {"stop_switch": {"switch": "b", "by": "KILL"}},
         {"start_switch": "b"},
     )
     assert all(outcome.ok for outcome in outcomes)
@@ -115,7 +125,8 @@ def test_failures_and_restarts_reach_the_lab() -> None:
         ("kill_controller", 15),
         ("start_controller",),
         ("wait_ready", 7.0),
-        ("stop_switch", "b"),
+        ("stop_switch", "b", 15),
+        ("stop_switch", "b", 9),
         ("start_switch", "b"),
         ("wait_ready", 30.0),
     ]

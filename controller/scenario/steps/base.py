@@ -21,8 +21,6 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     keyword: ClassVar[str]
     shorthand: ClassVar[str | None] = None
-    needs: ClassVar[tuple[str, ...]] = ()
-    """Commands that the machine must have for it, beyond what `scripts/setup` installs."""
 
     @classmethod
     def from_yaml(cls, value: Any) -> Any:
@@ -32,6 +30,10 @@ class Step(BaseModel):
         if cls.shorthand is not None and not isinstance(value, dict):
             return {cls.shorthand: value}
         return value
+
+    def commands(self) -> tuple[str, ...]:
+        """Commands that the machine must have for it, beyond what `scripts/setup` installs."""
+        return ()
 
     @abstractmethod
     def run(self, world: World) -> str:

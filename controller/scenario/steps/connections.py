@@ -22,19 +22,38 @@ from controller.scenario.steps.base import Step
 from controller.scenario.values import Size
 from controller.scenario.world import Background, UnmetError, World
 
+Seconds = Annotated[float, Field(ge=0, le=60)]
+
 
 class Serve(Step):
-    """Starts a server for a service on its host. It echoes all it gets; with `banner`, it speaks first."""
+    """Starts a server for a service on its host. It echoes all it gets; with `banner`, it speaks first.
+
+    With `answer` it reads to the client's FIN, then sends that many bytes of its own, spread over `over`
+    seconds.
+    """
 
     keyword: ClassVar[str] = "serve"
     shorthand: ClassVar[str | None] = "service"
     service: str
     banner: str = ""
+    answer: Size = 0
+    over: Annotated[float, Field(ge=0, le=120)] = 0.0
+    receive_buffer: Size = 0
+    reads_after: Seconds = 0.0
 
     def run(self, world: World) -> str:
         address, port = world.service(self.service)
         netns = world.lab.netns(world.service_host(self.service))
-        world.servers[self.service] = TcpServer(netns, address, port, banner=self.banner.encode())
+        world.servers[self.service] = TcpServer(
+            netns,
+            address,
+            port,
+            banner=self.banner.encode(),
+            answer=self.answer,
+            over_s=self.over,
+            receive_buffer=self.receive_buffer,
+            reads_after_s=self.reads_after,
+        )
         return socket_text(address, port)
 
 
@@ -68,11 +87,20 @@ class Connect(Step):
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
     upload: Size = 100
     greeting: str = Field("", description="What the server must send first")
-    over: Annotated[float, Field(ge=0, le=120)] = Field(
+    over: Annotated[float, Field(ge=0, le=3600)] = Field(
         0.0, description="Seconds that the upload is spread over"
+    )
+    pause: Annotated[float, Field(ge=0, le=120)] = Field(
+        0.0, description="Seconds of silence in the middle of the upload"
+    )
+    answer: Size = Field(0, description="What a server with `answer` sends, instead of the echo")
+    keep_alive: Annotated[int, Field(ge=0, le=3600)] = Field(
+        0, description="Seconds between the kernel's keep-alives on an idle connection, 0 = none"
     )
     source_port: Annotated[int, Field(ge=0, le=65535)] = 0
     timeout: Annotated[float, Field(gt=0, le=300)] = Field(20.0, description="Seconds without any progress")
+    receive_buffer: Size = 0
+    reads_after: Seconds = 0.0
     background: str | None = None
 
     def run(self, world: World) -> str:
@@ -88,8 +116,13 @@ class Connect(Step):
             upload=self.upload,
             greeting=self.greeting.encode(),
             over_s=self.over,
+            pause_s=self.pause,
+            answer=self.answer,
+            keep_alive_s=self.keep_alive,
             source=("", self.source_port),
             timeout_s=self.timeout,
+            receive_buffer=self.receive_buffer,
+            reads_after_s=self.reads_after,
         )
         results = many(self.connections, self.parallel, lambda _: exchange(netns, plan))
         good = [result for result in results if isinstance(result, ExchangeResult)]
@@ -126,7 +159,7 @@ class WaitFor(Step):
     keyword: ClassVar[str] = "wait_for"
     shorthand: ClassVar[str | None] = "name"
     name: str
-    within: Annotated[float, Field(gt=0, le=300)] = 30.0
+    within: Annotated[float, Field(gt=0, le=3600)] = 30.0
 
     def run(self, world: World) -> str:
         if self.name not in world.background:

@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+import time
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from controller.lab.model import Topology
-from controller.scenario import wire
+from controller.scenario import tcp_options, wire
 from controller.scenario.rawport import Endpoint
 from controller.scenario.steps.base import Step
-from controller.scenario.values import Expression, evaluate
-from controller.scenario.world import UnmetError, World
+from controller.scenario.values import Expression, evaluate, names_in
+from controller.scenario.world import Background, UnmetError, World
+
+
+def _word(word: str) -> str:
+    tcp_options.check_word(word)
+    return word
 
 
 def _flags(letters: str) -> str:
@@ -23,6 +29,7 @@ def _flags(letters: str) -> str:
 
 
 Flags = Annotated[str, AfterValidator(_flags), Field(description="Letters of FSRPAUEC, e.g. SA")]
+Extension = Literal["hop_by_hop", "routing", "destination"]
 Socket = Annotated[str, Field(pattern=r"^(\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+|[a-z][a-z0-9-]*)$")]
 """ADDRESS:PORT, [IPV6 ADDRESS]:PORT, or the name of a service."""
 
@@ -31,13 +38,31 @@ class CraftedOptions(BaseModel):
     """TCP options; one that is not named is not sent, and not looked at in what arrives (see `absent`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    mss: int | None = None
-    window_scale: int | None = None
+    mss: Annotated[int, Field(ge=0, le=65535)] | None = None
+    window_scale: Annotated[int, Field(ge=0, le=255)] | None = None
     sack_permitted: bool = False
     timestamps: tuple[Expression, Expression] | None = Field(default=None, description="[TSval, TSecr]")
     sack: tuple[tuple[Expression, Expression], ...] = Field(
         default=(), description="[left edge, right edge] of each block"
     )
+    layout: tuple[Annotated[str, AfterValidator(_word)], ...] = Field(
+        default=(), description="How they lie in the header; absent = as Linux lays them out"
+    )
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> CraftedOptions:
+        """The layout names all that is given, and it fits into a header."""
+        options = self.to_wire(dict.fromkeys(self._names(), 0))
+        if self.layout and (left_out := set(options.given) - set(self.layout)):
+            raise ValueError(f"the layout leaves out {', '.join(sorted(left_out))}")
+        tcp_options.build(options)
+        return self
+
+    def _names(self) -> Iterator[str]:
+        """The names in its numbers."""
+        for pair in (*self.sack, *([self.timestamps] if self.timestamps else [])):
+            for expression in pair:
+                yield from names_in(expression)
 
     def to_wire(self, names: dict[str, int]) -> wire.Options:
         """With the numbers filled in."""
@@ -46,7 +71,7 @@ class CraftedOptions(BaseModel):
             evaluate(self.timestamps[1], names),
         )
         sack = tuple((evaluate(left, names), evaluate(right, names)) for left, right in self.sack)
-        return wire.Options(self.mss, self.window_scale, self.sack_permitted, stamps, sack)
+        return wire.Options(self.mss, self.window_scale, self.sack_permitted, stamps, sack, self.layout)
 
 
 class Let(Step):
@@ -103,7 +128,9 @@ class MakeEndpoint(Step):
 
 
 class Send(Step):
-    """Sends one segment from an endpoint, `times` times."""
+    """Sends one segment from an endpoint, `times` times, one `every` so many seconds; see `connect` for
+    `background`.
+    """
 
     keyword: ClassVar[str] = "send"
     endpoint: str
@@ -117,6 +144,12 @@ class Send(Step):
         0, description="Pad the frame with zeros to so many bytes"
     )
     times: Annotated[int, Field(ge=1, le=1000)] = 1
+    every: Annotated[float, Field(ge=0, le=10)] = Field(0.0, description="Seconds between the copies")
+    background: str | None = None
+    extensions: tuple[Extension, ...] = Field((), description="IPv6 headers before TCP")
+    fragment: Annotated[int, Field(ge=0, le=1480, multiple_of=8)] = Field(
+        0, description="Cut into fragments with so many bytes of the packet's payload each; 0 = not at all"
+    )
 
     def run(self, world: World) -> str:
         endpoint = endpoint_of(self.endpoint, world)
@@ -131,9 +164,17 @@ class Send(Step):
             window=self.window,
             options=_options(self.options, world),
             payload=self.payload.encode(),
+            extensions=self.extensions,
         )
-        for _ in range(self.times):
-            endpoint.send(segment, pad_to=self.pad_to)
+        if self.background is None:
+            return self._send(endpoint, segment)
+        world.background[self.background] = Background(self.background, lambda: self._send(endpoint, segment))
+        return f"goes on as {self.background}"
+
+    def _send(self, endpoint: Endpoint, segment: wire.Segment) -> str:
+        for copy in range(self.times):
+            time.sleep(self.every if copy else 0)
+            endpoint.send(segment, pad_to=self.pad_to, fragment=self.fragment)
         return describe(segment)
 
 
@@ -154,6 +195,7 @@ class Receive(Step):
     options: CraftedOptions = CraftedOptions()
     absent: tuple[str, ...] = ()
     payload: str | None = None
+    extensions: tuple[Extension, ...] | None = None
     remember: dict[str, str] = Field(default={})
 
     def run(self, world: World) -> str:
@@ -179,11 +221,13 @@ class Receive(Step):
             "ack": None if self.ack is None else value_of(self.ack, world),
             "window": self.window,
             "payload": None if self.payload is None else self.payload.encode(),
+            "extensions": self.extensions,
             "mss": options.mss,
             "window_scale": options.window_scale,
             "sack_permitted": options.sack_permitted or None,
             "timestamps": options.timestamps,
             "sack": options.sack or None,
+            "layout": options.layout or None,
         }
         given = {what: value for what, value in wanted.items() if value is not None}
         missing = {"sack": (), "sack_permitted": False}
@@ -213,6 +257,7 @@ def fields_of(segment: wire.Segment) -> dict[str, Any]:
         "ack": segment.ack,
         "window": segment.window,
         "payload": segment.payload,
+        "extensions": segment.extensions,
         "mss": segment.options.mss,
         "window_scale": segment.options.window_scale,
         "sack_permitted": segment.options.sack_permitted,
@@ -220,6 +265,7 @@ def fields_of(segment: wire.Segment) -> dict[str, Any]:
         "tsval": stamps and stamps[0],
         "tsecr": stamps and stamps[1],
         "sack": segment.options.sack,
+        "layout": segment.options.layout,
     }
 
 

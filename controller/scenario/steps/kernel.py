@@ -17,9 +17,11 @@ class Lose(Step):
     """From now on a host loses so many percent of the TCP segments that arrive, at random; 0 = none."""
 
     keyword: ClassVar[str] = "lose"
-    needs: ClassVar[tuple[str, ...]] = ("nft",)
     host: str
     percent: Annotated[float, Field(ge=0, le=50)]
+
+    def commands(self) -> tuple[str, ...]:
+        return ("nft",)
 
     def run(self, world: World) -> str:
         process = world.lab.popen(

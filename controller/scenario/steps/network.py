@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 import time
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from controller.bench.flood import SPOOFED_SOURCES, Flood, FloodPlan
+from controller.bench.flood import Flood, FloodPlan
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
 from controller.scenario.world import Background, UnmetError, World
@@ -59,21 +58,6 @@ class Enter(Step):
         return None
 
 
-class Run(Step):
-    """A command on a host; its exit code must be 0 within `within` seconds."""
-
-    keyword: ClassVar[str] = "run"
-    host: str
-    command: str
-    within: Annotated[float, Field(gt=0, le=120)] = 10.0
-
-    def run(self, world: World) -> str:
-        done = world.lab.run(self.host, shlex.split(self.command), timeout=self.within)
-        if done.returncode != 0:
-            raise UnmetError(f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
-        return done.stdout.strip()[-200:]
-
-
 class KillController(Step):
     """Ends the controller by a signal: KILL lets it clean up nothing."""
 
@@ -100,14 +84,15 @@ class StartController(Step):
 
 
 class StopSwitch(Step):
-    """Ends a switch process; the traffic that needs it stops."""
+    """Ends a switch process by a signal; the traffic that needs it stops."""
 
     keyword: ClassVar[str] = "stop_switch"
     shorthand: ClassVar[str | None] = "switch"
     switch: str
+    by: Literal["KILL", "TERM"] = "TERM"
 
     def run(self, world: World) -> str:
-        world.lab.stop_switch(self.switch)
+        world.lab.stop_switch(self.switch, signal.Signals[f"SIG{self.by}"])
         return ""
 
 
@@ -155,7 +140,7 @@ class Wait(Step):
 
     keyword: ClassVar[str] = "wait"
     shorthand: ClassVar[str | None] = "seconds"
-    seconds: Annotated[float, Field(gt=0, le=120)]
+    seconds: Annotated[float, Field(gt=0, le=3600)]
 
     def run(self, world: World) -> str:
         time.sleep(self.seconds)
@@ -173,7 +158,8 @@ class SpoofedFlood(Step):
     syns: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     acks: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     rate: Annotated[int, Field(ge=1, le=500_000)] = Field(20_000, description="Packets per second")
-    sources: str = SPOOFED_SOURCES
+    sources: str | None = Field(None, description="A prefix; absent = 198.19.0.0/16 or 2001:db8:198::/48")
+    bots: bool = Field(False, description="Answer the SYN/ACKs: the SYNs are those of real clients")
     background: str | None = None
 
     def run(self, world: World) -> str:
@@ -184,17 +170,19 @@ class SpoofedFlood(Step):
 
     def _send(self, world: World) -> str:
         address, port = world.service(self.service)
-        plan = FloodPlan(address, port, self.syns, self.acks, rate=self.rate, sources=self.sources)
+        plan = FloodPlan(
+            address, port, self.syns, self.acks, rate=self.rate, sources=self.sources, complete=self.bots
+        )
         with Flood(world.lab, self.host, world.lab.netns(self.host), plan) as flood:
             result = flood.wait()
         if (result.syns, result.acks) != (self.syns, self.acks):
             raise UnmetError(f"only {result.syns} SYNs and {result.acks} ACKs could be sent")
-        return f"{result.syns} SYNs and {result.acks} ACKs at {result.rate:.0f}/s"
+        completed = f", {result.completed} handshakes completed" if self.bots else ""
+        return f"{result.syns} SYNs and {result.acks} ACKs at {result.rate:.0f}/s{completed}"
 
 
 NETWORK_STEPS: tuple[type[Step], ...] = (
     Enter,
-    Run,
     KillController,
     StartController,
     StopSwitch,

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from controller.lab.model import Topology
+from controller.logic.policy import Stance
 from controller.scenario import wire
 from controller.scenario.rawport import Capture
 from controller.scenario.steps.base import Step
-from controller.scenario.steps.crafted import Flags
-from controller.scenario.values import Bound
+from controller.scenario.steps.crafted import Flags, describe, value_of
+from controller.scenario.values import Bound, Expression
 from controller.scenario.world import UnmetError, World, poll
 
 Within = Annotated[float, Field(gt=0, le=120)]
@@ -51,6 +53,26 @@ class Sessions(Step):
         for what, bound, value in found:
             if bound is not None and not bound.admits(value):
                 return f"{what}: {value} instead of {bound}"
+        return None
+
+
+class StanceIs(Step):
+    """A service must come to have this stance (as in /api/status) `within` seconds."""
+
+    keyword: ClassVar[str] = "stance"
+    service: str
+    stance: Stance
+    within: Within = 10.0
+
+    def run(self, world: World) -> str:
+        start = time.monotonic()
+        poll(self.within, lambda: self._problem(world.lab.api("/api/status")))
+        return f"after {time.monotonic() - start:.1f} s"
+
+    def _problem(self, status: dict[str, Any]) -> str | None:
+        for service in status["services"]:
+            if service["name"] == self.service and service["stance"] != self.stance:
+                return f"{self.service} is {service['stance']} at {service['syn_rate']:g} SYNs/s"
         return None
 
 
@@ -122,6 +144,9 @@ class CapturedSegments(Step):
     service: str | None = Field(None, description="Only to this service")
     flags: Flags | None = None
     payload: Bound | None = Field(None, description="Bytes of payload in the segment")
+    seq: tuple[Expression, Expression] | None = Field(
+        None, description="[first, last] sequence number: every one of them must lie there, mod 2^32"
+    )
 
     def run(self, world: World) -> str:
         if self.host not in world.captures:
@@ -137,10 +162,20 @@ class CapturedSegments(Step):
                 and (self.payload is None or self.payload.admits(len(segment.payload)))
             )
 
-        count = world.captures[self.host].count(wanted)
+        found = [c.segment for c in world.captures[self.host].segments() if wanted(c.segment)]
+        self._check_numbers(found, world)
+        count = len(found)
         if not self.segments.admits(count):
             raise UnmetError(f"{count} such segments arrived at {self.host} instead of {self.segments}")
         return f"{count} segments"
+
+    def _check_numbers(self, segments: list[wire.Segment], world: World) -> None:
+        if self.seq is None:
+            return
+        first, last = (value_of(expression, world) for expression in self.seq)
+        for segment in segments:
+            if (segment.seq - first) % (1 << 32) > (last - first) % (1 << 32):
+                raise UnmetError(f"not from {first} to {last}: {describe(segment)}")
 
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
@@ -151,9 +186,16 @@ class CapturedSegments(Step):
 
 
 def read_counters(world: World) -> dict[str, Any]:
-    """The switches' counters as the controller's API tells them (cached there for up to 1 s)."""
-    status = world.lab.api("/api/status")
+    """The switches' counters as they are now, as the controller's API tells them."""
+    status = world.lab.api("/api/status?fresh")
     return {"drops": status["drops"], "events": status["events"]}
 
 
-OBSERVATION_STEPS: tuple[type[Step], ...] = (Sessions, Mark, Counters, StartCapture, CapturedSegments)
+OBSERVATION_STEPS: tuple[type[Step], ...] = (
+    Sessions,
+    StanceIs,
+    Mark,
+    Counters,
+    StartCapture,
+    CapturedSegments,
+)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that come between the controller and its switches, or ask the switches themselves."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from controller.scenario.relay import Relay
+from controller.scenario.steps.base import Step
+from controller.scenario.steps.crafted import value_of
+from controller.scenario.tables import SessionEntry, TableError, session_entries
+from controller.scenario.values import Bound, Expression, Size
+from controller.scenario.world import UnmetError, World, poll
+
+_READY_SECONDS = 30.0
+
+
+class DelayWrites(Step):
+    """From now on a switch's answers to Write reach the controller so much later.
+
+    The first of these steps for a switch puts a relay between them, which the controller is restarted for.
+    """
+
+    keyword: ClassVar[str] = "delay_writes"
+    switch: str
+    seconds: Annotated[float, Field(ge=0, le=120)]
+
+    def run(self, world: World) -> str:
+        if self.switch not in world.relays:
+            self._interpose(world)
+        world.relays[self.switch].delay_s = self.seconds
+        return f"{self.seconds:g} s"
+
+    def _interpose(self, world: World) -> None:
+        address = world.lab.relay_address(self.switch)
+        world.relays[self.switch] = Relay(address, world.lab.grpc_address(self.switch))
+        world.lab.kill_controller(signal.SIGTERM)
+        world.lab.reach_switch_at(self.switch, address)
+        world.lab.start_controller()
+        world.lab.wait_ready(_READY_SECONDS)
+
+
+class Entries(Step):
+    """How many session entries each switch really holds (or one of them), read from it past the controller.
+
+    With `delta`, all of them must have this Δ; with `phase`, this phase (0 open, 1 closing).
+    """
+
+    keyword: ClassVar[str] = "entries"
+    sessions: Bound
+    switch: str | None = None
+    delta: Expression | None = None
+    phase: Literal[0, 1] | None = None
+    within: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+    def run(self, world: World) -> str:
+        switches = [self.switch] if self.switch else list(world.topology.switches)
+        poll(self.within, lambda: self._problem(world, switches))
+        return ", ".join(f"{switch} {len(entries_of(world, switch))}" for switch in switches)
+
+    def _problem(self, world: World, switches: list[str]) -> str | None:
+        delta = None if self.delta is None else value_of(self.delta, world)
+        for switch in switches:
+            entries = entries_of(world, switch)
+            if not self.sessions.admits(len(entries)):
+                return f"{len(entries)} session entries in switch {switch} instead of {self.sessions}"
+            for entry in entries:
+                if delta is not None and entry.delta != delta:
+                    return f"an entry in switch {switch} has delta {entry.delta} instead of {delta}"
+                if self.phase is not None and entry.phase != self.phase:
+                    return f"an entry in switch {switch} has phase {entry.phase} instead of {self.phase}"
+        return None
+
+
+class Memory(Step):
+    """How much memory a process of the lab may hold now: `controller`, or a switch by its name."""
+
+    keyword: ClassVar[str] = "memory"
+    process: str
+    at_most: Size
+
+    def run(self, world: World) -> str:
+        process = world.lab.state.processes.get(self.process)
+        if process is None:
+            raise UnmetError(f"no process {self.process}; there are {', '.join(world.lab.state.processes)}")
+        held = resident_bytes(Path(f"/proc/{process.pid}/status").read_text(encoding="ascii"))
+        if held > self.at_most:
+            raise UnmetError(f"{self.process} holds {held >> 20} MiB, more than {self.at_most >> 20} MiB")
+        return f"{held >> 20} MiB"
+
+
+def resident_bytes(status: str) -> int:
+    """VmRSS in a /proc/PID/status (proc(5))."""
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) << 10
+
+
+class NextEpoch(Step):
+    """Waits until the controller has begun the next epoch of cookie keys."""
+
+    keyword: ClassVar[str] = "next_epoch"
+    within: Annotated[float, Field(gt=0, le=120)] = 10.0
+
+    def run(self, world: World) -> str:
+        before = world.lab.api("/api/status")["epoch"]["number"]
+
+        def problem() -> str | None:
+            now = world.lab.api("/api/status")["epoch"]["number"]
+            return None if now != before else f"still epoch {now}"
+
+        poll(self.within, problem, every_s=0.02)
+        return f"after {before}"
+
+
+class InService(Step):
+    """The controller must come to have every switch in service."""
+
+    keyword: ClassVar[str] = "in_service"
+    shorthand: ClassVar[str | None] = "within"
+    within: Annotated[float, Field(gt=0, le=120)] = 30.0
+
+    def run(self, world: World) -> str:
+        start = time.monotonic()
+        world.lab.wait_ready(self.within)
+        return f"after {time.monotonic() - start:.1f} s"
+
+
+def entries_of(world: World, switch: str) -> list[SessionEntry]:
+    """The session entries of a switch; UnmetError when it cannot be read."""
+    try:
+        return session_entries(world.lab.grpc_address(switch), world.lab.plan.device_id(switch))
+    except TableError as error:
+        raise UnmetError(str(error)) from error
+
+
+CONTROL_STEPS: tuple[type[Step], ...] = (DelayWrites, Entries, Memory, NextEpoch, InService)
