@@ -59,7 +59,7 @@ run: $(VENV) ## bring up a lab with a prompt: host commands, sessions, status, e
 shell: $(VENV) $(SHELL_VENV) ## p4runtime-shell on a switch of the running lab, as a reader beside the controller
 	@$(SYNCLINE) lab shell $(SWITCH)
 
-bench: $(VENV) ## rates of absorbed SYNs beside the kernel's own (needs root)
+bench: $(VENV) ## what switch and controller do in a second, beside the kernel's own ways (needs root); ARGS="--only bulk"
 	@$(PY) -m controller.bench $(ARGS)
 
 clean: ## take labs down, remove what was built; the environments stay

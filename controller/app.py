@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 def run(config: ControllerConfig) -> int:
     """Run a controller until SIGTERM or SIGINT; exit code 0, or 1 when it cannot start (stderr says why)."""
+    set_up_collector()
     return asyncio.run(_serve(config))
 
 
@@ -35,6 +37,18 @@ def set_up_logging(level: str = "info") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("finsy").setLevel(logging.WARNING)
+
+
+def set_up_collector() -> None:
+    """Have the cyclic garbage collector look at young objects only.
+
+    A full collection visits every session, a tenth of a second for each 20,000 of them, and holds all
+    handshakes up meanwhile. The way of a connection leaves no cycles; those of a broken connection to a
+    switch are young when it is given up.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 5, 1_000_000)
 
 
 async def _serve(config: ControllerConfig) -> int:

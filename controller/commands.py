@@ -77,6 +77,7 @@ def status(api: Api = None, as_json: AsJson = False) -> None:
         if switch["reason"]:
             console.print(f"[red]{switch['name']}[/]: {escape(switch['reason'])}", highlight=False)
     console.print(_service_table(document))
+    console.print(_option_table(document))
     sessions = document["sessions"]
     console.print(
         f"sessions: {sessions['open']} open, {sessions['closing']} closing; handshakes under way: "
@@ -153,27 +154,34 @@ def _service_table(document: Any) -> Table:
         "policy",
         "sessions",
         "pending",
-        "mss",
-        "scale",
-        "sack",
-        "timestamps",
-        "learned",
     ):
-        table.add_column(name, justify="right" if name in ("sessions", "pending", "mss") else "left")
+        table.add_column(name, justify="right" if name in ("sessions", "pending") else "left")
     for service in document["services"]:
-        scale = service["window_scale"]
         table.add_row(
             service["name"],
             socket_text(service["address"], service["port"]),
             _policy(service),
             str(service["sessions"]),
             str(service["pending"]),
-            str(service["mss"]),
-            "none" if scale is None else str(scale),
-            "yes" if service["sack"] else "no",
-            "yes" if service["timestamps"] else "no",
-            _learned(service["learned"]),
         )
+    return table
+
+
+def _option_table(document: Any) -> Table:
+    """What each service's clients are told, and why; and what its server has shown."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("clients of", "mss", "window scale", "sack", "timestamps", "the server's SYN/ACKs had"):
+        table.add_column(name)
+    for service in document["services"]:
+        scale = service["window_scale"]
+        told = {
+            "mss": str(service["mss"]),
+            "window_scale": "none" if scale is None else str(scale),
+            "sack": "yes" if service["sack"] else "no",
+            "timestamps": "yes" if service["timestamps"] else "no",
+        }
+        cells = [f"{value} ({service['origin'][option]})" for option, value in told.items()]
+        table.add_row(service["name"], *cells, _learned(service["learned"]))
     return table
 
 

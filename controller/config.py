@@ -320,6 +320,7 @@ class LimitsConfig(Model):
     flows_per_source: int = Field(
         default=256, ge=1, description="pending handshakes per client: an IPv4 address, an IPv6 /64"
     )
+    flows_per_service: int = Field(default=10_000, ge=1, description="pending handshakes per service")
     packets_per_flow: int = Field(default=16, ge=1, description="packets held per pending handshake")
     bytes_per_flow: int = Field(default=65_536, ge=1514, description="bytes held per pending handshake")
     bytes_total: int = Field(default=64 * 2**20, ge=1514, description="bytes held in total")

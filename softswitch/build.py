@@ -25,6 +25,7 @@ COMMON_FLAGS = (
     "-g1",
     "-fPIC",
     "-fno-strict-aliasing",
+    "-fno-diagnostics-show-caret",  # which would quote files that #line in a pushed program names
     "-fvisibility=default",
 )
 WARNINGS = ("-Wall", "-Wextra")

@@ -55,9 +55,24 @@ def compile_file(
 def compile_text(text: str, *, name: str) -> CompiledProgram:
     """Compiles a preprocessed text. P4Error with places, or build.BuildError; cached results come at once."""
     _check_text(text, name)
-    folder = build.cache_dir() / f"program-{build.digest(_toolchain_digest(), name, text)}"
+    folder = _folder(text, name)
     if not cache.use(folder):
         _compile_into(folder, text, name)
+    return _load(folder, text, name)
+
+
+def cached_program(text: str, *, name: str) -> CompiledProgram | None:
+    """The result of an earlier compilation of the same text, None without one. P4Error as `compile_text`."""
+    _check_text(text, name)
+    folder = _folder(text, name)
+    return _load(folder, text, name) if cache.use(folder) else None
+
+
+def _folder(text: str, name: str) -> Path:
+    return build.cache_dir() / f"program-{build.digest(_toolchain_digest(), name, text)}"
+
+
+def _load(folder: Path, text: str, name: str) -> CompiledProgram:
     return CompiledProgram(
         name=name,
         text=text,

@@ -88,7 +88,9 @@ class MeterRates(NamedTuple):
     pburst: int
 
 
-class _Entry(ctypes.Structure):
+class TableEntry(ctypes.Structure):
+    """`ss_entry_t`."""
+
     _fields_ = (
         ("table_id", c_uint32),
         ("action_id", c_uint32),
@@ -163,16 +165,16 @@ _BLOCKING = {
     "ss_stats": (None, [_SW, POINTER(_Stats)]),
 }
 _SHORT = {
-    "ss_table_write": (c_int, [_SW, c_int, POINTER(_Entry)]),
-    "ss_table_lookup": (c_size_t, [_SW, POINTER(_Entry), c_char_p, c_size_t]),
+    "ss_table_write": (c_int, [_SW, c_int, POINTER(TableEntry)]),
+    "ss_table_lookup": (c_size_t, [_SW, POINTER(TableEntry), c_char_p, c_size_t]),
     "ss_table_count": (c_uint64, [_SW, c_uint32]),
     "ss_counter_read": (c_int, [_SW, c_uint32, c_uint64, POINTER(c_uint64), POINTER(c_uint64)]),
     "ss_counter_write": (c_int, [_SW, c_uint32, c_uint64, c_uint64, c_uint64]),
-    "ss_direct_counter_write": (c_int, [_SW, POINTER(_Entry), c_uint64, c_uint64]),
+    "ss_direct_counter_write": (c_int, [_SW, POINTER(TableEntry), c_uint64, c_uint64]),
     "ss_meter_read": (c_int, [_SW, c_uint32, c_uint64, POINTER(_MeterConfig)]),
     "ss_meter_write": (c_int, [_SW, c_uint32, c_uint64, POINTER(_MeterConfig)]),
-    "ss_direct_meter_read": (c_int, [_SW, POINTER(_Entry), POINTER(_MeterConfig)]),
-    "ss_direct_meter_write": (c_int, [_SW, POINTER(_Entry), POINTER(_MeterConfig)]),
+    "ss_direct_meter_read": (c_int, [_SW, POINTER(TableEntry), POINTER(_MeterConfig)]),
+    "ss_direct_meter_write": (c_int, [_SW, POINTER(TableEntry), POINTER(_MeterConfig)]),
     "ss_member_write": (c_int, [_SW, c_uint32, c_uint32, c_uint32, c_uint32, c_char_p, c_uint32]),
     "ss_group_write": (c_int, [_SW, c_uint32, c_uint32, c_uint32, POINTER(c_uint32), c_size_t]),
     "ss_register_read": (c_int, [_SW, c_uint32, c_uint64, c_char_p]),
@@ -227,13 +229,20 @@ class Engine:
         if not self._switch:
             raise EngineError("out of memory: the program's tables cannot be set up")
         self._table_write = self._short.ss_table_write
-        self._entry = _Entry()
+        self._entry = TableEntry()
         self._entry_ref = ctypes.byref(self._entry)
         self._lookup_buffer = ctypes.create_string_buffer(1 << 16)
         self._read_buffer = ctypes.create_string_buffer(_BUFFER)
         self._event_buffer = ctypes.create_string_buffer(_BUFFER)
 
     # --- life and ports -----------------------------------------------------------------------------------
+
+    @property
+    def handle(self) -> int:
+        """The switch in C, for code of one's own that is linked with the runtime."""
+        if not self._switch:
+            raise EngineError("the engine is closed")
+        return self._switch
 
     @property
     def program_name(self) -> str:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softswitch.build import BuildError
-from softswitch.compiler import CompiledProgram, compile_file, compile_text
+from softswitch.compiler import CompiledProgram, compile_file
 from softswitch.engine import Engine, EngineError
 from softswitch.p4.errors import P4Error
 from softswitch.p4runtime.device import Device, DeviceOptions, Port
 from softswitch.p4runtime.errors import P4RuntimeError
 from softswitch.p4runtime.server import Server, ServerError, TlsFiles
+from softswitch.pushed import compile_pushed
 
 DEFAULT_ADDRESS = "127.0.0.1:9559"
 DEFAULT_CPU_PORT = 510
@@ -122,7 +123,7 @@ def _start(options: SwitchOptions, program: CompiledProgram | None) -> tuple[Dev
             pcap_dir=options.pcap_dir,
             threads=options.threads,
         ),
-        compile_text=lambda text, name: compile_text(text, name=name),
+        compile_text=compile_pushed,
         open_engine=Engine,
     )
     server = Server(device, options.address, options.tls)

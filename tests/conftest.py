@@ -54,9 +54,15 @@ def _settings_of_libraries(folder: Path) -> None:
 
 
 def _end_in_order() -> None:
-    """SIGTERM and SIGHUP end the tests as Ctrl-C does: fixtures take their labs down."""
+    """SIGTERM and SIGHUP end the tests as Ctrl-C does: fixtures take their labs down.
+
+    But not in forked children, such as pyroute2's, which it ends by SIGTERM.
+    """
+    owner = os.getpid()
 
     def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:
+            os._exit(128 + number)
         for each in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, lambda *_: None)  # make hands on what its whole process group has got
         raise KeyboardInterrupt(signal.Signals(number).name)

@@ -15,6 +15,8 @@ from controller.p4.errors import SwitchError
 _FRESH: Final = 1.0
 _READ_TIME: Final = 2.0
 
+OPTIONS: Final = ("mss", "window_scale", "sack", "timestamps")
+
 Counts = dict[str, dict[str, int]]
 
 
@@ -92,6 +94,7 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
                 "window_scale": service.window_scale,
                 "sack": service.sack,
                 "timestamps": service.timestamps,
+                "origin": {option: service.origin(option) for option in OPTIONS},
                 "learned": service.learned,
                 "window": service.config.window,
                 "unknown": service.config.unknown,

@@ -1,178 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m controller.bench`: absorbed spoofed SYNs a second, software switch and kernel in one run."""
+"""`python -m controller.bench`: what switch and controller do in a second, beside the kernel's own ways."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from controller.bench import connections, kernel
+from controller.bench import absorb, bulk, connections, kernel, pipeline, tables
 from controller.bench.compiling import compile_seconds
-from controller.bench.flood import FloodError, build_sender
+from controller.bench.flood import FloodError
 from controller.bench.kernel import KernelError
 from controller.bench.loss import measure_loss
-from controller.bench.measure import Sample, Way, measure, summary
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
-from controller.lab.lab import Lab, need_root
-from controller.lab.signals import end_in_order_on_signals, uninterrupted
-from controller.lab.targets import BMV2, P4C, find_tool
+from controller.lab.lab import need_root
+from controller.lab.signals import end_in_order_on_signals
 
-SOFTSWITCH = "software switch"
 _CONNECTIONS = 3000
-KERNEL_TOPOLOGY = Path(__file__).with_name("kernel.yaml")
 
-Opener = Callable[[], Any]
-"""Makes a way ready for one measurement; a context manager."""
+
+@dataclass(frozen=True)
+class Run:
+    """What the command line asks for, and where progress goes."""
+
+    console: Console
+    seconds: int
+    rounds: int
+    sessions: int
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        self.console.print(text, style="bold", soft_wrap=True)
+
+    def lacks(self, what: str) -> dict[str, Any]:
+        """Why a part has no figures."""
+        self.console.print(f"{what} not installed: not in this run", style="yellow")
+        return {}
+
+
+def _compile(run: Run) -> dict[str, Any]:
+    cold, cached = compile_seconds()
+    run.say(f"P4 source to loadable switch: {cold:.2f} s cold, {cached:.2f} s cached")
+    return {"cold_s": round(cold, 3), "cached_s": round(cached, 3)}
+
+
+def _pipeline(run: Run) -> dict[str, Any]:
+    figures = pipeline.measure_pipeline(run.rounds)
+    for line in pipeline.lines(figures):
+        run.say(line)
+    return figures
+
+
+def _absorb(run: Run) -> dict[str, Any]:
+    figures = absorb.measure_absorbed(run.console, run.seconds, run.rounds)
+    run.console.print(absorb.table(figures))
+    run.say(absorb.ratios(figures))
+    return figures
+
+
+def _bulk(run: Run) -> dict[str, Any]:
+    if not bulk.has_iperf3():
+        return run.lacks("iperf3")
+    figures = bulk.measure_bulk(run.seconds, run.rounds)
+    for line in bulk.lines(figures):
+        run.say(line)
+    return figures
+
+
+def _tables(run: Run) -> dict[str, Any]:
+    figures = tables.measure_tables(run.sessions)
+    for line in tables.lines(figures):
+        run.say(line)
+    return figures
+
+
+def _loss(run: Run) -> dict[str, Any]:
+    if not kernel.has_nft():
+        return run.lacks("nft")
+    figures = measure_loss(run.rounds)
+    for percent, rates in figures.items():
+        own, plain = (rates[f"{name}_bytes_per_s"] / 1e6 for name in ("protected", "plain"))
+        line = f"download with {percent} loss on each side: {own:.1f} MB/s, unprotected {plain:.1f} MB/s"
+        run.say(f"{line}, ratio {rates['ratio']:.2f}")
+    return figures
+
+
+def _connections(run: Run) -> dict[str, Any]:
+    if absent := connections.lacking():
+        return run.lacks(", ".join(absent))
+    figures = connections.measure_connections(
+        _CONNECTIONS, run.rounds, lambda text: run.console.print(text, style="dim")
+    )
+    for text in connections.lines(figures):
+        run.say(text)
+    return figures
+
+
+PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
+    "compile": _compile,
+    "pipeline": _pipeline,
+    "absorb": _absorb,
+    "bulk": _bulk,
+    "tables": _tables,
+    "loss": _loss,
+    "connections": _connections,
+}
 
 
 def bench(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"Measure only this: {', '.join(PARTS)}. Repeatable.")
+    ] = None,
     seconds: Annotated[int, typer.Option(min=1, max=20, help="Seconds of each measurement.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each way is measured.")] = 3,
+    sessions: Annotated[
+        int, typer.Option(min=1000, max=1_000_000, help="Sessions written and read over P4Runtime.")
+    ] = 1_000_000,
 ) -> None:
-    """Measure how many spoofed SYNs a second the software switch absorbs (answers with a cookie).
+    """Measure what the software switch and the controller can do, beside the kernel's own ways.
 
-    Beside it, in the same shape of network, from the same sender, in one run: plain kernel forwarding, nft's
-    synproxy and, if installed, BMv2. Then downloads with random loss on both sides (needs nft), protected and
-    not. Then short connections (needs ab and nginx), protected and not. The figures are medians over the
-    rounds, also in build/bench/bench.json.
+    The parts: P4 source to loadable switch; the pipeline alone, from memory; spoofed SYNs absorbed (answered
+    with a cookie); bulk traffic of established connections; table writes and reads; downloads under random
+    loss; short connections. Ways that are compared take turns, in the same shape of network. The figures are
+    medians over the rounds, also in build/bench/bench.json; docs/performance.md has the method.
     """
-    try:
-        need_root("the bench")
-    except LabError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    for name in only or ():
+        if name not in PARTS:
+            raise typer.BadParameter(f"{name}: one of {', '.join(PARTS)}", param_hint="--only")
     console = Console(highlight=False)
     end_in_order_on_signals()
+    run = Run(console, seconds, rounds, sessions)
+    document: dict[str, Any] = {"seconds": seconds, "rounds": rounds, "cores": os.cpu_count()}
     try:
-        cold, cached = compile_seconds()
-        console.print(f"P4 source to loadable switch: {cold:.2f} s cold, {cached:.2f} s cached")
-        samples = _measure_all(console, seconds, rounds)
-        loss = measure_loss(rounds) if kernel.has_nft() else {}
-        short = _short_connections(console, rounds)
-    except (LabError, ConfigError, FloodError, KernelError, OSError) as error:
+        need_root("the bench")
+        for name, part in PARTS.items():
+            if not only or name in only:
+                document[name] = part(run)
+    except (LabError, ConfigError, FloodError, KernelError, OSError, subprocess.SubprocessError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    figures = summary(samples)
     path = Path(os.environ.get("SYNCLINE_BUILD", "build")) / "bench" / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        "compile_s": {"cold": round(cold, 3), "cached": round(cached, 3)},
-        "seconds": seconds,
-        "rounds": rounds,
-        "cores": os.cpu_count(),
-        "ways": figures,
-        "loss": loss,
-        "connections": short,
-    }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    console.print(_table(figures))
-    console.print(_ratios(figures), style="bold")
-    for percent, rates in loss.items():
-        own, plain = (rates[f"{name}_bytes_per_s"] / 1e6 for name in ("protected", "plain"))
-        line = f"download with {percent} loss on each side: {own:.1f} MB/s, unprotected {plain:.1f} MB/s"
-        console.print(f"{line}, ratio {rates['ratio']:.2f}", style="bold", soft_wrap=True)
-    for text in connections.lines(short):
-        console.print(text, style="bold", soft_wrap=True)
     console.print(f"figures in {path}", style="dim")
-
-
-def _short_connections(console: Console, rounds: int) -> dict[str, dict[str, Any]]:
-    if absent := connections.lacking():
-        console.print(f"{', '.join(absent)} not installed: no short connections in this run", style="yellow")
-        return {}
-    return connections.measure_connections(
-        _CONNECTIONS, rounds, lambda text: console.print(text, style="dim")
-    )
-
-
-def _measure_all(console: Console, seconds: int, rounds: int) -> dict[str, list[Sample]]:
-    """Every way in turn, `rounds` times over, so that a busy spell of the machine falls on all of them."""
-    build_sender()
-    samples: dict[str, list[Sample]] = {}
-    with _ways(console) as ways:
-        for number in range(1, rounds + 1):
-            for opener in ways:
-                with opener() as way:
-                    sample = measure(way, seconds, seed=number)
-                samples.setdefault(way.name, []).append(sample)
-                rate = f"{sample.absorbed_per_s:,.0f}/s of {sample.offered_per_s:,.0f}/s offered"
-                console.print(f"  round {number} {way.name:18} {rate}", style="dim")
-    return samples
-
-
-@contextmanager
-def _ways(console: Console) -> Iterator[list[Opener]]:
-    """The labs of all ways, up together: only one at a time has anything to do."""
-    labs: list[Lab] = []
-
-    def up(*args: Any, **options: Any) -> Lab:
-        labs.append(Lab.up(*args, **options))
-        return labs[-1]
-
-    try:
-        ways = [_switch(up("single", name="bench-softswitch", target="softswitch"), SOFTSWITCH)]
-        router = up(KERNEL_TOPOLOGY, controller=False)
-        ways.append(lambda: nullcontext(kernel.forwarding(router)))
-        if kernel.has_nft():
-            ways.append(lambda: _synproxy(router))
-        else:
-            console.print("nft is not installed: no nft synproxy in this run", style="yellow")
-        if _has_bmv2():
-            ways.append(_switch(up("single", name="bench-bmv2", target="bmv2"), "BMv2"))
-        else:
-            console.print("BMv2 is not installed: not in this run", style="yellow")
-        yield ways
-    finally:
-        with uninterrupted():
-            for lab in labs:
-                lab.down()
-
-
-def _switch(lab: Lab, name: str) -> Opener:
-    service = lab.plan.topology.services[0]
-    netns = lab.netns("client")
-    way = Way(name, lab, netns, str(service.address), service.port, netns)
-    return lambda: nullcontext(way)
-
-
-@contextmanager
-def _synproxy(lab: Lab) -> Iterator[Way]:
-    try:
-        yield kernel.synproxy(lab)
-    finally:
-        kernel.no_rules(lab)
-
-
-def _has_bmv2() -> bool:
-    try:
-        return bool(find_tool(BMV2) and find_tool(P4C))
-    except LabError:
-        return False
-
-
-def _table(figures: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="Spoofed SYNs absorbed (forwarding: SYNs passed on)", title_justify="left", box=None)
-    table.add_column("")
-    for heading in ("offered/s", "absorbed/s", "lowest", "highest"):
-        table.add_column(heading, justify="right")
-    for name, own in figures.items():
-        keys = ("offered_per_s", "absorbed_per_s", "lowest_per_s", "highest_per_s")
-        table.add_row(name, *(f"{own[key]:,}" for key in keys))
-    return table
-
-
-def _ratios(figures: dict[str, dict[str, Any]]) -> str:
-    ratios = figures[SOFTSWITCH]["ratio_to"]
-    return f"{SOFTSWITCH}: " + ", ".join(f"{ratio:.2f} times {other}" for other, ratio in ratios.items())
 
 
 if __name__ == "__main__":

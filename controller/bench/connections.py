@@ -30,6 +30,7 @@ from controller.scenario.steps.kernel import parse_counters
 
 AT_ONCE = 64
 _PATIENCE = 5  # seconds
+_GIVEN_UP = "timeout specified has expired"
 _PROGRAMS = ("ab", "nginx")
 SYNCLINE, ROUTED, ROUTERS, SYNPROXY = "Syncline", "routed", "kernel routers", "nft synproxy"
 _ADDRESS, _PORT, _PLAIN_PORT = "203.0.113.10", 80, 9999
@@ -87,6 +88,7 @@ def measure_connections(
         if kernel.has_nft():
             proxy = stack.enter_context(_lab(load_topology(_ONE_ROUTER), "bench-proxy"))
             kernel.synproxy(proxy)
+            _forget_soon(proxy)
             ways.append((SYNPROXY, proxy, _PORT))
         for lab in {id(lab): lab for _, lab, _ in ways}.values():
             stack.enter_context(_nginx(lab))
@@ -179,7 +181,7 @@ def _run(lab: Lab, port: int, connections: int) -> Load:
         done = lab.run("client", ["ab", *options, "-e", str(table), url], timeout=120)
         text = done.stdout + done.stderr
         load = parse_ab(text, table.read_text(), connections, time.monotonic() - start)
-    if load.failed >= connections:
+    if load.failed >= connections and _GIVEN_UP not in text:
         raise KernelError(f"ab: {text.strip()[-300:]}")
     time.sleep(0.2)  # what the last ones still cause
     after, spent_after = _counters(lab), _cpu_seconds(lab)
@@ -190,6 +192,15 @@ def _run(lab: Lab, port: int, connections: int) -> Load:
         {name: after[name] - counted[name] for name in counted},
         {name: (spent_after[name] - spent[name]) / connections * 1e6 for name in spent},
     )
+
+
+def _forget_soon(lab: Lab) -> None:
+    """Connection tracking forgets what has ended after a second: a tuple that is still known when the client
+    uses it again does not get through the proxy.
+    """
+    for state in ("time_wait", "close", "last_ack"):
+        path = f"/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_{state}"
+        lab.run("s", ["sh", "-c", f"echo 1 > {path}"], timeout=10)
 
 
 def _counters(lab: Lab) -> dict[str, int]:

@@ -38,6 +38,11 @@ app = typer.Typer(
 )
 
 
+def register(main: typer.Typer) -> None:
+    """Adds the commands to the `syncline` command line."""
+    main.add_typer(app, name="lab")
+
+
 class TargetName(StrEnum):
     softswitch = "softswitch"
     bmv2 = "bmv2"

@@ -137,10 +137,12 @@ class Lab:
                 self.processes.start(
                     f"service-{service.name}", shlex.split(service.run), self.netns(service.host)
                 )
-        self._wait(self._switches_answer, timeout)
-        if controller and self.plan.switches:
+        with_controller = controller and bool(self.plan.switches)
+        if with_controller:
             progress("starting the controller")
-            self._spawn_controller()
+            self._spawn_controller()  # it is no faster ready than they are, and asks again when need be
+        self._wait(self._switches_answer, timeout)
+        if with_controller:
             progress("waiting for the controller to bring every switch into service")
             self.wait_ready(timeout)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,9 +19,15 @@ def end_in_order_on_signals(*numbers: signal.Signals) -> None:
 
     Only the first one does. Whatever follows is ignored: the way out takes a second, and ends what would
     stay otherwise. (make, for one, sends on a SIGTERM that its whole process group has got.)
+
+    A forked child that has not begun another program just ends: the way out is its parent's. (pyroute2 makes
+    such children, and sends them SIGTERM.)
     """
+    owner = os.getpid()
 
     def end(number: int, _: FrameType | None) -> NoReturn:
+        if os.getpid() != owner:
+            os._exit(128 + number)
         for each in ENDING:
             signal.signal(each, _ignore)
         raise SystemExit(128 + number)

@@ -30,7 +30,7 @@ from controller.logic.model import (
 from controller.logic.released import ReleasedFlows
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import Difference, SessionTable
-from controller.packets import ACK, RST, MalformedError, Segment, build, parse
+from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
@@ -171,11 +171,13 @@ class Coordinator:
         if segment is None:
             return out
         key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
-        flow = self.flows.get(key)
+        flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
-        elif self.sessions.get(key) is not None:
+        elif session is not None:
             self.results["synack_repeated"] += 1
+            if session.open and session.is_answer(segment.seq):
+                out.append(PacketOut(switch, Mode.ROUTE, port, acknowledgment(segment)))
         elif self._lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))
@@ -201,6 +203,8 @@ class Coordinator:
         session = self.sessions.get(key)
         if flow is None and session is not None and switch in self.live:
             self._replay(session, switch, port, frame, now, out)
+        elif flow is None and session is None and self._lenient(key):
+            out.append(PacketOut(switch, Mode.ROUTE, port, frame))  # a SYN that passed was refused
         elif flow is None or flow.expects(segment):
             self.returns.hold(key, switch, port, frame, now)
         else:
@@ -311,7 +315,7 @@ class Coordinator:
         if service is None or switch not in self.writable:
             self.results["no_service" if service is None else "no_switch"] += 1
             return
-        if not self.flows.admits(key, len(segment.frame)):
+        if not self.flows.admits(key, service, len(segment.frame)):
             return
         flow = Handshake.start(key, service, switch, header, segment, self._timers, wall)
         if len(self.sessions) + len(self.flows) >= self._max_sessions:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of pending handshakes and its limits.
 
-Bots can complete a handshake, so everything held is bounded: flows in total and per source, packets and
-bytes per flow, bytes in total. When it is full, new flows are shed first: a new flow needs an eighth of
-the bytes free, the packets of flows under way may use the rest. What is shed is counted by reason.
+Bots can complete a handshake, so everything held is bounded: flows in total, per source and per service,
+packets and bytes per flow, bytes in total. When it is full, new flows are shed first: a new flow needs an
+eighth of the bytes free, the packets of flows under way may use the rest. What is shed is counted by reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import count
 
 from controller.config import LimitsConfig
 from controller.logic.handshake import Handshake, State
-from controller.logic.model import Key, is_v6
+from controller.logic.model import Key, Service, is_v6
 from controller.packets import Segment
 
 
@@ -39,13 +39,15 @@ class FlowTable:
     def values(self) -> list[Handshake]:
         return list(self._flows.values())
 
-    def admits(self, key: Key, length: int) -> bool:
-        """Whether a new flow may begin with a packet of `length` bytes; a refusal is counted."""
+    def admits(self, key: Key, service: Service, length: int) -> bool:
+        """Whether a new flow to a service may begin with a packet of `length` bytes; a refusal is counted."""
         limits = self._limits
         if len(self._flows) >= limits.flows:
             reason = "flows"
         elif self._per_source[_source(key)] >= limits.flows_per_source:
             reason = "flows_per_source"
+        elif service.pending >= limits.flows_per_service:
+            reason = "flows_per_service"
         elif self.held_bytes + length > limits.bytes_total - limits.bytes_total // 8:
             reason = "bytes_total"
         else:

@@ -7,7 +7,7 @@ Times are seconds: `now` is a monotonic clock, `wall` the Unix time. Sequence nu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from controller.config import ServiceConfig
 from controller.dataplane import Mode, Phase
@@ -23,6 +23,9 @@ SMALLEST_MSS = 88
 Key: TypeAlias = tuple[int, int, int, int]
 """A session's identity: client, server (addresses as integers), client port, server port. A server's address
 beyond 32 bits is IPv6 (`is_v6`)."""
+
+
+Origin: TypeAlias = Literal["configured", "learned", "default"]
 
 
 def is_v6(key: Key) -> bool:
@@ -74,6 +77,10 @@ class Session:
     @property
     def open(self) -> bool:
         return self.entry.phase == Phase.OPEN
+
+    def is_answer(self, isn: int) -> bool:
+        """Whether a SYN/ACK with this number is the one that began it, as far as is known here."""
+        return self.cookie is None or (self.cookie - isn) & MASK32 == self.entry.delta
 
     @property
     def awaited(self) -> bool:
@@ -136,6 +143,14 @@ class Service:
         if "timestamps" not in given:
             self.timestamps = self.timestamps and bool(learned.get("timestamps", True))
         return before != (self.mss, self.window_scale, self.sack, self.timestamps)
+
+    def origin(self, option: str) -> Origin:
+        """Where what clients are told of `mss`, `window_scale`, `sack` or `timestamps` comes from."""
+        if option in self.config.model_fields_set:
+            return "configured"
+        if option == "window_scale":  # the server's own is never told: only whether it has one is learned
+            return "default" if self.window_scale is not None else "learned"
+        return "learned" if option in self.learned else "default"
 
     def recall(
         self,

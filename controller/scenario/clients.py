@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from controller.scenario.netns import tcp_socket
+from controller.scenario.signatures import sign
 
 _CHUNK = 1 << 16
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class Exchange:
     (`servers.TcpServer`) instead of the echo. `keep_alive_s`: the client's kernel probes a connection that
     has been idle for so long, again and again; 0 = never. `source` is the local (address, port), 0 = any.
     Before it begins to read, `reads_after_s` seconds pass; `receive_buffer` bytes are asked for the socket
-    (0: what the system gives).
+    (0: what the system gives). With a key `md5`, TCP-MD5 signs every segment.
     """
 
     target: tuple[str, int]
@@ -47,6 +48,7 @@ class Exchange:
     source: tuple[str, int] = ("", 0)
     timeout_s: float = 20.0
     receive_buffer: int = 0
+    md5: bytes = b""
     reads_after_s: float = 0.0
 
 
@@ -69,6 +71,8 @@ def exchange(netns: str, plan: Exchange) -> ExchangeResult:
         if plan.source != ("", 0):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(plan.source)
+        if plan.md5:
+            sign(sock, plan.md5, plan.target[0])
         if plan.receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, plan.receive_buffer)
         if plan.keep_alive_s:

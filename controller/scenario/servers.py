@@ -14,6 +14,7 @@ from typing import cast
 
 from controller.scenario.clients import send_spread
 from controller.scenario.netns import tcp_socket
+from controller.scenario.signatures import sign
 
 _BACKLOG = 4096
 _MOST_SILENT = 8192  # connections that have sent nothing; the oldest make room
@@ -24,7 +25,8 @@ class TcpServer:
     """Listens at address:port in a namespace until closed. Sends `banner` to each client first, then echoes
     to the end; or with `answer` reads to the end and then sends that many bytes of its own
     (`clients.chunks`), spread over `over_s` seconds. Before it begins to read, `reads_after_s`
-    seconds pass; `receive_buffer` bytes are asked for the socket (0: what the system gives).
+    seconds pass; `receive_buffer` bytes are asked for the socket (0: what the system gives). With a key
+    `md5`, TCP-MD5 signs every segment.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class TcpServer:
         over_s: float = 0.0,
         receive_buffer: int = 0,
         reads_after_s: float = 0.0,
+        md5: bytes = b"",
     ) -> None:
         self.accepted = 0
         self._banner = banner
@@ -51,6 +54,8 @@ class TcpServer:
         self._listener = tcp_socket(netns, address)
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if md5:
+                sign(self._listener, md5)
             if receive_buffer:
                 self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self._listener.bind((address, port))

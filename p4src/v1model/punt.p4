@@ -34,7 +34,8 @@ control Punt(inout headers_t hdr, inout metadata_t meta, inout standard_metadata
 
     apply {
         punt_meter.execute_meter<bit<2>>(((bit<32>)meta.service.id << 3) + (bit<32>)meta.punt_reason, color);
-        if (color == 2 && meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
+        if (color == 2 && meta.punt_reason == PUNT_FOLLOWING && meta.session.known == 1
+            && meta.session.phase == PHASE_OPEN) {
             meta.step = STEP_TRANSLATE;  // it need not wait for what its client sent before
         } else if (color == 2) {
             meta.step = STEP_DROP;

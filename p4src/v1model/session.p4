@@ -162,8 +162,9 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             drop_as(DROP_UNKNOWN_RST);
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
-        } else if (meta.service.lenient == 1) {
-            meta.step = STEP_ROUTE;
+        } else if (meta.service.lenient == 1
+                   && (hdr.tcp.rst == 0 || hdr.tcp.ack == 0 || hdr.tcp.sequence != 0)) {
+            meta.step = STEP_ROUTE;  // not the refusal of a SYN: RFC 9293, section 3.10.7.1
         } else {
             punt_as(PUNT_EARLY_RETURN, EVENT_EARLY_RETURN_PUNTED);
         }

@@ -22,6 +22,7 @@
 #include "cookie_answer.p4"
 #include "cookie_check.p4"
 #include "pending.p4"
+#include "awaited.p4"
 #include "rewrite_options.p4"
 #include "translate.p4"
 #include "quoted.p4"
@@ -42,6 +43,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     CookieAnswer() cookie_answer;
     CookieCheck()  cookie_check;
     Pending()      pending_flows;
+    Awaited()      awaited_answers;
     Translate()    translate;
     Quoted()       quoted;
     Reply()        reply;
@@ -76,6 +78,9 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.may_wait == 1) {
             pending_flows.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
+            awaited_answers.apply(hdr, meta, standard_metadata);
         }
         if (meta.step == STEP_PUNT) {
             punt.apply(hdr, meta, standard_metadata);

@@ -21,9 +21,7 @@ void ss_counters_free(ss_switch *sw) {
 
 void ss_count(ss_exec *x, uint32_t counter, uint64_t index) {
   if (index >= x->sw->program->counter[counter].size) return;
-  ss_counter_cell *cell = &x->sw->counters[counter][index];
-  atomic_fetch_add_explicit(&cell->packets, x->super.segments, memory_order_relaxed);
-  atomic_fetch_add_explicit(&cell->bytes, x->ingress_len, memory_order_relaxed);
+  ss_tally_add(x, &x->sw->counters[counter][index].packets);
 }
 
 static int cell_of(ss_switch *sw, uint32_t id, uint64_t index, ss_counter_cell **cell) {

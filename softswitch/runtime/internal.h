@@ -28,7 +28,15 @@ enum {
   SS_LARGE_ROOM = 66 * 1024,  // for one of them
   SS_LARGE_FRAMES = 4,        // large frames between two quiescent states
   SS_PLAIN_FLOWS = 1024,
-  SS_BATCH = 64,         // frames between two quiescent states
+  SS_BATCH = 64,              // frames between two quiescent states
+  SS_TALLIES = 32,            // a power of two
+  SS_FORESIGHT = 16,          // frames of a batch that are looked at before their turn
+  SS_HEADS_AHEAD = 20,        // so many frames before, their headers are fetched
+  SS_SLOTS_AHEAD = 12,        // so many before, their slots are fetched
+  SS_ROWS_AHEAD = 6,          // and so many before, their rows
+  SS_RECIPES = 8,             // ways to make a key out of a frame
+  SS_GUESSES = 2,             // keys per frame
+  SS_KEY_PIECES = 8,
   SS_MAX_WORKERS = 16,
   SS_MAX_PORTS = 256,
   SS_MAX_PASSES = 256,  // recirculations and clones that one frame may cause
@@ -58,13 +66,22 @@ typedef struct {
 
 typedef struct ss_meter_cell ss_meter_cell;  // meter.c
 typedef struct ss_choice ss_choice;          // profile.c: a member or group of an action profile
+enum { SS_CHOICE_PAGE = 4096, SS_CHOICE_PAGES = SS_MAX_CHOICES / SS_CHOICE_PAGE };
 typedef struct {
-  ss_choice **choices;  // by handle
-  uint32_t cap;
+  ss_choice **pages[SS_CHOICE_PAGES];  // by handle
 } ss_profile;
 typedef struct ss_hash ss_hash;          // table_exact.c
 typedef struct ss_prefixes ss_prefixes;  // table_lpm.c
 typedef struct ss_vector ss_vector;      // table_ternary.c
+
+typedef struct ss_chunk ss_chunk;        // memory.c
+
+// Memory of a table's rows (memory.c).
+typedef struct {
+  size_t row_bytes, ahead, stride, chunk_bytes, left;
+  uint8_t *fresh, *unused;
+  ss_chunk *chunks;
+} ss_rows;
 
 typedef struct ss_table {
   const ss_table_desc *desc;
@@ -78,6 +95,7 @@ typedef struct ss_table {
   _Atomic(ss_prefixes *) prefixes;  // LPM
   _Atomic(ss_vector *) vector;      // ternary
   uint64_t *range_mask;             // ternary: ones where a field is matched by mask, zeros in range fields
+  ss_rows store;
   ss_row **rows;                    // registry for scans: slot → row or NULL
   uint32_t *free_slots;
   uint32_t slots, slots_cap, free_count;
@@ -132,6 +150,32 @@ typedef struct {
   uint32_t frame_len, cursor;
 } ss_pending;
 
+// What a batch has counted in one place (tally.c).
+typedef struct {
+  _Atomic uint64_t *cell;
+  uint64_t packets, bytes;
+} ss_tally;
+
+// How a table's key is made of the bytes of a frame (foresight.c).
+typedef struct {
+  uint8_t from, to, size;
+} ss_piece_of_key;
+
+typedef struct {
+  const ss_table *table;  // NULL: none
+  uint32_t kind;          // ingress port and EtherType
+  uint32_t needed;        // bytes of a frame
+  unsigned pieces;
+  ss_piece_of_key piece[SS_KEY_PIECES];
+  uint64_t key[6];  // the constant fields in their places
+} ss_recipe;
+
+typedef struct {
+  unsigned n;
+  uint64_t hash[SS_GUESSES];
+  const _Atomic uint64_t *slot[SS_GUESSES];
+} ss_guesses;
+
 typedef struct ss_worker {
   struct ss_switch *sw;
   unsigned index;
@@ -143,9 +187,14 @@ typedef struct ss_worker {
   uint8_t *headers, *digest;
   ss_pending pending[SS_PENDING];
   unsigned pending_first, pending_count, passes;
+  ss_tally tallies[SS_TALLIES];
+  ss_recipe recipes[SS_RECIPES];
+  unsigned next_recipe, not_foreseen;
+  ss_guesses guesses[SS_FORESIGHT];
+  const ss_guesses *guessed;  // for the frame that is being processed, or NULL
   ss_ring packet_ins, digests;
   bool produced;     // events since the consumer was last woken
-  bool synchronous;  // ss_process: outputs go to the output queue
+  void (*sink)(struct ss_worker *w, uint32_t port, const ss_piece *pieces);  // in place of ports, if not NULL
   // What became of a frame: how many left by a port; whether the control plane had a part in it, or it passed
   // again; whether a large frame has to be cut up and sent through again.
   unsigned sent;
@@ -259,16 +308,36 @@ int ss_check_key(const ss_table *t, const ss_entry_t *entry, uint64_t *key, uint
 int ss_check_action(const ss_table *t, const ss_entry_t *entry, uint16_t *action);
 int ss_check_params(const ss_action_desc *action, const uint8_t *params, uint32_t params_len);
 
-// Accounts for a hit; no row = a miss.
-static inline const ss_row *ss_account(ss_exec *x, const ss_table *t, ss_row *row) {
+// memory.c
+void *ss_large_new(size_t bytes);  // zeros; NULL when there is no memory
+void ss_large_free(void *p, size_t bytes);
+void ss_rows_init(ss_rows *rows, size_t row_bytes);
+ss_row *ss_rows_take(ss_rows *rows);  // zeros, or NULL; the control lock is held
+void ss_rows_give(ss_rows *rows, ss_row *row);
+void ss_rows_free(ss_rows *rows);  // with all rows in it
+
+// tally.c
+void ss_tally_add(const ss_exec *x, _Atomic uint64_t *cell);
+void ss_tally_flush(ss_worker *w);  // before anybody can have seen what the packets became
+
+// foresight.c. A batch: nothing; then, for the frame in each place, its slots and later its rows.
+void ss_foresee_nothing(ss_worker *w);
+void ss_foresee(ss_worker *w, unsigned place, uint32_t port, const uint8_t *frame, uint32_t len);
+void ss_foresee_rows(ss_worker *w, unsigned place);
+void ss_not_foreseen(const ss_exec *x, const ss_table *t, const uint64_t *key);
+
+// Accounts for a hit; no row = a miss. `scattered`: of many rows, so that few packets of a batch find the same.
+static inline const ss_row *ss_account(ss_exec *x, const ss_table *t, ss_row *row, bool scattered) {
   if (t->meter_offset != 0) {
     const bool bytes = t->desc->metered == SS_METER_BYTES;
     x->colour = row == NULL ? -1 : ss_meter_colour(x, *ss_row_meter(t, row), bytes);
   }
   if (row == NULL) return atomic_load_explicit(&t->default_row, memory_order_acquire);
-  if (t->desc->counted) {
+  if (t->desc->counted && scattered) {
     atomic_fetch_add_explicit(&row->packets, x->super.segments, memory_order_relaxed);
     atomic_fetch_add_explicit(&row->bytes, x->ingress_len, memory_order_relaxed);
+  } else if (t->desc->counted) {
+    ss_tally_add(x, &row->packets);
   }
   if (t->desc->idle) atomic_store_explicit(&row->last_hit_ns, x->now_ns, memory_order_relaxed);
   return row;
@@ -277,6 +346,10 @@ static inline const ss_row *ss_account(ss_exec *x, const ss_table *t, ss_row *ro
 // the three stores: table_exact.c, table_lpm.c, table_ternary.c
 uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words);
 ss_hash *ss_hash_new(uint64_t slots);
+const _Atomic uint64_t *ss_hash_slot(const ss_hash *h, uint64_t hash);        // where a search begins
+// What packets touch of the row that a search from there very likely finds; NULL if it is not near.
+const void *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash);
+void ss_hash_free(void *hash, void *arg);
 ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash);
 int ss_hash_insert(ss_switch *sw, ss_table *t, ss_row *row);
 void ss_hash_replace(ss_table *t, ss_row *old, ss_row *row);  // row NULL removes

@@ -67,8 +67,8 @@ void ss_output(ss_worker *w, const ss_exec *x, uint32_t port, const uint8_t *pay
     large_to_control_plane(w);
   } else if (port == w->sw->cpu_port) {
     to_control_plane(w, pieces);
-  } else if (w->synchronous) {
-    (void)ss_ring_put(&w->sw->outputs, port, pieces, 2);
+  } else if (w->sink != NULL) {
+    w->sink(w, port, pieces);
   } else {
     to_port(w, x, socket_of(w, port), pieces, tail == payload_len);
   }

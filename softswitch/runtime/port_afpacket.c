@@ -243,20 +243,51 @@ static void count_lost(ss_socket *s) {
     add(&s->port->rx_dropped, stats.tp_drops);
 }
 
+static struct tpacket2_hdr *slot_at(const ss_socket *s, uint32_t further) {
+  uint32_t slot = s->next + further;
+  if (slot >= s->slots) slot -= s->slots;
+  return (struct tpacket2_hdr *)(void *)(s->ring + (size_t)slot * s->slot_bytes);
+}
+
+static uint32_t status_of(struct tpacket2_hdr *head) {
+  return __atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE);
+}
+
+// A frame that comes `further` behind the next one, and in that place of the batch.
+static void foresee(ss_socket *s, ss_worker *w, unsigned place, unsigned further) {
+  struct tpacket2_hdr *head = slot_at(s, further);
+  const uint8_t *later = (const uint8_t *)slot_at(s, further + SS_HEADS_AHEAD - SS_SLOTS_AHEAD);
+  __builtin_prefetch(later);
+  __builtin_prefetch(later + 64);
+  if (place < SS_BATCH && (status_of(head) & TP_STATUS_USER) != 0)
+    ss_foresee(w, place, s->port->id, (uint8_t *)head + head->tp_mac, head->tp_snaplen);
+}
+
+// The frames whose slots and rows are fetched before the first one's turn comes.
+static void foresee_first(ss_socket *s, ss_worker *w) {
+  ss_foresee_nothing(w);
+  for (unsigned i = 0; i < SS_SLOTS_AHEAD; i++) foresee(s, w, i, i);
+  for (unsigned i = 0; i < SS_ROWS_AHEAD; i++) ss_foresee_rows(w, i);
+}
+
 unsigned ss_socket_receive(ss_socket *s, ss_worker *w) {
   unsigned n = 0;
   bool losing = false;
-  while (n < SS_BATCH) {
-    struct tpacket2_hdr *head = (struct tpacket2_hdr *)(void *)(s->ring + (size_t)s->next * s->slot_bytes);
-    uint32_t status = __atomic_load_n(&head->tp_status, __ATOMIC_ACQUIRE);
+  for (; n < SS_BATCH; n++) {
+    struct tpacket2_hdr *head = slot_at(s, 0);
+    uint32_t status = status_of(head);
     if ((status & TP_STATUS_USER) == 0) break;
     if ((status & TP_STATUS_COPY) != 0 && w->large_used == SS_LARGE_FRAMES) break;
+    if (n == 0) foresee_first(s, w);
+    foresee(s, w, n + SS_SLOTS_AHEAD, SS_SLOTS_AHEAD);
+    ss_foresee_rows(w, n + SS_ROWS_AHEAD);
+    w->guessed = &w->guesses[n % SS_FORESIGHT];
     losing |= (status & TP_STATUS_LOSING) != 0;
     receive_one(s, w, head);
     __atomic_store_n(&head->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
     s->next = s->next + 1 == s->slots ? 0 : s->next + 1;
-    n++;
   }
+  w->guessed = NULL;
   if (losing) count_lost(s);
   return n;
 }

@@ -28,10 +28,14 @@ static void choice_free(ss_choice *choice) {
   free(choice);
 }
 
+static void free_page(ss_choice **page) {
+  for (uint32_t c = 0; page != NULL && c < SS_CHOICE_PAGE; c++) choice_free(page[c]);
+  free(page);
+}
+
 void ss_profiles_free(ss_switch *sw) {
   for (uint32_t i = 0; sw->profiles != NULL && i < sw->program->profiles; i++) {
-    for (uint32_t c = 0; c < sw->profiles[i].cap; c++) choice_free(sw->profiles[i].choices[c]);
-    free(sw->profiles[i].choices);
+    for (uint32_t page = 0; page < SS_CHOICE_PAGES; page++) free_page(sw->profiles[i].pages[page]);
   }
   free(sw->profiles);
 }
@@ -54,8 +58,15 @@ const ss_row *ss_choose(const ss_exec *x, uint32_t table, const ss_row *row, uin
 
 // --- control
 
+// Where the choice of a handle stands; one without a page has none.
+static ss_choice **place(const ss_profile *p, uint32_t handle) {
+  static ss_choice *none;
+  ss_choice **page = handle < SS_MAX_CHOICES ? p->pages[handle / SS_CHOICE_PAGE] : NULL;
+  return page == NULL ? &none : &page[handle % SS_CHOICE_PAGE];
+}
+
 static ss_choice *find(const ss_profile *p, uint32_t handle, bool is_group) {
-  ss_choice *choice = handle < p->cap ? p->choices[handle] : NULL;
+  ss_choice *choice = *place(p, handle);
   return choice != NULL && choice->is_group == is_group ? choice : NULL;
 }
 
@@ -74,16 +85,13 @@ static ss_profile *profile_of(ss_switch *sw, uint32_t id, const ss_profile_desc 
   return NULL;
 }
 
+// Makes room for a handle.
 static int reserve(ss_profile *p, uint32_t handle) {
-  if (handle == 0 || handle > SS_MAX_CHOICES) return SS_INVALID_ARGUMENT;
-  if (handle < p->cap) return p->choices[handle] == NULL ? SS_OK : SS_ALREADY_EXISTS;
-  uint32_t cap = p->cap == 0 ? 16 : p->cap;
-  while (cap <= handle) cap *= 2;
-  ss_choice **choices = realloc(p->choices, cap * sizeof(ss_choice *));
-  if (choices == NULL) return SS_RESOURCE_EXHAUSTED;
-  memset(choices + p->cap, 0, (cap - p->cap) * sizeof(ss_choice *));
-  p->choices = choices;
-  p->cap = cap;
+  if (handle == 0 || handle >= SS_MAX_CHOICES) return SS_INVALID_ARGUMENT;
+  if (p->pages[handle / SS_CHOICE_PAGE] != NULL) return SS_OK;
+  ss_choice **page = calloc(SS_CHOICE_PAGE, sizeof(ss_choice *));
+  if (page == NULL) return SS_RESOURCE_EXHAUSTED;
+  p->pages[handle / SS_CHOICE_PAGE] = page;
   return SS_OK;
 }
 
@@ -96,7 +104,7 @@ static int delete(ss_switch *sw, ss_profile *p, uint32_t handle, ss_choice *choi
   if (choice->holds > 0) return SS_FAILED_PRECONDITION;
   share_list *list = atomic_load(&choice->shares);
   for (uint32_t i = 0; list != NULL && i < list->n; i++) ss_choice_drop(list->members[i]);
-  p->choices[handle] = NULL;
+  *place(p, handle) = NULL;
   ss_retire(sw, choice, retire_choice, NULL);
   return SS_OK;
 }
@@ -107,8 +115,7 @@ static int open_choice(ss_profile *p, uint32_t op, uint32_t handle, bool is_grou
     *choice = find(p, handle, is_group);
     return *choice == NULL ? SS_NOT_FOUND : SS_OK;
   }
-  int error = reserve(p, handle);
-  if (error != SS_OK) return error;
+  if (*place(p, handle) != NULL) return SS_ALREADY_EXISTS;
   *choice = calloc(1, sizeof **choice);
   if (*choice == NULL) return SS_RESOURCE_EXHAUSTED;
   (*choice)->is_group = is_group;
@@ -137,7 +144,7 @@ static int write_member(ss_switch *sw, ss_profile *p, uint32_t op, uint32_t hand
   if (error != SS_OK) return error;
   ss_row *old = atomic_exchange(&choice->row, row);
   if (old != NULL) ss_retire(sw, old, ss_free_plain, NULL);
-  p->choices[handle] = choice;
+  *place(p, handle) = choice;
   return SS_OK;
 }
 
@@ -154,7 +161,8 @@ int ss_member_write(ss_switch *sw, uint32_t op, uint32_t profile_id, uint32_t ha
     ss_choice *choice = find(p, handle, false);
     error = choice == NULL ? SS_NOT_FOUND : delete (sw, p, handle, choice);
   } else {
-    error = write_member(sw, p, op, handle, row);
+    error = reserve(p, handle);
+    if (error == SS_OK) error = write_member(sw, p, op, handle, row);
     if (error != SS_OK) free(row);
   }
   ss_reclaim_some(sw);
@@ -181,7 +189,7 @@ static int write_group(ss_switch *sw, ss_profile *p, uint32_t op, uint32_t handl
   share_list *old = atomic_exchange(&choice->shares, list);
   for (uint32_t i = 0; old != NULL && i < old->n; i++) ss_choice_drop(old->members[i]);
   if (old != NULL) ss_retire(sw, old, ss_free_plain, NULL);
-  p->choices[handle] = choice;
+  *place(p, handle) = choice;
   return SS_OK;
 }
 
@@ -198,7 +206,8 @@ int ss_group_write(ss_switch *sw, uint32_t op, uint32_t profile_id, uint32_t han
     ss_choice *choice = find(p, handle, true);
     error = choice == NULL ? SS_NOT_FOUND : delete (sw, p, handle, choice);
   } else {
-    error = make_list(p, members, n, &list);
+    error = reserve(p, handle);
+    if (error == SS_OK) error = make_list(p, members, n, &list);
     if (error == SS_OK) error = write_group(sw, p, op, handle, list);
     if (error != SS_OK) free(list);
   }

@@ -126,13 +126,15 @@ typedef struct {
 // One entry (or a table's default action), immutable but for its counters and times: a change publishes a new
 // one.
 typedef struct ss_row {
-  _Atomic uint64_t packets, bytes;
-  _Atomic uint64_t last_hit_ns;
   uint64_t idle_from_ns, idle_timeout_ns;  // control side: the idle timer's last restart
   uint64_t metadata;
   int32_t priority;
   uint32_t slot;  // in the table's registry
   uint32_t member_or_group;
+  // From here on: what packets touch.
+  _Alignas(8) _Atomic uint64_t packets;
+  _Atomic uint64_t bytes;
+  _Atomic uint64_t last_hit_ns;
   uint16_t action;         // index in the table's actions; UINT16_MAX: a profile's member or group decides
   uint16_t params_offset;  // in data
   uint8_t flags, hit;

@@ -18,6 +18,10 @@ uint64_t ss_clock_ns(void) {
 
 uint64_t ss_now(const ss_switch *sw) { return ss_clock_ns() - sw->start_ns; }
 
+static void to_output_queue(ss_worker *w, uint32_t port, const ss_piece *pieces) {
+  (void)ss_ring_put(&w->sw->outputs, port, pieces, 2);
+}
+
 static int init(ss_switch *sw) {
   sw->wake_workers = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (sw->wake_workers < 0) return SS_INTERNAL;
@@ -35,7 +39,7 @@ static int init(ss_switch *sw) {
   if (w == NULL) return SS_RESOURCE_EXHAUSTED;
   memset(w, 0, sizeof *w);
   sw->workers[SS_MAX_WORKERS] = w;
-  w->synchronous = true;
+  w->sink = to_output_queue;
   return ss_worker_init(w, sw, SS_MAX_WORKERS);
 }
 
@@ -87,6 +91,7 @@ int ss_process(ss_switch *sw, uint32_t port, const uint8_t *frame, size_t len) {
   w->now_ns = ss_now(sw);
   ss_go_online(w);
   ss_pipeline(w, port, frame, (uint32_t)len, NULL);
+  ss_tally_flush(w);
   ss_go_offline(w);
   ss_events_flush(w);
   pthread_mutex_unlock(&sw->process_lock);

@@ -101,7 +101,7 @@ int ss_direct_meter_read(ss_switch *sw, const ss_entry_t *probe, ss_meter_config
 int ss_direct_meter_write(ss_switch *sw, const ss_entry_t *probe, const ss_meter_config_t *config);
 
 // --- action profiles and selectors
-// Members and groups have handles that the caller chooses: 1 … SS_MAX_CHOICES, unique within the profile. A
+// Members and groups have handles that the caller chooses: 1 … SS_MAX_CHOICES - 1, unique within the profile. A
 // member or group that an entry or a group names cannot be deleted (-9).
 enum { SS_MAX_CHOICES = 1 << 22 };
 int ss_member_write(ss_switch *sw, uint32_t op, uint32_t profile_id, uint32_t handle, uint32_t action_id,

@@ -41,10 +41,10 @@ static void registry_remove(ss_table *t, const ss_row *row) {
 
 // --- rows
 
-static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, const uint64_t *key,
+static ss_row *row_new(const ss_switch *sw, ss_table *t, uint16_t action, const uint64_t *key,
                        const ss_entry_t *e) {
   uint32_t params_len = action == UINT16_MAX ? 0 : t->desc->action[action].params_len;
-  ss_row *row = calloc(1, sizeof *row + t->params_offset + params_len);
+  ss_row *row = ss_rows_take(&t->store);
   if (row == NULL) return NULL;
   row->action = action;
   row->params_offset = (uint16_t)t->params_offset;
@@ -63,16 +63,21 @@ static ss_row *row_new(const ss_switch *sw, const ss_table *t, uint16_t action, 
   return row;
 }
 
-static void free_with_meter(void *object, void *meter) {
-  free(meter);
-  free(object);
+static void give_row(void *object, void *arg) {
+  ss_table *t = arg;
+  ss_rows_give(&t->store, object);
+}
+
+static void free_with_meter(void *object, void *arg) {
+  free(*ss_row_meter(arg, object));
+  give_row(object, arg);
 }
 
 // A row that no packet has seen, or when none runs.
-static void row_free(const ss_table *t, ss_row *row) {
+static void row_free(ss_table *t, ss_row *row) {
   if (row == NULL) return;
   if (t->meter_offset != 0) free(*ss_row_meter(t, row));
-  free(row);
+  give_row(row, t);
 }
 
 // What a new entry has of its own: a meter, a hold on its choice.
@@ -87,6 +92,7 @@ static int attach(const ss_switch *sw, const ss_table *t, ss_row *row) {
 
 // What a replaced row had counted when its successor took over.
 typedef struct {
+  ss_table *table;
   ss_row *successor;
   uint64_t packets, bytes;
 } handover;
@@ -98,14 +104,15 @@ static void free_replaced(void *object, void *arg) {
   atomic_fetch_add(&h->successor->packets, atomic_load(&old->packets) - h->packets);
   atomic_fetch_add(&h->successor->bytes, atomic_load(&old->bytes) - h->bytes);
   if (atomic_load(&h->successor->last_hit_ns) < last) atomic_store(&h->successor->last_hit_ns, last);
+  give_row(old, h->table);
   free(h);
-  free(old);
 }
 
 // Takes over counts (unless given anew) and the time of the last hit.
-static handover *take_over(ss_row *row, ss_row *old, const ss_entry_t *e) {
+static handover *take_over(ss_table *t, ss_row *row, ss_row *old, const ss_entry_t *e) {
   handover *h = malloc(sizeof *h);
   if (h == NULL) return NULL;
+  h->table = t;
   h->successor = row;
   h->packets = atomic_load(&old->packets);
   h->bytes = atomic_load(&old->bytes);
@@ -154,7 +161,7 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
   ss_choice *choice = t->choice_offset == 0 ? NULL : ss_choice_of(sw, t, e->member_or_group);
   if (t->choice_offset != 0 && choice == NULL) return SS_NOT_FOUND;
   ss_row *row = row_new(sw, t, action, key, e);
-  handover *h = row == NULL ? NULL : take_over(row, old, e);
+  handover *h = row == NULL ? NULL : take_over(t, row, old, e);
   int error = h == NULL ? SS_RESOURCE_EXHAUSTED : SS_OK;
   if (error == SS_OK && t->meter_offset != 0) *ss_row_meter(t, row) = *ss_row_meter(t, old);
   if (error == SS_OK && choice != NULL) *ss_row_choice(t, row) = choice;
@@ -164,7 +171,7 @@ static int modify(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key, 
     ss_hash_replace(t, old, row);
   }
   if (error != SS_OK) {
-    free(row);
+    if (row != NULL) give_row(row, t);
     free(h);
     return error;
   }
@@ -189,11 +196,7 @@ static int delete(ss_switch *sw, ss_table *t, ss_row *old, const uint64_t *key) 
   if (t->desc->kind == SS_TABLE_LPM) ss_lpm_drop_length(sw, t, (uint32_t)key[t->key_words]);
   if (t->choice_offset != 0) ss_choice_drop(*ss_row_choice(t, old));
   registry_remove(t, old);
-  if (t->meter_offset != 0) {
-    ss_retire(sw, old, free_with_meter, *ss_row_meter(t, old));
-  } else {
-    ss_retire(sw, old, ss_free_plain, NULL);
-  }
+  ss_retire(sw, old, t->meter_offset != 0 ? free_with_meter : give_row, t);
   return SS_OK;
 }
 
@@ -217,7 +220,7 @@ static int set_default(ss_switch *sw, ss_table *t, uint16_t action, const ss_ent
   ss_row *row = row_new(sw, t, action, NULL, e);
   if (row == NULL) return SS_RESOURCE_EXHAUSTED;
   ss_row *old = atomic_exchange(&t->default_row, row);
-  if (old != NULL) ss_retire(sw, old, ss_free_plain, NULL);
+  if (old != NULL) ss_retire(sw, old, give_row, t);
   return SS_OK;
 }
 
@@ -285,6 +288,14 @@ static int add_program_entry(ss_switch *sw, ss_table *t, const ss_entry_desc *d)
   return error == SS_ALREADY_EXISTS ? SS_OK : error;  // the first of two equal entries wins
 }
 
+static size_t longest_params(const ss_table_desc *desc) {
+  size_t longest = 0;
+  for (unsigned i = 0; i < desc->actions; i++) {
+    if (desc->action[i].params_len > longest) longest = desc->action[i].params_len;
+  }
+  return longest;
+}
+
 static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uint64_t seed) {
   int error = SS_OK;
   t->desc = desc;
@@ -302,6 +313,7 @@ static int table_init(ss_switch *sw, ss_table *t, const ss_table_desc *desc, uin
     t->choice_offset = t->params_offset;
     t->params_offset += 8;
   }
+  ss_rows_init(&t->store, sizeof(ss_row) + t->params_offset + longest_params(desc));
   if (desc->kind == SS_TABLE_TERNARY) {
     error = ss_vector_init(t);
   } else {
@@ -330,8 +342,8 @@ static void table_free(ss_table *t) {
   for (uint32_t i = 0; i < t->slots; i++) row_free(t, t->rows[i]);
   free(t->rows);
   free(t->free_slots);
-  free(atomic_load(&t->default_row));
-  free(atomic_load(&t->hash));
+  ss_rows_free(&t->store);
+  ss_hash_free(atomic_load(&t->hash), NULL);
   ss_lpm_free(t);
   ss_vector_free(t);
 }

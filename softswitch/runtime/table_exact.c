@@ -4,16 +4,18 @@
 // no lock: slots change by single stores; when it fills up the writer builds a larger array beside it and
 // publishes that with one store.
 #include "internal.h"
-#include <stdlib.h>
 
 struct ss_hash {
   uint64_t mask;  // slots - 1
   uint64_t used;  // rows and tombstones; writer only
   uint64_t rows;
-  _Atomic uint64_t slots[];
+  _Alignas(64) _Atomic uint64_t slots[];
 };
 
-enum { TOMBSTONE = 1 };  // no tag, so that no key ever matches it
+enum {
+  TOMBSTONE = 1,   // no tag, so that no key ever matches it
+  LARGE = 1 << 14  // slots beyond which look-ups are worth foreseeing
+};
 static const uint64_t ADDRESS = (UINT64_C(1) << 48) - 1;
 
 static uint64_t fold(uint64_t a, uint64_t b) {
@@ -21,10 +23,14 @@ static uint64_t fold(uint64_t a, uint64_t b) {
   return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words) {
+static inline uint64_t key_hash(uint64_t seed, const uint64_t *key, unsigned words) {
   uint64_t h = seed;
   for (unsigned i = 0; i < words; i++) h = fold(h ^ key[i], UINT64_C(0x9e3779b97f4a7c15));
   return fold(h ^ seed, UINT64_C(0xbf58476d1ce4e5b9));
+}
+
+uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words) {
+  return key_hash(seed, key, words);
 }
 
 static uint64_t tag_of(uint64_t hash) { return (hash >> 48 | 1) << 48; }
@@ -34,10 +40,18 @@ static ss_row *row_of(uint64_t slot) {
   return address == TOMBSTONE ? NULL : (ss_row *)(uintptr_t)address;
 }
 
+static size_t bytes_of(uint64_t slots) { return sizeof(ss_hash) + slots * sizeof(uint64_t); }
+
 ss_hash *ss_hash_new(uint64_t slots) {
-  ss_hash *h = calloc(1, sizeof *h + slots * sizeof h->slots[0]);
+  ss_hash *h = ss_large_new(bytes_of(slots));
   if (h != NULL) h->mask = slots - 1;
   return h;
+}
+
+void ss_hash_free(void *hash, void *arg) {
+  ss_hash *h = hash;
+  (void)arg;
+  if (h != NULL) ss_large_free(h, bytes_of(h->mask + 1));
 }
 
 static bool same_key(const ss_row *row, const uint64_t *key, unsigned words) {
@@ -47,13 +61,29 @@ static bool same_key(const ss_row *row, const uint64_t *key, unsigned words) {
   return difference == 0;
 }
 
-ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash) {
+static inline __attribute__((always_inline)) ss_row *find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash) {
   uint64_t tag = tag_of(hash);
   for (uint64_t i = hash & h->mask;; i = (i + 1) & h->mask) {
     uint64_t slot = atomic_load_explicit(&h->slots[i], memory_order_acquire);
     if (slot == 0) return NULL;
     if ((slot & ~ADDRESS) == tag && same_key(row_of(slot), key, words)) return row_of(slot);
   }
+}
+
+ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash) {
+  return find(h, key, words, hash);
+}
+
+const _Atomic uint64_t *ss_hash_slot(const ss_hash *h, uint64_t hash) { return &h->slots[hash & h->mask]; }
+
+const void *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash) {
+  uint64_t tag = tag_of(hash);
+  for (const _Atomic uint64_t *end = slot + 8 - (uintptr_t)slot / 8 % 8; slot < end; slot++) {
+    uint64_t value = atomic_load_explicit(slot, memory_order_relaxed);
+    if (value == 0) break;
+    if ((value & ~ADDRESS) == tag) return &row_of(value)->packets;
+  }
+  return NULL;
 }
 
 static void place(ss_hash *h, const ss_row *row, uint64_t hash) {
@@ -72,7 +102,7 @@ static uint64_t hash_of(const ss_table *t, const ss_row *row) {
 // A new array with room for as many rows again; tombstones are left behind.
 static int grow(ss_switch *sw, ss_table *t, ss_hash *old) {
   uint64_t slots = 16;
-  while (slots < (old->rows + 1) * 4) slots *= 2;
+  while (slots < (old->rows + 1) * 2) slots *= 2;
   ss_hash *h = ss_hash_new(slots);
   if (h == NULL) return SS_RESOURCE_EXHAUSTED;
   for (uint64_t i = 0; i <= old->mask; i++) {
@@ -80,7 +110,7 @@ static int grow(ss_switch *sw, ss_table *t, ss_hash *old) {
     if (row != NULL) place(h, row, hash_of(t, row));
   }
   atomic_store_explicit(&t->hash, h, memory_order_release);
-  ss_retire(sw, old, ss_free_plain, NULL);
+  ss_retire(sw, old, ss_hash_free, NULL);
   return SS_OK;
 }
 
@@ -106,12 +136,30 @@ void ss_hash_replace(ss_table *t, ss_row *old, ss_row *row) {
                         memory_order_release);
 }
 
+static bool foreseen(const ss_worker *w, uint64_t hash) {
+  for (unsigned i = 0; w->guessed != NULL && i < w->guessed->n; i++) {
+    if (w->guessed->hash[i] == hash) return true;
+  }
+  return false;
+}
+
+static inline __attribute__((always_inline)) const ss_row *apply(ss_exec *x, const ss_table *t, const uint64_t *key, unsigned words) {
+  const ss_hash *h = atomic_load_explicit(&t->hash, memory_order_acquire);
+  uint64_t hash = key_hash(t->seed, key, words);
+  bool large = h->mask >= LARGE;
+  if (large && !foreseen(x->worker, hash)) ss_not_foreseen(x, t, key);
+  return ss_account(x, t, find(h, key, words, hash), large);
+}
+
 const ss_row *ss_apply_exact(ss_exec *x, uint32_t table, const uint64_t *key) {
   const ss_table *t = &x->sw->tables[table];
-  const ss_hash *h = atomic_load_explicit(&t->hash, memory_order_acquire);
-  return ss_account(x, t, ss_hash_find(h, key, t->key_words, ss_hash_key(t->seed, key, t->key_words)));
+  switch (t->key_words) {
+    case 1: return apply(x, t, key, 1);
+    case 2: return apply(x, t, key, 2);
+    default: return apply(x, t, key, t->key_words);
+  }
 }
 
 const ss_row *ss_apply_keyless(ss_exec *x, uint32_t table) {
-  return ss_account(x, &x->sw->tables[table], NULL);
+  return ss_account(x, &x->sw->tables[table], NULL, false);
 }

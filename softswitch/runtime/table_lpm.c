@@ -101,7 +101,7 @@ const ss_row *ss_apply_lpm(ss_exec *x, uint32_t table, const uint64_t *key) {
     for (uint32_t w = 0; w < t->key_words; w++) masked[w] = key[w] & mask[w];
     masked[t->key_words] = list->lengths[i];
     ss_row *row = ss_hash_find(h, masked, t->stored_words, ss_hash_key(t->seed, masked, t->stored_words));
-    if (row != NULL) return ss_account(x, t, row);
+    if (row != NULL) return ss_account(x, t, row, false);
   }
-  return ss_account(x, t, NULL);
+  return ss_account(x, t, NULL, false);
 }

@@ -44,9 +44,9 @@ const ss_row *ss_apply_ternary(ss_exec *x, uint32_t table, const uint64_t *key) 
   const ss_table *t = &x->sw->tables[table];
   const ss_vector *v = current(t);
   for (uint32_t i = 0; i < v->n; i++) {
-    if (matches(t, v->rows[i], key)) return ss_account(x, t, v->rows[i]);
+    if (matches(t, v->rows[i], key)) return ss_account(x, t, v->rows[i], false);
   }
-  return ss_account(x, t, NULL);
+  return ss_account(x, t, NULL, false);
 }
 
 // The place of the first row with a priority below the given one.

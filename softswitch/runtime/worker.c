@@ -37,6 +37,7 @@ static unsigned one_round(ss_worker *w) {
     n += ss_socket_receive(w->sockets[at], w);
   w->first_port = w->first_port + 1 < ports ? w->first_port + 1 : 0;
   if (n > 0) {
+    ss_tally_flush(w);
     for (uint32_t i = 0; i < ports; i++) ss_socket_flush(w->sockets[i]);
     w->large_used = 0;
     ss_events_flush(w);

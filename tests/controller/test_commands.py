@@ -51,6 +51,12 @@ STATUS = {
             "window_scale": None,
             "sack": True,
             "timestamps": False,
+            "origin": {
+                "mss": "configured",
+                "window_scale": "learned",
+                "sack": "default",
+                "timestamps": "learned",
+            },
             "learned": {"mss": 1400, "window_scale": None, "sack": True, "timestamps": False},
             "window": 5840,
             "unknown": "drop",
@@ -119,6 +125,8 @@ def test_status_shows_states_and_reasons(api: str) -> None:
     result = run("status", "--api", api)
     assert result.exit_code == 0
     for text in ("lab not ready, up 1m15s, cookie epoch 4", "in-service", "b: gone", "none", "BAD_COOKIE 12"):
+        assert text in result.output
+    for text in ("1460 (configured)", "none (learned)", "yes (default)", "no (learned)"):
         assert text in result.output
     assert "mss 1400, no scale, sack, no timestamps" in result.output
 

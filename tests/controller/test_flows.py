@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .world import CLIENT, CPORT, KEY, World, X, to_client, to_server
+from .world import CLIENT, CPORT, KEY, SERVER, SPORT, World, X, to_client, to_server
 
 
 def limits(**values: int) -> World:
@@ -23,6 +23,19 @@ def test_flows_per_source() -> None:
     assert [len(e) for e in effects] == [1, 1, 0]
     assert len(world.proven(client=CLIENT + 1)) == 1
     assert world.core.flows.shed == {"flows_per_source": 1}
+
+
+def test_flows_per_service() -> None:
+    """One under attack leaves room for the others."""
+    web = {"name": "web", "address": "203.0.113.10", "port": SPORT}
+    other = {"name": "other", "address": "203.0.113.10", "port": 81}
+    world = World(limits={"flows_per_service": 2}, services=[web, other])
+    effects = [world.proven(client=CLIENT + n) for n in range(3)]
+    assert [len(e) for e in effects] == [1, 1, 0]
+    assert world.core.flows.shed == {"flows_per_service": 1}
+    services = world.core.services
+    assert services[SERVER, SPORT].pending == 2
+    assert world.core.flows.admits((CLIENT, SERVER, CPORT, 81), services[SERVER, 81], 60)
 
 
 def test_a_flow_that_ends_makes_room() -> None:

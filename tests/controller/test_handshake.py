@@ -373,6 +373,18 @@ def test_only_what_was_offered_can_be_learned() -> None:
     assert (service.window_scale, service.sack, service.timestamps) == (None, False, False)
 
 
+OPTIONS = ("mss", "window_scale", "sack", "timestamps")
+
+
+def test_where_what_clients_are_told_comes_from() -> None:
+    [service] = World().core.services.values()
+    assert {service.origin(option) for option in OPTIONS} == {"default"}
+    service.learn(Options(1460, 2, True), Options(1460, 3, True))
+    assert [service.origin(option) for option in OPTIONS] == ["learned", "default", "learned", "default"]
+    service.learn(Options(1460, 2, True, (1, 2)), Options(1460, None, True, (3, 1)))
+    assert [service.origin(option) for option in OPTIONS] == ["learned"] * 4
+
+
 def test_configured_values_win_over_learned_ones() -> None:
     given = {"mss": 1460, "window_scale": 7, "sack": True, "timestamps": True}
     world = World(services=[{"name": "web", "address": "203.0.113.10", "port": SPORT, **given}])
@@ -380,6 +392,7 @@ def test_configured_values_win_over_learned_ones() -> None:
     assert not service.learn(Options(1460, 2, True, (1, 2)), Options(1200))
     assert service.learned == {"mss": 1200, "window_scale": None, "sack": False, "timestamps": False}
     assert {key: getattr(service, key) for key in given} == given
+    assert {service.origin(option) for option in given} == {"configured"}
 
 
 @pytest.mark.parametrize(("actual", "told", "expected"), [(9, 7, 2), (7, 7, 0), (3, 7, SHIFT_RIGHT | 4)])

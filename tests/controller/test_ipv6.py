@@ -115,10 +115,10 @@ def test_one_64_bit_prefix_is_one_source() -> None:
     table.add(flow)
     same_network: Key = (CLIENT + 5, SERVER, CPORT, SPORT)
     other_network: Key = (CLIENT + (1 << 64), SERVER, CPORT, SPORT)
-    assert not table.admits(same_network, 60)
-    assert table.admits(other_network, 60)
+    assert not table.admits(same_network, flow.service, 60)
+    assert table.admits(other_network, flow.service, 60)
     table.discard(flow)
-    assert table.admits(same_network, 60)
+    assert table.admits(same_network, flow.service, 60)
 
 
 def test_each_version_has_its_session_table() -> None:

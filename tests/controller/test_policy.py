@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.config import TimersConfig, load_config
 from controller.config_errors import ConfigError
@@ -14,10 +16,10 @@ from controller.dataplane import Mode
 from controller.logic.model import PacketOut, Service
 from controller.logic.policy import AttackWatch, Stance, SynRates, drain_time
 from controller.p4.static import proxy_rows, stance_held
-from controller.packets import ACK
+from controller.packets import ACK, RST
 from controller.policies import Policies
 
-from .world import SPORT, World, X, make_config, of, packets, to_client
+from .world import SPORT, K, World, X, make_config, of, packets, to_client
 
 ON_ATTACK = {"mode": "on-attack", "attack_syn_rate": 1000, "calm_after": 10}
 
@@ -96,6 +98,83 @@ def test_an_attack_while_draining_guards_again() -> None:
     tested = watch(Stance.DRAINING)
     assert tested.update(1000, 1)
     assert tested.stance is Stance.ARMING
+
+
+ATTACK, CALM, CALM_AFTER, DRAIN = 1000, 500, 10, 60
+RATES = st.one_of(st.none(), st.sampled_from((0.0, 499.0, 500.0, 501.0, 999.0, 1000.0, 1e6)))
+ROUNDS = st.lists(st.tuples(st.integers(1, 30), RATES, st.booleans()), max_size=60)
+
+
+@given(start=st.sampled_from((Stance.PASSING, Stance.DRAINING, Stance.PROXYING)), rounds=ROUNDS)
+def test_whatever_the_rates_every_change_has_its_reason(
+    start: Stance, rounds: list[tuple[int, float | None, bool]]
+) -> None:
+    """Against a plain telling of the rules: seconds between readings, rates, and whether arming succeeds."""
+    tested, now = watch(start), 0
+    calm_since = draining_since = None
+    for seconds, rate, arms in rounds:
+        now += seconds
+        before = tested.stance
+        changed = tested.update(rate, now)
+        after = tested.stance
+        assert changed == (after is not before)
+        attacked = rate is not None and rate >= ATTACK
+        if before is Stance.PROXYING:
+            calm = rate is not None and rate <= CALM
+            calm_since = (now if calm_since is None else calm_since) if calm else None
+            ends = calm_since is not None and now - calm_since >= CALM_AFTER
+            assert after is (Stance.DRAINING if ends else Stance.PROXYING)
+            draining_since = now
+        elif attacked:
+            assert after is Stance.ARMING
+        elif before is Stance.DRAINING:
+            draining_since = now if draining_since is None else draining_since
+            over = now - draining_since >= DRAIN
+            assert after is (Stance.PASSING if over else Stance.DRAINING)
+        else:
+            assert after is before
+        if arms:
+            tested.armed()
+            assert tested.stance is (Stance.PROXYING if after is Stance.ARMING else after)
+        if tested.stance is not Stance.PROXYING or before is not Stance.PROXYING:
+            calm_since = None
+
+
+@given(rounds=st.lists(st.tuples(st.integers(1, 5), st.floats(501, 999)), max_size=50))
+@pytest.mark.parametrize("stance", [Stance.PASSING, Stance.PROXYING])
+def test_no_rate_between_calm_and_attack_changes_anything(
+    stance: Stance, rounds: list[tuple[int, float]]
+) -> None:
+    tested, now = watch(stance), 0
+    for seconds, rate in rounds:
+        now += seconds
+        assert not tested.update(rate, now)
+
+
+@given(
+    steps=st.lists(
+        st.dictionaries(st.sampled_from("abc"), st.integers(0, 1000), max_size=3), min_size=2, max_size=20
+    )
+)
+def test_rates_add_up_to_the_syns_that_came(steps: list[dict[str, int]]) -> None:
+    """Counters that only grow, of switches that are read now and then: no SYN is lost or counted twice."""
+    rates, held, counted, expected = SynRates(), dict.fromkeys("abc", 0), 0.0, 0.0
+    last: dict[str, tuple[int, int]] = {}
+    for now, grown in enumerate(steps):
+        readings = {}
+        for switch, more in grown.items():
+            held[switch] += more
+            readings[switch] = {0: held[switch]}
+        found = rates.rates(readings, now)
+        known = [switch for switch in readings if switch in last]
+        assert (found is None) == (not known)
+        for switch in known:
+            counted += (held[switch] - last[switch][1]) / (now - last[switch][0])
+        if found is not None:
+            assert found[0] >= 0
+            expected += found[0]
+        last.update({switch: (now, held[switch]) for switch in readings})
+    assert counted == pytest.approx(expected)
 
 
 def test_draining_outlives_every_cookie_and_its_handshake() -> None:
@@ -185,6 +264,15 @@ def test_a_synack_to_a_syn_that_passed_goes_on_to_the_client() -> None:
     frame = world.server_frame()
     [out] = of(PacketOut, world.synack("b"))
     assert (out.switch, out.mode, out.frame) == ("b", Mode.ROUTE, frame)
+
+
+def test_a_refusal_reaches_who_waits_for_it() -> None:
+    world = lenient_world()
+    [out] = of(PacketOut, world.server_reset())  # of a SYN that passed
+    assert (out.switch, out.mode) == ("b", Mode.ROUTE)
+    world.proven()
+    [reset] = to_client(world.server_reset())
+    assert (reset.seq, reset.flags) == (K + 1, RST | ACK)
 
 
 def test_a_segment_that_only_looks_like_a_cookie_goes_on_to_the_server() -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -63,8 +64,11 @@ def test_commands_exist(document: Path) -> None:
         command = get_command(main)
         words = line.split(" -- ")[0].split()
         while isinstance(command, TyperGroup) and words:
-            assert words[0] in command.commands, f"{document.name}: syncline {line}"
-            command = command.commands[words.pop(0)]
+            context = Context(command)
+            assert words[0] in command.list_commands(context), f"{document.name}: syncline {line}"
+            found = command.get_command(context, words.pop(0))
+            assert found is not None
+            command = found
         known = {option for parameter in command.params for option in parameter.opts}
         named = {word.strip("[],;.").partition("=")[0] for word in words if word.strip("[").startswith("--")}
         assert named <= known, f"{document.name}: syncline {line}"

@@ -55,3 +55,16 @@ def test_other_threads_see_no_signals() -> None:
     body += "def work():\n with uninterrupted():\n  print('worked')\n"
     body += "t = threading.Thread(target=work)\nt.start()\nt.join()\n"
     assert run(body) == (0, ["worked"])
+
+
+def test_a_forked_child_ends_and_cleans_nothing_up() -> None:
+    code, said = run(
+        "import time\nready, go = os.pipe()\nchild = os.fork()\n"
+        "try:\n"
+        " if not child:\n  os.write(go, b'x')\n  time.sleep(30)\n"
+        " os.read(ready, 1)\n"
+        " os.kill(child, signal.SIGTERM)\n"
+        " print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "finally:\n print('cleaned', flush=True)\n"
+    )
+    assert (code, said) == (0, ["143", "cleaned"])

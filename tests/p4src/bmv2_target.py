@@ -77,7 +77,7 @@ class Bmv2Target:
         self._namespace = f"p4src-{os.getpid()}-{next(_serial)}"
         self._written: dict[tuple[str, tuple[tuple[str, Value], ...]], None] = {}
         self._touched: set[tuple[str, int]] = set()
-        self._proven = False  # a flow is pending in the program's register
+        self._remembered = False  # the program's registers hold a flow
         self._mirror = False
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: grpc.Channel | None = None
@@ -281,8 +281,8 @@ class Bmv2Target:
 
         Registers can be emptied only by pushing the program again, which takes a second.
         """
-        if self._proven:
-            self._proven = False
+        if self._remembered:
+            self._remembered = False
             self._push()
         else:
             self._undo()
@@ -377,7 +377,7 @@ class Bmv2Target:
                 values = [int.from_bytes(m.value) for m in message.packet.metadata]
                 header = struct.pack(">HBHIHBBH", *values)
                 packet_ins.append(PacketIn.parse(header + message.packet.payload))
-                self._proven |= packet_ins[-1].reason == 1
+                self._remembered |= packet_ins[-1].reason in (1, 2)  # PROVEN, SERVER_SYNACK
             elif message.HasField("digest"):
                 self._acknowledge(message.digest)
                 widths = self._digest_bytes[message.digest.digest_id]

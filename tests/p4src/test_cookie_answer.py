@@ -9,6 +9,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from .network import (
     CLIENT_LINK,
@@ -168,6 +170,48 @@ def test_unknown_options_are_skipped(net: Network, options: bytes) -> None:
     frame = sent(net.from_client(asked))
     expected = answer(net, asked, mss=1300, scale=5, sack=True, stamps=(our_clock(net, frame), 77))
     assert frame == addressed(net, expected)
+
+
+@st.composite
+def syn_options(draw: st.DrawFn) -> tuple[bytes, tuple[int | None, int | None, bool, int | None]]:
+    """At most 40 bytes of options in any order, unknown ones between them, and what they say: MSS, window
+    scale, SACK-permitted, TSval.
+    """
+    mss = draw(st.none() | st.integers(1, 0xFFFF))
+    scale = draw(st.none() | st.integers(0, 255))
+    sack = draw(st.booleans())
+    stamp = draw(st.none() | st.integers(0, 0xFFFFFFFF))
+    pieces = [] if mss is None else [mss_option(mss)]
+    pieces += [] if scale is None else [scale_option(scale)]
+    pieces += [SACK_PERMITTED] if sack else []
+    pieces += [] if stamp is None else [timestamps_option(stamp, 0)]
+    others = st.builds(
+        lambda kind, body: bytes((kind, 2 + len(body))) + body,
+        st.sampled_from((6, 9, 19, 30, 34, 253, 255)),
+        st.binary(max_size=12),
+    )
+    for other in draw(st.lists(st.one_of(st.just(NOP), others), max_size=6)):
+        if sum(map(len, pieces)) + len(other) <= 40:
+            pieces.append(other)
+    area = b"".join(draw(st.permutations(pieces)))
+    area += draw(st.sampled_from((NOP, END))) * (-len(area) % 4)
+    return area, (mss, scale, sack, stamp)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(syn_options(), st.integers(0, 0xFFFFFFFF))
+def test_any_legal_options_are_understood(
+    net: Network, given_options: tuple[bytes, tuple[int | None, int | None, bool, int | None]], isn: int
+) -> None:
+    area, (mss, scale, sack, stamp) = given_options
+    asked = syn(isn, options=area)
+    frame = sent(net.from_client(asked))
+    stamps = None if stamp is None else (our_clock(net, frame), stamp)
+    assert frame == addressed(net, answer(net, asked, mss=mss, scale=scale, sack=sack, stamps=stamps))
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"GET / HTTP/1.0\r\n" * 80])

@@ -118,6 +118,15 @@ def test_lenient_lets_older_connections_go_on(net: Network, flags: int, reset: i
     assert net.from_server(back).outputs == (net.to_client(back),)
 
 
+@pytest.mark.parametrize("mode", [0, DRAIN])
+def test_lenient_refusals_are_the_controllers(net: Network, mode: int) -> None:
+    """It may wait for one; a reset of an older connection is none."""
+    net.set_service(lenient=1, mode=mode)
+    net.punted(net.from_server(server_segment(0, 10, RST | ACK)), EARLY_RETURN)
+    for other in (server_segment(0, 10, RST), server_segment(1, 10, RST | ACK), server_segment(0, 10)):
+        assert net.from_server(other).outputs == (net.to_client(other),)
+
+
 def test_strict_again(net: Network) -> None:
     net.set_service(lenient=1, mode=PASS)
     net.set_service(lenient=0, mode=0)

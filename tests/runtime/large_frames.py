@@ -299,7 +299,8 @@ def counters_count_segments(library: Path, folder: Path) -> None:
     for times in (1, 2, 3):
         large.send(bench.near)
         bench.received(bench.far, large.segments if times == 1 else 1)
-        assert bench.engine.counter_read(seen, 0) == (times * 5, times * (len(large.payload) + 5 * 66))
+        counted = bench.engine.counter_read(seen, 0)
+        assert counted == (times * 5, times * (len(large.payload) + 5 * 66)), counted
     bench.engine.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.bench import kernel
-from controller.bench.__main__ import KERNEL_TOPOLOGY
+from controller.bench.absorb import KERNEL_TOPOLOGY
 from controller.bench.flood import Flood, FloodError, FloodPlan
 from controller.bench.measure import measure
 from controller.demo.pcap import read_tcp
@@ -240,5 +240,16 @@ def bots_complete(lab: KernelLab, target: tuple[str, int], sources: str) -> None
             sent = flood.wait()
         assert (sent.syns, sent.completed) == (300, 300)
         assert server.accepted == 300
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("key", [b"", b"wrong"])
+def test_signed_connections_are_nobody_elses(lab: KernelLab, key: bytes) -> None:
+    server = TcpServer(lab.netns("server"), *SERVER, md5=b"right")
+    try:
+        assert exchange(lab.netns("client"), Exchange(SERVER, upload=3000, md5=b"right"))
+        with pytest.raises(TimeoutError):
+            exchange(lab.netns("client"), Exchange(SERVER, upload=1, md5=key, timeout_s=0.5))
     finally:
         server.close()

@@ -38,7 +38,7 @@ control Enter(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
         } else if (hdr.frame.kind == kind_t.ONE) {
             meta.level = level_t.MIDDLE;
         }
-        hdr.frame.level = meta.level == level_t.HIGH ? 8w2 : meta.level == level_t.LOW ? 8w0 : 1;
+        hdr.frame.level = meta.level == level_t.HIGH ? 8w2 : (meta.level == level_t.LOW ? 8w0 : 1);
         hdr.frame.count = hdr.frame.count + (count_t)(bit<8>)hdr.frame.kind;
         hdr.frame.id = (id_t)((bit<32>)hdr.frame.id + 1);
         hdr.frame.kind = (kind_t)(hdr.frame.kind + 1);

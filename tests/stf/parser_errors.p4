@@ -22,13 +22,11 @@ control Enter(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
     apply {
         std.egress_spec = 1;
         bit<8> code = 0xff;
-        switch (std.parser_error) {
-            error.NoError: { code = 0; }
-            error.Odd: { code = 1; }
-            error.TooLarge: { code = 2; }
-            error.NoMatch: { code = 3; }
-            error.PacketTooShort: { code = 4; }
-        }
+        if (std.parser_error == error.NoError) { code = 0; }
+        if (std.parser_error == error.Odd) { code = 1; }
+        if (std.parser_error == error.TooLarge) { code = 2; }
+        if (std.parser_error == error.NoMatch) { code = 3; }
+        if (std.parser_error == error.PacketTooShort) { code = 4; }
         if (!hdr.frame.isValid()) {
             hdr.frame.setValid();
             hdr.frame = { 0xee, 0, 0, 0 };

@@ -5,20 +5,20 @@
 control Enter(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     register<bit<32>>(4) cells;
     register<bit<100>>(1) wide;
-    register<bool>(2) flags;
+    register<bit<1>>(2) flags;
     apply {
         std.egress_spec = 1;
         bit<32> old = 0xdead;
         bit<100> w;
-        bool flag;
+        bit<1> flag;
         cells.read(old, (bit<32>)hdr.frame.a);
         cells.write((bit<32>)hdr.frame.a, old + hdr.frame.d);
         wide.read(w, 0);
         wide.write(0, w << 8 | (bit<100>)hdr.frame.b);
         flags.read(flag, 1);
-        flags.write(1, !flag);
+        flags.write(1, ~flag);
         hdr.frame.d = old;
-        hdr.frame.c = (bit<8>)(bit<1>)flag ++ w[7:0];
+        hdr.frame.c = (bit<8>)flag ++ w[7:0];
     }
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Controls applied by controls: constructor arguments, instances of their own, direct invocation, out
-// parameters that begin at nothing.
+// Controls applied by controls: constructor arguments, instances of their own, direct invocation.
 #include "begin.p4"
 
 control Add(inout bit<8> value, out bit<8> before)(bit<8> amount) {
@@ -14,6 +13,7 @@ control Add(inout bit<8> value, out bit<8> before)(bit<8> amount) {
         default_action = NoAction;
     }
     apply {
+        before = 0;
         choose.apply();
     }
 }

@@ -23,6 +23,7 @@ from controller.scenario.values import Size
 from controller.scenario.world import Background, UnmetError, World
 
 Seconds = Annotated[float, Field(ge=0, le=60)]
+Md5 = Annotated[str, Field(max_length=80, description="The key of TCP-MD5; empty = nothing is signed")]
 
 
 class Serve(Step):
@@ -36,6 +37,7 @@ class Serve(Step):
     shorthand: ClassVar[str | None] = "service"
     service: str
     banner: str = ""
+    md5: Md5 = ""
     answer: Size = 0
     over: Annotated[float, Field(ge=0, le=120)] = 0.0
     receive_buffer: Size = 0
@@ -53,6 +55,7 @@ class Serve(Step):
             over_s=self.over,
             receive_buffer=self.receive_buffer,
             reads_after_s=self.reads_after,
+            md5=self.md5.encode(),
         )
         return socket_text(address, port)
 
@@ -83,6 +86,7 @@ class Connect(Step):
     keyword: ClassVar[str] = "connect"
     host: str
     service: str
+    md5: Md5 = ""
     connections: Annotated[int, Field(ge=1, le=10000)] = 1
     parallel: Annotated[int, Field(ge=1, le=64)] = 1
     upload: Size = 100
@@ -123,6 +127,7 @@ class Connect(Step):
             timeout_s=self.timeout,
             receive_buffer=self.receive_buffer,
             reads_after_s=self.reads_after,
+            md5=self.md5.encode(),
         )
         results = many(self.connections, self.parallel, lambda _: exchange(netns, plan))
         good = [result for result in results if isinstance(result, ExchangeResult)]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from controller.lab.model import Topology
+from controller.logic.model import Origin
 from controller.logic.policy import Stance
 from controller.scenario import wire
 from controller.scenario.rawport import Capture
@@ -76,6 +77,40 @@ class StanceIs(Step):
         return None
 
 
+class Told(Step):
+    """What a service's clients are told, why, and what its server's SYN/ACKs have shown, as /api/status has
+    it; only what is named is looked at.
+    """
+
+    keyword: ClassVar[str] = "told"
+    service: str
+    mss: int | None = None
+    window_scale: int | None = None
+    sack: bool | None = None
+    timestamps: bool | None = None
+    origin: dict[str, Origin] = Field(default={})
+    learned: dict[str, bool | int | None] | None = None
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world))
+        return ", ".join(f"{name} {getattr(self, name)}" for name in sorted(self._named()))
+
+    def _named(self) -> set[str]:
+        return self.model_fields_set - {"service", "within"}
+
+    def _problem(self, world: World) -> str | None:
+        services = world.lab.api("/api/status")["services"]
+        found = next(service for service in services if service["name"] == self.service)
+        for name in sorted(self._named()):
+            wanted, there = getattr(self, name), found[name]
+            if name == "origin":
+                there = {option: there.get(option) for option in wanted}
+            if there != wanted:
+                return f"{name} of {self.service}: {there} instead of {wanted}"
+        return None
+
+
 class Mark(Step):
     """Remembers the counters as they are: `counters` counts from here (else from the scenario's start)."""
 
@@ -116,6 +151,33 @@ class Counters(Step):
     def _since_mark(self, world: World, kind: str, name: str) -> int:
         now = read_counters(world)[kind].get(self.switch, {}).get(name, 0)
         return int(now) - int(world.counters.get(kind, {}).get(self.switch, {}).get(name, 0))
+
+
+class ControllerCounters(Step):
+    """What the controller has counted since it started: `shed` by limit, `results` by how handshakes and
+    exceptional packets ended (names as in /api/status).
+    """
+
+    keyword: ClassVar[str] = "counted"
+    shed: dict[str, Bound] = Field(default={})
+    results: dict[str, Bound] = Field(default={})
+    within: Within = 5.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world.lab.api("/api/status")))
+        status = world.lab.api("/api/status")
+        return ", ".join(
+            f"{name} {status[kind].get(name, 0)}"
+            for kind in ("shed", "results")
+            for name in getattr(self, kind)
+        )
+
+    def _problem(self, status: dict[str, Any]) -> str | None:
+        for kind in ("shed", "results"):
+            for name, bound in getattr(self, kind).items():
+                if not bound.admits(value := status[kind].get(name, 0)):
+                    return f"{kind} {name}: {value} instead of {bound}"
+        return None
 
 
 class StartCapture(Step):
@@ -193,9 +255,11 @@ def read_counters(world: World) -> dict[str, Any]:
 
 OBSERVATION_STEPS: tuple[type[Step], ...] = (
     Sessions,
+    Told,
     StanceIs,
     Mark,
     Counters,
+    ControllerCounters,
     StartCapture,
     CapturedSegments,
 )

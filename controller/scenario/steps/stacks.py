@@ -13,7 +13,7 @@ from pydantic import Field
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
 from controller.scenario.values import Bound
-from controller.scenario.world import UnmetError, World
+from controller.scenario.world import UnmetError, World, poll
 
 _UNIT = 50_000
 """Bytes of receive buffer for window scale 0: the kernel takes the first scale by which its largest window
@@ -29,7 +29,6 @@ class Tcp(Step):
     """
 
     keyword: ClassVar[str] = "tcp"
-    needs: ClassVar[tuple[str, ...]] = ("sysctl",)
     host: str
     window_scale: Annotated[int, Field(ge=0, le=14)] | None = 7
     sack: bool = True
@@ -41,7 +40,8 @@ class Tcp(Step):
         on = (self.window_scale is not None, self.sack, self.timestamps)
         settings = [f"tcp_{name}={int(value)}" for name, value in zip(_SWITCHES, on, strict=True)]
         settings += [f"tcp_rmem=4096 {min(131072, largest)} {largest}"]
-        _run(world, self.host, ["sysctl", "-w", *(f"net.ipv4.{setting}" for setting in settings)])
+        script = [f"echo {s.partition('=')[2]} > /proc/sys/net/ipv4/{s.partition('=')[0]}" for s in settings]
+        _run(world, self.host, ["sh", "-ec", "; ".join(script)])
         # A route's `window` bounds the largest window also below what the system wants buffers to be.
         features = ["window", str(largest)] + (["advmss", str(self.mss)] if self.mss else [])
         for version in ("-4", "-6"):
@@ -67,11 +67,18 @@ class Sockets(Step):
     timestamps: bool = True
     mss: Annotated[Bound | None, Field(description="Bytes of payload of its largest segments")] = None
     rtt_as: str | None = None
+    within: Annotated[float, Field(gt=0, le=60)] = 2.0
 
     def run(self, world: World) -> str:
-        found = _sockets(world, self.host, self.service)
-        if not self.connections.admits(len(found)):
-            raise UnmetError(f"{len(found)} connections instead of {self.connections}")
+        found: list[SocketInfo] = []
+
+        def too_few_or_many() -> str | None:
+            found[:] = _sockets(world, self.host, self.service)
+            if self.connections.admits(len(found)):
+                return None
+            return f"{len(found)} connections instead of {self.connections}"
+
+        poll(self.within, too_few_or_many)
         for socket in found:
             self._check(socket)
         text = f"{len(found)} connections"
