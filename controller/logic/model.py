@@ -179,12 +179,17 @@ class Service:
 
 @dataclass(slots=True)
 class PacketOut:
-    """Send a frame through a switch."""
+    """Send a frame through a switch.
+
+    `release`, with `Mode.ARRIVE`: the switch no longer holds the flow's packets back, unless one was punted
+    after the one of this number; then it drops this packet, and what follows it in the same message.
+    """
 
     switch: str
     mode: Mode
     port: int
     frame: bytes
+    release: int = 0
 
 
 @dataclass(slots=True)

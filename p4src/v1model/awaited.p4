@@ -22,7 +22,7 @@ control Awaited(in headers_t hdr, inout metadata_t meta, in standard_metadata_t 
                      ^ meta.session.client_v6[31:0];
         }
         cell = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
-        now = standard_metadata.ingress_global_timestamp[35:20];
+        now = standard_metadata.ingress_global_timestamp[31:16];
         if (meta.step == STEP_PUNT) {
             awaited.write((bit<32>)cell, now ++ client ++ meta.session.client_port);
         } else {
