@@ -186,9 +186,12 @@ def _option_table(document: Any) -> Table:
 
 
 def _policy(service: dict[str, Any]) -> str:
-    """The mode, and what comes of it now: `on-attack: proxying`."""
-    mode = service["mode"]
-    return mode if mode == "always" else f"{mode}: {service['stance']}"
+    """The mode, and what comes of it now: `on-attack: proxying, 1200 SYNs/s`."""
+    mode = str(service["mode"])
+    if mode == "always":
+        return mode
+    rate = f", {service['syn_rate']:.0f} SYNs/s" if mode == "on-attack" else ""
+    return f"{mode}: {service['stance']}{rate}"
 
 
 def _learned(options: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -57,7 +58,15 @@ class PuntHeader(NamedTuple):
     mss: int  # what the cookie encoded: never above the client's MSS
     window_scale: int  # 15 = the client offered none
     sack: int
+    number: int = 0  # PROVEN and FOLLOWING: which one it is of the flow's packets that were punted
 
+
+PACKET_OUT: Final = struct.Struct(">BHHH")
+"""The `packet_out` controller header as bytes: mode, port, release, length. Behind a frame whose length is
+given another header and frame follow in the same message."""
+PACKET_OUT_FIELDS: Final = ("mode", "port", "release", "length")
+MIRROR: Final = 1
+"""The clone session by which a switch comes from one packet-out of a message to the next."""
 
 NO_WINDOW_SCALE: Final = 15
 SHIFT_RIGHT: Final = 0x80  # in to_client_shift and to_server_shift; the low 4 bits are the amount
@@ -80,6 +89,7 @@ DROP_REASONS: Final = (
     "NOT_OURS",
     "NO_PORT",
     "EXTENSIONS",
+    "NOT_RELEASED",
 )
 """Indices of the counter `drops`; 0 is unused."""
 

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from controller.config import ControllerConfig
@@ -15,7 +16,17 @@ from controller.dataplane import End, Punt, PuntHeader
 from controller.learned import LearnedFile
 from controller.logic.coordinator import Coordinator
 from controller.logic.keys import Expel, InstallKey, KeyEffect, KeyRing, KeySet
-from controller.logic.model import CheckIdle, Effects, Entry, Key, PacketOut, Put, Remove
+from controller.logic.model import (
+    CheckIdle,
+    Effect,
+    Effects,
+    Entry,
+    Key,
+    PacketOut,
+    Put,
+    Remove,
+    ServiceChanged,
+)
 from controller.logic.policy import Stance
 from controller.p4.errors import OK, RESOURCE_EXHAUSTED, Outcome, SwitchError
 from controller.p4.link import SwitchLink
@@ -50,6 +61,11 @@ class _KeyWrite(NamedTuple):
 
 def _random_key() -> tuple[int, int]:
     return secrets.randbits(32), secrets.randbits(32)
+
+
+def _goes_through(effect: Effect) -> str | None:
+    """The switch of a packet-out; consecutive ones of the same switch are sent together."""
+    return effect.switch if isinstance(effect, PacketOut) else None
 
 
 class ControllerHub:
@@ -182,7 +198,7 @@ class ControllerHub:
         if reason == Punt.PROVEN:
             self._execute(self.coordinator.punt_proven(switch, header, frame, now, wall))
         elif reason == Punt.FOLLOWING:
-            self._execute(self.coordinator.punt_following(switch, port, frame, now))
+            self._execute(self.coordinator.punt_following(switch, header, frame, now))
         elif reason == Punt.SERVER_SYNACK:
             self._execute(self.coordinator.punt_synack(switch, port, frame, now, wall))
         elif reason == Punt.EARLY_RETURN:
@@ -219,10 +235,15 @@ class ControllerHub:
     # --- effects ----------------------------------------------------------------------------------
 
     def _execute(self, effects: Effects) -> None:
+        for switch, group in groupby(effects, _goes_through):
+            if switch is not None:
+                self.links[switch].send_packets([p for p in group if isinstance(p, PacketOut)])
+            else:
+                self._execute_others(group)
+
+    def _execute_others(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, PacketOut):
-                self.links[effect.switch].send_packet(effect.mode, effect.port, effect.frame)
-            elif isinstance(effect, Put):
+            if isinstance(effect, Put):
                 kind = INSERT if effect.new else MODIFY
                 token = _Session(effect.entry.version, False)
                 self._put_session(effect.switches, kind, effect.key, effect.entry, token)
@@ -231,7 +252,7 @@ class ControllerHub:
                 self._put_session(effect.switches, DELETE, effect.key, None, token)
             elif isinstance(effect, CheckIdle):
                 self._spawn(self._check_idle(effect))
-            else:
+            elif isinstance(effect, ServiceChanged):
                 log.info(
                     "service %s: its server supports mss=%d window scale=%s sack=%s timestamps=%s",
                     effect.service.config.name,

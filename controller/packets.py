@@ -29,6 +29,7 @@ _IP6 = struct.Struct("!IHBB16s16s")
 _PSEUDO6 = struct.Struct("!16s16sIHBB")
 _TS = struct.Struct("!II")
 _TTL: Final = 64
+_ACKNOWLEDGING_WINDOW: Final = 512  # small and not zero, as the client's own next segment corrects it
 _DONT_FRAGMENT: Final = 0x4000
 _TCP_PROTOCOL: Final = 6
 _MASK32: Final = 0xFFFFFFFF
@@ -249,6 +250,23 @@ def build(
     check = _checksum(_pseudo(source, destination, length) + tcp)
     ip = _ip_header(source, destination, length)
     return b"".join((l2, ip, tcp[:16], check.to_bytes(2), tcp[18:]))
+
+
+def acknowledgment(synack: Segment) -> bytes:
+    """The ACK that completes a server's SYN/ACK, as a switch makes it (p4src/v1model/reply.p4)."""
+    stamps = parse_options(synack.options).timestamps
+    return build(
+        synack.l2,
+        synack.destination,
+        synack.source,
+        synack.destination_port,
+        synack.source_port,
+        seq=synack.ack,
+        ack=synack.seq + 1,
+        flags=ACK,
+        window=_ACKNOWLEDGING_WINDOW,
+        options=b"" if stamps is None else timestamps_option(stamps[1], stamps[0]),
+    )
 
 
 def _ip_header(source: int, destination: int, length: int) -> bytes:

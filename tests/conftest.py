@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+import hypothesis
 import pytest
 
 from controller.lab.cli import SHELL_PYTHON
@@ -17,6 +18,12 @@ from controller.lab.errors import LabError
 from controller.lab.targets import BMV2, P4C, find_tool
 
 OWN_FILES = pytest.StashKey[str]()
+
+# How long an example takes says something about the machine, nothing about what is tested.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 def _missing(*tools: str) -> str | None:

@@ -15,6 +15,7 @@ from controller.dataplane import End, Mode, Phase, PuntHeader
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Answer, Handshake, State
 from controller.logic.model import (
+    MASK32,
     CheckIdle,
     Effects,
     Entry,
@@ -26,9 +27,10 @@ from controller.logic.model import (
     ServiceChanged,
     Session,
 )
+from controller.logic.released import ReleasedFlows
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import Difference, SessionTable
-from controller.packets import ACK, RST, MalformedError, Segment, build, parse
+from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
@@ -50,6 +52,7 @@ class Coordinator:
         self.flows = FlowTable(config.limits)
         self.sessions = SessionTable(config.timers)
         self.returns = EarlyReturns(config.timers.early_return)
+        self.released = ReleasedFlows()
         self.results: Counter[str] = Counter()
         self.live: tuple[str, ...] = ()
         self.writable: tuple[str, ...] = ()
@@ -107,14 +110,14 @@ class Coordinator:
         if segment is None:
             return out
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
-        cookie = (segment.ack - 1) & 0xFFFFFFFF
+        cookie = (segment.ack - 1) & MASK32
         flow, session = self.flows.get(key), self.sessions.get(key)
         if session is not None and session.awaited and (session.isn, session.cookie) == (header.isn, cookie):
             self.results["late_after_end"] += 1
             return out
         if flow is not None:
             if flow.isn == header.isn and flow.cookie == cookie:
-                self.flows.hold(flow, header.ingress_port, segment)
+                self._hold(flow, switch, header, segment)
                 return out
             if flow.in_barrier:
                 self.results["superseded_while_sharing"] += 1
@@ -123,6 +126,8 @@ class Coordinator:
             self.flows.discard(flow)
             self.results["superseded"] += 1
         if session is not None and self._is_late(session, header.isn, cookie):
+            if self._after_release(session, switch, header, segment, out):
+                return out
             if session.fin_client and session.fin_server:
                 self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
                 return out
@@ -134,8 +139,11 @@ class Coordinator:
         self._start(key, session, switch, header, segment, now, wall, out)
         return out
 
-    def punt_following(self, switch: str, port: int, frame: bytes, now: float) -> Effects:
-        """Another segment of a client's first flight; the switch could not tell whether it belongs to it."""
+    def punt_following(self, switch: str, header: PuntHeader, frame: bytes, now: float) -> Effects:
+        """Another segment of a flow that was proven a moment ago.
+
+        Either its session is not open, or the switch holds it back behind what is queued here.
+        """
         out: Effects = []
         segment = self._parse(frame)
         if segment is None:
@@ -143,11 +151,15 @@ class Coordinator:
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None and flow.follows(segment):
-            self.flows.hold(flow, port, segment)
-        elif flow is None and session is not None and session.open and switch in self.live:
-            self._replay(session, switch, port, frame, now, out)
+            self._hold(flow, switch, header, segment)
         elif flow is None and session is None and self._lenient(key):
-            out.append(PacketOut(switch, Mode.ROUTE, port, frame))
+            out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
+        elif flow is not None or session is None or switch not in self.live:
+            self.results["following_unknown"] += 1
+        elif self._after_release(session, switch, header, segment, out):
+            pass
+        elif session.open or (not session.awaited and session.cookie == (segment.ack - 1) & MASK32):
+            self._replay(session, switch, header.ingress_port, frame, now, out)
         else:
             self.results["following_unknown"] += 1
         return out
@@ -159,11 +171,13 @@ class Coordinator:
         if segment is None:
             return out
         key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
-        flow = self.flows.get(key)
+        flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
-        elif self.sessions.get(key) is not None:
+        elif session is not None:
             self.results["synack_repeated"] += 1
+            if session.open and session.is_answer(segment.seq):
+                out.append(PacketOut(switch, Mode.ROUTE, port, acknowledgment(segment)))
         elif self._lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))
@@ -271,6 +285,7 @@ class Coordinator:
                 else:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
+        self.released.expire(now)
         due = self.sessions.closing_due(now)
         if due and self.live:
             out.append(CheckIdle(self.live, due))
@@ -309,7 +324,7 @@ class Coordinator:
             return
         self.returns.take(key)  # an older connection's
         self.flows.add(flow)
-        self.flows.hold(flow, header.ingress_port, segment)
+        self._hold(flow, switch, header, segment)
         if old is not None:
             # The tuple is used again. Late segments of the old session must never meet the new one's
             # numbers, and the server's answer must not meet the old session: no switch may translate by
@@ -322,6 +337,11 @@ class Coordinator:
         else:
             flow.send_syn(now, wall, out)
         self.flows.schedule(flow)
+
+    def _hold(self, flow: Handshake, switch: str, header: PuntHeader, segment: Segment) -> None:
+        if switch == flow.ingress:
+            flow.punted = header.number
+        self.flows.hold(flow, header.ingress_port, segment)
 
     def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
         answer = flow.on_server(segment, out)
@@ -361,7 +381,7 @@ class Coordinator:
         if others:
             out.append(Put(others, flow.key, session.entry, not flow.reuses))
         if not flow.waiting:
-            self._open_ingress(flow, wall, out)
+            self._open_ingress(flow, now, wall, out)
 
     def _all_but(self, ingress: str) -> tuple[str, ...]:
         return tuple(name for name in self.writable if name != ingress)
@@ -373,23 +393,25 @@ class Coordinator:
             flow.send_syn(now, wall, out)
             self.flows.schedule(flow)
         elif flow.state is State.SHARING:
-            self._open_ingress(flow, wall, out)
+            self._open_ingress(flow, now, wall, out)
         else:
-            self._release(flow, wall, out)
+            self._release(flow, now, wall, out)
 
-    def _open_ingress(self, flow: Handshake, wall: float, out: Effects) -> None:
+    def _open_ingress(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         """Every other live switch has the session: the ingress gets it too."""
         if flow.session is not None and flow.ingress in self.writable:
             entry = flow.session.entry
             flow.await_ingress(entry.version)
             out.append(Put((flow.ingress,), flow.key, entry, not flow.reuses))
         else:
-            self._release(flow, wall, out)  # it is gone: the client goes on by another switch
+            self._release(flow, now, wall, out)  # it is gone: the client goes on by another switch
 
-    def _release(self, flow: Handshake, wall: float, out: Effects) -> None:
+    def _release(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         flow.timeline.released = wall
         flow.release(out)
+        held = flow.held
         self._end(flow, "released")
+        self.released.add(flow, held, now)
         self._release_returns(flow.key, out)
 
     def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
@@ -425,6 +447,24 @@ class Coordinator:
         if session.isn is None:  # read back from a switch: the numbers are not known
             return session.open
         return session.isn == isn and session.cookie == cookie
+
+    def _after_release(
+        self, session: Session, switch: str, header: PuntHeader, segment: Segment, out: Effects
+    ) -> bool:
+        """A packet that was punted before its flow was released; False when there was no release lately."""
+        flow = self.released.get(session.key)
+        if flow is None or flow.session is not session or not session.open or not flow.follows(segment):
+            return False
+        if switch == flow.ingress and header.number > flow.punted:  # it was on its way: nothing has been sent
+            self.results["released_again"] += 1
+            flow.hold(header.ingress_port, segment)
+            flow.punted = header.number
+            flow.release(out)
+        elif flow.covers(segment):
+            self.results["late_copies"] += 1
+        else:
+            out.append(PacketOut(switch, Mode.ARRIVE, header.ingress_port, segment.frame))
+        return True
 
     def _replay(
         self, session: Session, switch: str, port: int, frame: bytes, now: float, out: Effects

@@ -21,6 +21,7 @@ from controller.dataplane import NO_WINDOW_SCALE, SHIFT_RIGHT, Mode, Phase, Punt
 from controller.logic.model import MASK32, Effects, Entry, Key, PacketOut, Service, Session, Timeline
 from controller.packets import (
     ACK,
+    FIN,
     RST,
     SYN,
     Options,
@@ -83,6 +84,7 @@ class Handshake:
     retries: int = 0
     held: list[Held] = field(default_factory=list)
     held_bytes: int = 0
+    punted: int = 0  # how many of its packets the ingress had punted with the last one that came here
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
     reuses: bool = False  # the tuple has an older session, which was set aside
@@ -143,17 +145,15 @@ class Handshake:
     # --- the client's packets ---------------------------------------------------------------------
 
     def hold(self, port: int, segment: Segment) -> bool:
-        """Queue a client's packet; False for a copy of one that is already there."""
+        """Queue a client's packet; False for a copy of what is already there.
+
+        A copy has a newer timestamp than what was sent between the two: it must not come before that.
+        """
         offset = (segment.seq - self.isn - 1) & MASK32
         if offset & 0x80000000:
             offset -= 1 << 32  # a keep-alive's x itself
-        for other in self.held:
-            if (
-                other.offset == offset
-                and other.length == segment.payload_length
-                and other.flags == segment.flags
-            ):
-                return False
+        if self.covers(segment) or (offset < 0 and self.held):
+            return False
         self.held.append(Held(offset, segment.payload_length, segment.flags, port, segment.frame))
         self.held_bytes += len(segment.frame)
         return True
@@ -162,6 +162,15 @@ class Handshake:
         """Whether a segment is of this flow's first flight (bounded by our window), not an older one's."""
         offset = (segment.seq - self.isn - 1) & MASK32
         return segment.ack == (self.cookie + 1) & MASK32 and offset <= self.service.config.window + 1
+
+    def covers(self, segment: Segment) -> bool:
+        """Whether all of a segment is among the packets held."""
+        reach = -1
+        for packet in sorted(self.held, key=_order):
+            if 0 <= packet.offset <= max(reach, 0):
+                reach = max(reach, packet.offset + packet.length + (packet.flags & FIN))
+        offset = (segment.seq - self.isn - 1) & MASK32
+        return offset + segment.payload_length + (segment.flags & FIN) <= reach
 
     # --- towards the server -----------------------------------------------------------------------
 
@@ -255,13 +264,19 @@ class Handshake:
     # --- the end ----------------------------------------------------------------------------------
 
     def release(self, out: Effects) -> None:
-        """The barrier is through: send the held packets through the ingress switch's pipeline, in order."""
+        """The barrier is through: send the held packets through the ingress switch's pipeline, in order.
+
+        If another one is on its way to the controller, the switch sends none of them: then again, with that.
+        """
         self.state = State.DONE
-        if all(packet.offset < 0 for packet in self.held):
+        packets = sorted(self.held, key=_order)
+        release = []
+        if all(packet.offset < 0 for packet in packets):
             # Only a keep-alive came: its sequence number completes no handshake (RFC 9293 section 3.10.7.4).
-            out.append(self._first_ack())
-        for packet in sorted(self.held, key=_order):
-            out.append(PacketOut(self.ingress, Mode.ARRIVE, packet.port, packet.frame))
+            release.append(self._first_ack())
+        release += [PacketOut(self.ingress, Mode.ARRIVE, packet.port, packet.frame) for packet in packets]
+        release[0].release = self.punted
+        out += release
         if self.service.config.window == 0:
             out.append(self._window_update())
 

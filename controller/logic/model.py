@@ -78,6 +78,10 @@ class Session:
     def open(self) -> bool:
         return self.entry.phase == Phase.OPEN
 
+    def is_answer(self, isn: int) -> bool:
+        """Whether a SYN/ACK with this number is the one that began it, as far as is known here."""
+        return self.cookie is None or (self.cookie - isn) & MASK32 == self.entry.delta
+
     @property
     def awaited(self) -> bool:
         """Whether it only keeps the place of the tuple's next session."""
@@ -175,12 +179,17 @@ class Service:
 
 @dataclass(slots=True)
 class PacketOut:
-    """Send a frame through a switch."""
+    """Send a frame through a switch.
+
+    `release`, with `Mode.ARRIVE`: the switch no longer holds the flow's packets back, unless one was punted
+    after the one of this number; then it drops this packet, and what follows it in the same message.
+    """
 
     switch: str
     mode: Mode
     port: int
     frame: bytes
+    release: int = 0
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 """One P4Runtime connection to one switch: channel, stream, and RPCs, each with a time limit of its own.
 
 The channel and the plain requests are those of finsy's `P4Client`. It gives every RPC ten seconds; a cold
-compilation in the switch and a table read back whole need more: these go by a `Stub` on the same channel. The
-hot path (Write and the stream) has a connection of its own, a `Wire`.
+compilation in the switch and a table read back whole need more, and the hot path (Write, packet-outs) sends
+messages that are serialised already: these go by a `Stub` on the same channel.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from finsy.grpcutil import GRPCStatusCode
 from finsy.p4client import P4Client, P4ClientError
-from google.protobuf.message import DecodeError
 
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
@@ -28,9 +27,7 @@ from controller.p4.errors import (
     switch_error,
     write_outcomes,
 )
-from controller.p4.grpc_wire import Call, Wire
-from controller.p4.http2 import Http2Error
-from controller.p4.proto import STREAM_CHANNEL, WRITE, Stub, p4i, p4r
+from controller.p4.proto import STREAM_END, Stub, p4i, p4r
 
 _CONNECT_TIME: Final = 5.0
 _RPC_TIME: Final = 10.0
@@ -68,17 +65,14 @@ class Connection:
         arbitration: Arbitration,
         on_message: Callable[[p4r.StreamMessageResponse], None],
     ) -> None:
-        self._address = address
         self._device_id = device_id
         self._arbitration = arbitration
         self._on_message = on_message
         self._client = P4Client(address)
         self._stub: Stub
-        self._wire: Wire | None = None
-        self._call: Call | None = None
-        self._updates: deque[p4r.MasterArbitrationUpdate] = deque()
-        self._early: deque[p4r.StreamMessageResponse] | None = deque()  # until `receive`
-        self._news = asyncio.Event()
+        self._stream: Any = None
+        self._outgoing: deque[bytes] = deque()
+        self._wakeup = asyncio.Event()
         self._write_header = b""
 
     # --- the stream -------------------------------------------------------------------------------
@@ -94,12 +88,10 @@ class Connection:
         self._stub = Stub(self._client.channel)
         try:
             async with asyncio.timeout(_CONNECT_TIME):
-                with _errors("stream"):
-                    self._wire = await Wire.connect(self._address)
-                    self._call = Call(self._wire, STREAM_CHANNEL, self._on_stream, self._news.set)
-                self._bid()
+                self._stream = self._stub.stream()
+                await self._bid()
                 while (standing := await self._next_standing()) is Standing.BID:
-                    self._bid()
+                    await self._bid()
                 return standing
         except TimeoutError:
             raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
@@ -108,37 +100,20 @@ class Connection:
         """As a backup: wait until the primary has gone and this controller has taken its place."""
         while (standing := await self._next_standing()) is not Standing.PRIMARY:
             if standing is Standing.BID:
-                self._bid()
+                await self._bid()
 
-    def _bid(self) -> None:
+    async def _bid(self) -> None:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._device_id
         self._set_id(request.arbitration.election_id)
-        self.send(request.SerializeToString())
-
-    def _on_stream(self, data: bytes) -> None:
-        try:
-            message = p4r.StreamMessageResponse.FromString(data)
-        except DecodeError as err:
-            raise Http2Error(f"a message on the stream that cannot be read: {err}") from None
-        if message.HasField("arbitration"):
-            self._updates.append(message.arbitration)
-            self._news.set()
-        elif self._early is not None:
-            self._early.append(message)
-        else:
-            self._on_message(message)
+        await self._send(request.SerializeToString())
 
     async def _next_standing(self) -> Standing:
-        while not self._updates:
-            self._news.clear()
-            if self._call is None or self._call.ended:
-                with _errors("stream"):
-                    if self._call is not None:
-                        await self._call.wait()
-                raise SwitchError("the switch closed the stream")
-            await self._news.wait()
-        return self._on_arbitration(self._updates.popleft())
+        with _errors("stream"):
+            while True:
+                message = await self._receive()
+                if message.HasField("arbitration"):
+                    return self._on_arbitration(message.arbitration)
 
     def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
         election_id = update.election_id.high << 64 | update.election_id.low
@@ -151,24 +126,55 @@ class Connection:
         election_id = self._arbitration.election_id
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
+    async def _send(self, data: bytes) -> None:
+        try:
+            await self._stream.write(data)
+        except (grpc.RpcError, asyncio.InvalidStateError) as err:
+            raise await self._stream_error(err) from None
+
+    async def _receive(self) -> p4r.StreamMessageResponse:
+        message = await self._stream.read()
+        if message is STREAM_END:
+            raise await self._stream_error(None)
+        response: p4r.StreamMessageResponse = message
+        return response
+
+    async def _stream_error(self, error: BaseException | None) -> SwitchError:
+        """The reason of a stream that ended: its status, which a failed write alone does not tell."""
+        if isinstance(error, grpc.RpcError):
+            return switch_error(error, "stream")
+        code, details = await self._stream.code(), await self._stream.details()
+        return SwitchError(f"the switch closed the stream: {code.name} {details or ''}".rstrip())
+
     async def receive(self) -> None:
         """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
-        early, self._early = self._early, None
-        for message in early or ():
-            self._on_message(message)
-        while await self._next_standing() is Standing.PRIMARY:
-            pass
-        raise NotPrimaryError(self.backup_reason())
+        on_message = self._on_message
+        with _errors("stream"):
+            while True:
+                message = await self._receive()
+                if not message.HasField("arbitration"):
+                    on_message(message)
+                elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
+                    raise NotPrimaryError(self.backup_reason())
 
     def backup_reason(self) -> str:
         primary = self._arbitration.primary_id
         return f"another controller is primary (election id {primary})"
 
+    async def transmit(self) -> None:
+        """Send what `send` queued, in order, until the stream breaks."""
+        while True:
+            while self._outgoing:
+                await self._send(self._outgoing.popleft())
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
     def send(self, data: bytes) -> bool:
-        """Send a serialised StreamMessageRequest; False when the switch leaves too many waiting."""
-        if self._call is None or self._call.backlog() >= _STREAM_QUEUE:
+        """Queue a serialised StreamMessageRequest; False when too many wait already."""
+        if len(self._outgoing) >= _STREAM_QUEUE:
             return False
-        self._call.send(data)
+        self._outgoing.append(data)
+        self._wakeup.set()
         return True
 
     # --- RPCs -------------------------------------------------------------------------------------
@@ -218,11 +224,9 @@ class Connection:
             request = p4r.WriteRequest(device_id=self._device_id)
             self._set_id(request.election_id)
             self._write_header = request.SerializeToString()
-        if self._wire is None:
-            raise SwitchError("not connected")
         with _errors("Write"):
             try:
-                await self._wire.unary(WRITE, self._write_header + b"".join(updates), _RPC_TIME)
+                await self._stub.write(self._write_header + b"".join(updates), timeout=_RPC_TIME)
             except grpc.RpcError as err:
                 return write_outcomes(err, len(updates))
         return None
@@ -248,6 +252,6 @@ class Connection:
                     yield entity
 
     async def close(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
+        if self._stream is not None:
+            self._stream.cancel()
         await self._client.close()

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from controller.config import ControllerConfig, SwitchConfig
-from controller.dataplane import End, PuntHeader
+from controller.dataplane import PACKET_OUT, End, PuntHeader
 from controller.logic.arbitration import Arbitration, Standing
 from controller.logic.keys import KeySet
 from controller.logic.liveness import Liveness, SwitchState
-from controller.logic.model import Entry, Key
+from controller.logic.model import Entry, Key, PacketOut
 from controller.p4.connection import Connection
 from controller.p4.errors import OK, IdInUseError, Outcome, SwitchError
 from controller.p4.program import Program
-from controller.p4.proto import p4r, packet_out
+from controller.p4.proto import p4r
 from controller.p4.schema import Row, Schema
 from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, forwarding_rows, meter_cells
 from controller.p4.sync import (
@@ -31,6 +31,7 @@ from controller.p4.sync import (
     session_jobs,
     settle_keys,
     settle_meters,
+    settle_mirror,
     settle_rows,
 )
 from controller.p4.writer import DELETE, INSERT, Job, Writer
@@ -41,6 +42,8 @@ _PROBE_EVERY: Final = 2.0
 _PROBE_TIME: Final = 5.0
 _SYNC_ROUNDS: Final = 5
 _NEXT_BID: Final = 0.05  # when our election id is in use: the next bid is one less
+_MESSAGE_BYTES: Final = 8192  # of packet-outs
+_MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
 _ENDS: Final = frozenset(int(end) for end in End)
 
 
@@ -85,14 +88,15 @@ class SwitchLink:
 
     # --- used by the hub --------------------------------------------------------------------------
 
-    def send_packet(self, mode: int, port: int, frame: bytes) -> None:
-        """Send a frame through the switch; what its connection cannot take is dropped and counted."""
+    def send_packets(self, packets: Sequence[PacketOut]) -> None:
+        """Send frames through the switch, in order and with nothing of the network between them.
+
+        What its connection cannot take is dropped and counted.
+        """
         connection, schema = self.connection, self._schema
-        if connection is not None and schema is not None:
-            message = packet_out(schema.packet_out_metadata(mode, port), frame)
-            if connection.send(message):
-                return
-        self.dropped_out += 1
+        for message in _messages(packets):
+            if connection is None or schema is None or not connection.send(schema.packet_outs(message)):
+                self.dropped_out += len(message)
 
     def put(self, job: Job) -> None:
         if self._writer is not None:
@@ -186,6 +190,7 @@ class SwitchLink:
             self._failure = asyncio.get_running_loop().create_future()
             await _first_failure(
                 connection.receive(),
+                connection.transmit(),
                 self._writer.run(),
                 self._keep(connection, self._writer, program),
                 _wait(self._failure),
@@ -216,6 +221,7 @@ class SwitchLink:
         rows = hub.proxy_rows()
         await settle_rows(connection, schema, PROXY_TABLES, rows)
         await settle_meters(connection, meter_cells(schema, hub.config.services), fresh=loaded)
+        await settle_mirror(connection)
         await enable_digests(connection, schema)
         keys, generation = hub.keys_to_hold()
         await settle_keys(connection, schema, keys, held.keys)
@@ -290,6 +296,20 @@ class SwitchLink:
     @property
     def in_service(self) -> bool:
         return self.life.state is SwitchState.IN_SERVICE
+
+
+def _messages(packets: Sequence[PacketOut]) -> Iterator[list[PacketOut]]:
+    """The packets of each message: as many as a switch takes at once."""
+    message: list[PacketOut] = []
+    size = 0
+    for packet in packets:
+        size += PACKET_OUT.size + len(packet.frame)
+        if message and (size > _MESSAGE_BYTES or len(message) == _MESSAGE_PACKETS):
+            yield message
+            message, size = [], PACKET_OUT.size + len(packet.frame)
+        message.append(packet)
+    if message:
+        yield message
 
 
 async def _wait(future: asyncio.Future[None]) -> None:

@@ -14,8 +14,7 @@ import grpc
 from finsy.proto import p4i, p4r, rpc_code, rpc_status
 
 __all__ = [
-    "STREAM_CHANNEL",
-    "WRITE",
+    "STREAM_END",
     "Stub",
     "encode_uint",
     "field",
@@ -27,9 +26,10 @@ __all__ = [
     "update",
 ]
 
+STREAM_END: object = vars(grpc.aio)["EOF"]
+"""What a stream gives when the other side has closed it (not in the type stubs)."""
+
 _SERVICE = "/p4.v1.P4Runtime/"
-WRITE = _SERVICE + "Write"
-STREAM_CHANNEL = _SERVICE + "StreamChannel"
 _UPDATES = 4  # WriteRequest.updates
 _UPDATE_ENTITY = 2  # Update.entity
 _STREAM_PACKET = 2  # StreamMessageRequest.packet
@@ -69,18 +69,30 @@ def encode_uint(value: int) -> bytes:
 
 
 class Stub:
-    """The RPCs that need another time limit than finsy's."""
+    """The RPCs that need another time limit than finsy's. `write` and the stream take serialised requests."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        def identity(data: bytes) -> bytes:
+            return data
+
+        def unary(name: str, serialize: Any, response: Any) -> Any:
+            return channel.unary_unary(
+                _SERVICE + name, request_serializer=serialize, response_deserializer=response.FromString
+            )
+
         def encode(message: Any) -> bytes:
             data: bytes = message.SerializeToString()
             return data
 
-        self.set_pipeline: Any = channel.unary_unary(
-            _SERVICE + "SetForwardingPipelineConfig",
-            request_serializer=encode,
-            response_deserializer=p4r.SetForwardingPipelineConfigResponse.FromString,
+        self.write = unary("Write", identity, p4r.WriteResponse)
+        self.set_pipeline = unary(
+            "SetForwardingPipelineConfig", encode, p4r.SetForwardingPipelineConfigResponse
         )
         self.read: Any = channel.unary_stream(
             _SERVICE + "Read", request_serializer=encode, response_deserializer=p4r.ReadResponse.FromString
+        )
+        self.stream: Any = channel.stream_stream(
+            _SERVICE + "StreamChannel",
+            request_serializer=identity,
+            response_deserializer=p4r.StreamMessageResponse.FromString,
         )

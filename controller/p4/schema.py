@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.dataplane import DIGESTS, TABLES, PuntHeader
-from controller.logic.model import MASK32, Entry, Key
-from controller.p4.proto import encode_uint, field, p4i, p4r
+from controller.dataplane import DIGESTS, PACKET_OUT, PACKET_OUT_FIELDS, TABLES, PuntHeader
+from controller.logic.model import MASK32, Entry, Key, PacketOut
+from controller.p4.proto import encode_uint, field, p4i, p4r, packet_out
 
 _PACKET_METADATA = 2  # PacketOut.metadata
 
@@ -74,7 +74,7 @@ class Schema:
         self.punt_meter = _by_alias(info.meters, "meter", "punt_meter").preamble.id
         self.digests = tuple(_by_alias(info.digests, "digest", name).preamble.id for name in DIGESTS)
         self._in_order = self._metadata("packet_in", PuntHeader._fields)
-        self._out_ids = self._metadata("packet_out", ("mode", "port"))
+        self._out_ids = self._metadata("packet_out", PACKET_OUT_FIELDS)
         self._out_cache: dict[tuple[int, int], bytes] = {}
         self._sessions_v4 = _SessionTable.of(self.tables["sessions_v4"])
         self._sessions_v6 = _SessionTable.of(self.tables["sessions_v6"])
@@ -97,19 +97,25 @@ class Schema:
         values = {item.metadata_id: int.from_bytes(item.value, "big") for item in metadata}
         return PuntHeader(*(values.get(field_id, 0) for field_id in self._in_order))
 
-    def packet_out_metadata(self, mode: int, port: int) -> bytes:
-        """The serialised metadata fields of a PacketOut."""
-        cached = self._out_cache.get((mode, port))
-        if cached is None:
-            cached = b"".join(
-                field(
-                    _PACKET_METADATA,
-                    p4r.PacketMetadata(metadata_id=field_id, value=encode_uint(value)).SerializeToString(),
-                )
-                for field_id, value in zip(self._out_ids, (mode, port), strict=True)
-            )
-            self._out_cache[(mode, port)] = cached
-        return cached
+    def packet_outs(self, packets: Sequence[PacketOut]) -> bytes:
+        """The serialised StreamMessageRequest that sends packets through one switch, nothing between them."""
+        first, *others = packets
+        following = b"".join(
+            PACKET_OUT.pack(p.mode, p.port, p.release, len(p.frame) if p is not others[-1] else 0) + p.frame
+            for p in others
+        )
+        values = (first.mode, first.port, first.release, len(first.frame) if others else 0)
+        metadata = b"".join(
+            self._out_field(field_id, value) for field_id, value in zip(self._out_ids, values, strict=True)
+        )
+        return packet_out(metadata, first.frame + following)
+
+    def _out_field(self, field_id: int, value: int) -> bytes:
+        found = self._out_cache.get((field_id, value))
+        if found is None:
+            item = p4r.PacketMetadata(metadata_id=field_id, value=encode_uint(value)).SerializeToString()
+            found = self._out_cache[field_id, value] = field(_PACKET_METADATA, item)
+        return found
 
     # --- sessions ---------------------------------------------------------------------------------
 

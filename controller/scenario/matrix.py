@@ -151,7 +151,7 @@ class Trial:
             self._x + 1,
             self._k + 1,
             window=self._first_window,
-            options=self._stamps(self._client_clock + 1, self._tp),
+            options=self._shuffled(self._stamps(self._client_clock + 1, self._tp)),
         )
 
     def answer(self) -> None:

@@ -5,6 +5,11 @@
 
 // --- ports ---------------------------------------------------------------------------------------------------------
 const bit<9> CPU_PORT = 510;   // packet-in and packet-out
+const bit<9> NO_PORT = 0;      // no port in P4Runtime; what was recirculated seems to come from it
+
+// `instance_type` of simple_switch.
+const bit<32> INSTANCE_INGRESS_CLONE = 1;
+const bit<32> INSTANCE_RECIRCULATED = 4;
 
 // --- Ethernet, ARP, IP ----------------------------------------------------------------------------------------------
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
@@ -63,7 +68,8 @@ const bit<32> NEIGHBOUR_MAC_BYTES = 8;
 const bit<32> TCP_BYTES = 20;
 const bit<32> ICMP_ERROR_BYTES = 8;   // before the quoted datagram
 const bit<32> QUOTED_TCP_BYTES = 8;   // the least
-const bit<32> PACKET_OUT_BYTES = 3;
+const bit<32> PACKET_IN_BYTES = 15;
+const bit<32> PACKET_OUT_BYTES = 7;
 
 const bit<8> OWN_TTL = 64;  // of packets that the switch makes itself
 
@@ -90,13 +96,21 @@ const bit<16> MSS_DEFAULT_V6 = 1220;  // the same on IPv6
 // corrects it.
 const bit<16> ACKNOWLEDGING_WINDOW = 512;
 
-// How long a proven flow counts as being opened, in 2^20 microseconds: a little longer than the SYNs to the server last.
-const bit<16> PENDING_TICKS = 8;
+// How long a proven flow counts as being opened, in 2^16 microseconds: a little longer than the SYNs to the server last (8 s).
+const bit<16> PENDING_TICKS = 122;
+// How long its packets wait for the controller when its session is open already, and at most how many: a controller
+// that is gone must not stall it (1 s).
+const bit<16> HOLD_TICKS = 16;
+const bit<15> HOLD_PACKETS = 64;
 
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
 const bit<8> MODE_ARRIVE = 1;  // as if it had arrived on `port`
 const bit<8> MODE_ROUTE = 2;   // by destination, without the SYN proxy
+
+// A message of several packet-outs: the clone session, to any port, by which the switch comes to the next one.
+const bit<32> MESSAGE_MIRROR = 1;
+const bit<8> MESSAGE_FIELDS = 1;  // what is preserved on the way
 
 // --- packet-in reasons ----------------------------------------------------------------------------------------------
 const bit<8> PUNT_PROVEN = 1;         // the client returned a right cookie
@@ -137,6 +151,7 @@ const bit<8> DROP_STRAY = 13;
 const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
 const bit<8> DROP_EXTENSIONS = 16;
+const bit<8> DROP_NOT_RELEASED = 17;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;

@@ -4,7 +4,6 @@
 #define SYNCLINE_ADMIT_P4
 
 control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
-    bit<32> frame_bytes;
     bit<32> wanted_bytes;
 
     action drop_as(bit<8> reason) {
@@ -13,10 +12,22 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
     }
 
     apply {
-        frame_bytes = standard_metadata.packet_length;
-        if (standard_metadata.ingress_port == CPU_PORT) {
-            frame_bytes = frame_bytes - PACKET_OUT_BYTES;
-            if (!hdr.packet_out.isValid() || frame_bytes < ETHERNET_BYTES
+        meta.frame_bytes = standard_metadata.packet_length;
+        if (meta.injected == 1 && standard_metadata.ingress_port == CPU_PORT && hdr.packet_out.isValid()
+            && hdr.packet_out.length != 0) {
+            meta.message = 1;
+            meta.step = STEP_DONE;
+            standard_metadata.egress_spec = CPU_PORT;
+        } else if (meta.injected == 1) {
+            meta.message_done = meta.message_done + PACKET_OUT_BYTES;
+            meta.frame_bytes = meta.frame_bytes - meta.message_done;
+            if (hdr.packet_out.length != 0 && (bit<32>)hdr.packet_out.length < meta.frame_bytes) {
+                meta.frame_bytes = (bit<32>)hdr.packet_out.length;
+                meta.cut = 1;
+                meta.more = 1;
+                meta.message_done = meta.message_done + meta.frame_bytes;
+            }
+            if (!hdr.packet_out.isValid() || meta.frame_bytes < ETHERNET_BYTES
                 || hdr.packet_out.port >= (bit<16>)CPU_PORT || hdr.packet_out.mode > MODE_ROUTE) {
                 drop_as(DROP_NOT_OURS);
             } else if (hdr.packet_out.mode == MODE_EMIT) {
@@ -25,6 +36,7 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
             } else if (hdr.packet_out.mode == MODE_ROUTE) {
                 meta.step = STEP_ROUTE;
             }
+            meta.release = hdr.packet_out.release;
             hdr.packet_out.setInvalid();
         }
 
@@ -43,7 +55,7 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
             } else if (standard_metadata.parser_error != error.NoError
                        || meta.parsed.ip_malformed == 1
                        || standard_metadata.checksum_error == 1
-                       || wanted_bytes > frame_bytes) {
+                       || wanted_bytes > meta.frame_bytes) {
                 drop_as(DROP_MALFORMED_IP);
             } else if (hdr.neighbour.isValid()) {
                 if (meta.step == STEP_PROXY) {

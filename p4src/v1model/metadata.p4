@@ -9,12 +9,12 @@ const step_t STEP_PROXY = 0;        // to be looked at as TCP of a protected ser
 const step_t STEP_NEIGHBOUR = 1;    // to be looked at as ARP or neighbour discovery
 const step_t STEP_ANSWER = 2;       // a SYN that gets a cookie
 const step_t STEP_CHECK = 3;        // an ACK whose cookie is to be checked
-const step_t STEP_TRANSLATE = 4;    // a packet of a session
-const step_t STEP_ACKNOWLEDGE = 5;  // a server's repeated SYN/ACK, which the switch answers
-const step_t STEP_RESET = 6;        // an ACK with a wrong cookie, which the switch answers
-const step_t STEP_QUOTED = 7;       // an ICMP error that quotes a packet of a session
-const step_t STEP_ROUTE = 8;        // to be routed by its destination
-const step_t STEP_PUNT = 9;         // to the controller, as it arrived; `punt_reason` says why
+const step_t STEP_PUNT = 4;         // to the controller, as it arrived; `punt_reason` says why
+const step_t STEP_TRANSLATE = 5;    // a packet of a session
+const step_t STEP_ACKNOWLEDGE = 6;  // a server's repeated SYN/ACK, which the switch answers
+const step_t STEP_RESET = 7;        // an ACK with a wrong cookie, which the switch answers
+const step_t STEP_QUOTED = 8;       // an ICMP error that quotes a packet of a session
+const step_t STEP_ROUTE = 9;        // to be routed by its destination
 const step_t STEP_DONE = 10;        // the egress port stands
 const step_t STEP_DROP = 11;        // `drop_reason` says why
 
@@ -100,7 +100,17 @@ struct metadata_t {
     bit<8>      drop_reason;
     bit<8>      event;
     bit<8>      punt_reason;
+    bit<16>     punt_number;   // packet_in.number
     bit<9>      ingress_port;  // where the packet arrived, or is said to have arrived
+    bit<1>      injected;      // the controller sends it
+    bit<16>     release;       // packet_out.release
+    bit<1>      may_wait;      // an ACK of a client's: perhaps of a flow that was proven a moment ago
+    @field_list(MESSAGE_FIELDS)
+    bit<32>     message_done;  // bytes of the controller's message that others have had their turn with
+    bit<1>      message;       // of several packet-outs, at the beginning
+    bit<1>      more;          // of the message is still to come
+    bit<32>     frame_bytes;   // how long the frame is
+    bit<1>      cut;           // what is behind them is not of the frame
     bit<1>      own;           // made by the switch: its TTL is not decremented
     direction_t direction;
     parsed_t    parsed;

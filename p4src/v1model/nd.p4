@@ -84,7 +84,8 @@ control NeighbourDiscovery(inout headers_t hdr, inout metadata_t meta, inout sta
                       + (bit<32>)(NEIGHBOUR_TARGET_MAC ++ 8w1) + (bit<32>)hdr.neighbour_mac.mac[47:32]
                       + halves(hdr.neighbour_mac.mac[31:0]);
                 hdr.icmp.checksum = ~fold(sum);
-                truncate(meta.parsed.link_bytes + IPV6_BYTES + NEIGHBOUR_BYTES + NEIGHBOUR_MAC_BYTES);
+                meta.frame_bytes = meta.parsed.link_bytes + IPV6_BYTES + NEIGHBOUR_BYTES + NEIGHBOUR_MAC_BYTES;
+                meta.cut = 1;
             }
         }
     }

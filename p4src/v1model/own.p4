@@ -97,13 +97,14 @@ control FinishOwn(inout headers_t hdr, inout metadata_t meta) {
                   + (bit<32>)(hdr.window_scale.length ++ hdr.window_scale.shift);
         }
 
+        meta.cut = 1;
         tcp_bytes = (bit<16>)TCP_BYTES + option_bytes;
         turn_ports();
         write_tcp();
         if (hdr.ipv6.isValid()) {
             write_ipv6();
             sum = sum + eighths(hdr.ipv6.source) + eighths(hdr.ipv6.destination);
-            truncate(meta.parsed.link_bytes + IPV6_BYTES + (bit<32>)tcp_bytes);
+            meta.frame_bytes = meta.parsed.link_bytes + IPV6_BYTES + (bit<32>)tcp_bytes;
         } else {
             write_ipv4();
             // 0x4500: version 4, five words; 0x4000: don't fragment.
@@ -111,7 +112,7 @@ control FinishOwn(inout headers_t hdr, inout metadata_t meta) {
             hdr.ipv4.checksum = ~fold(0x4500 + 0x4000 + (bit<32>)hdr.ipv4.total_length
                                       + (bit<32>)(OWN_TTL ++ PROTOCOL_TCP) + addresses);
             sum = sum + addresses;
-            truncate(meta.parsed.link_bytes + (bit<32>)hdr.ipv4.total_length);
+            meta.frame_bytes = meta.parsed.link_bytes + (bit<32>)hdr.ipv4.total_length;
         }
 
         // RFC 9293, section 3.1: pseudo header, TCP header.

@@ -3,55 +3,109 @@
 // of which only the first can prove anything: the others follow too fast for any table to know of it. They go to the controller
 // as well, which queues them behind the first. No RST must answer them, and no closing session of the same tuple translate them.
 //
-// The flow stays here when its session is open, until the controller sends the first of the packets that it holds: nothing
-// overtakes that one. It completes the server's handshake, and a server that keeps no state for it (SYN cookies) would answer
-// any other segment with RST.
+// When the session is open, what is queued is still to be sent, and what the client sends next must not overtake it: it goes the
+// same way, until the controller sends what it has with the number of the last of them. If there is a later one, it is on its
+// way to the controller, and nothing is sent before it has come there, too. What only repeats has no number of its own: a copy
+// that is on its way must not hold up the rest.
 //
-// One cell per hash of the tuple, the last flow wins. A forgotten flow is treated as any unproven one.
+// Until then the server cannot have spoken, and all that a client sends acknowledges k + 1: that tells its segments from those of
+// the tuple's last connection, and nobody else can choose k. One cell per hash of the tuple, the last flow wins. A forgotten flow
+// is treated as any unproven one, or passes when its session is open.
 #ifndef SYNCLINE_PENDING_P4
 #define SYNCLINE_PENDING_P4
 
 control Pending(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
     register<bit<64>>(PENDING_SIZE) pending;
-    bit<64> flow;    // time, client, client's port
-    bit<32> client;  // its address, or what folding leaves of it
-    bit<32> server;
-    bit<16> cell;
+    register<bit<32>>(PENDING_SIZE) pending_edges;  // the sequence number behind all that was punted
+    bit<32> cell;
+    bit<64> flow;      // since when, whether its session is open, how many packets were punted, k
+    bit<32> edge;
+    bit<32> client;    // its address, or a digest of it
+    bit<32> returned;  // the cookie that the packet brings back
+    bit<32> end;       // the sequence number behind the packet
+    bit<32> beyond;    // how far that is beyond the edge
     bit<16> now;
+    bit<16> since;
     bit<16> age;
+    bit<1>  open;
+    bit<15> number;
+    bit<1>  known;
+    bit<1>  waits;
+
+    action wait() {
+        meta.step = STEP_PUNT;
+        meta.punt_reason = PUNT_FOLLOWING;
+        meta.event = EVENT_FOLLOWING_PUNTED;
+    }
+
+    action not_yet() {
+        meta.step = STEP_DROP;
+        meta.drop_reason = DROP_NOT_RELEASED;
+    }
 
     apply {
+        client = meta.session.client;
         if (hdr.ipv6.isValid()) {
-            client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64] ^ meta.session.client_v6[63:32]
-                     ^ meta.session.client_v6[31:0];
-            server = meta.session.server_v6[127:96] ^ meta.session.server_v6[95:64] ^ meta.session.server_v6[63:32]
-                     ^ meta.session.server_v6[31:0];
-        } else {
-            client = meta.session.client;
-            server = meta.session.server;
+            client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64]
+                     ^ meta.session.client_v6[63:32] ^ meta.session.client_v6[31:0];
         }
-        // A hash of PENDING_SIZE values that costs next to nothing: each segment to a server takes it.
-        cell = client[31:16] ^ client[15:0] ^ meta.session.client_port
-               ^ server[31:16] ^ server[15:0] ^ meta.session.server_port;
-        now = standard_metadata.ingress_global_timestamp[35:20];
-        if (meta.step == STEP_PUNT) {
-            pending.write((bit<32>)cell, now ++ client ++ meta.session.client_port);
-        } else {
-            pending.read(flow, (bit<32>)cell);
-            age = now - flow[63:48];
-            if (age >= PENDING_TICKS || flow[47:16] != client || flow[15:0] != meta.session.client_port) {
-                // Not pending.
-            } else if (meta.step == STEP_TRANSLATE && meta.session.phase == PHASE_OPEN
-                       && standard_metadata.ingress_port == CPU_PORT) {
-                pending.write((bit<32>)cell, 0);  // released
-            } else {
-                meta.step = STEP_PUNT;
-                meta.punt_reason = PUNT_FOLLOWING;
-                meta.event = EVENT_FOLLOWING_PUNTED;
+        cell = (bit<32>)(client[31:16] ^ client[15:0] ^ meta.session.client_port);
+        returned = hdr.tcp.acknowledgment - 1;
+        pending.read(flow, cell);
+        if (meta.step == STEP_PUNT || flow[31:0] == returned) {
+            now = standard_metadata.ingress_global_timestamp[31:16];
+            since = flow[63:48];
+            age = now - since;
+            open = flow[47:47];
+            number = flow[46:32];
+            known = 0;
+            if (flow[31:0] == returned && number != 0 && age < PENDING_TICKS) {
+                known = 1;
+            }
+            if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN
+                && ((open == 1 && age >= HOLD_TICKS) || number >= HOLD_PACKETS)) {
+                known = 0;
+            }
+
+            waits = 0;
+            if (meta.step == STEP_PUNT) {  // a proof
+                if (known == 0) {
+                    number = 0;
+                }
+                since = now;
+                open = 0;
+                waits = 1;
+            } else if (known == 1) {
+                if (meta.injected == 1 && meta.session.known == 1) {
+                    if (meta.release == (bit<16>)number) {
+                        pending.write(cell, 0);
+                    } else if (meta.release != 0) {
+                        not_yet();
+                    }
+                } else {
+                    if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN && open == 0) {
+                        open = 1;
+                        since = now;
+                    }
+                    waits = 1;
+                    wait();
+                }
+            }
+
+            if (waits == 1) {
+                pending_edges.read(edge, cell);
+                end = hdr.tcp.sequence + (bit<32>)hdr.tcp.fin + (bit<32>)meta.parsed.tcp_bytes
+                      - TCP_BYTES - (bit<32>)meta.parsed.option_bytes;
+                beyond = end - edge;
+                if (number == 0 || (beyond[31:31] == 0 && beyond != 0)) {
+                    number = number + 1;
+                    pending_edges.write(cell, end);
+                }
+                meta.punt_number = (bit<16>)number;
+                pending.write(cell, since ++ open ++ number ++ returned);
             }
         }
     }
 }
 
 #endif
-

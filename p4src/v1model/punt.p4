@@ -19,6 +19,8 @@ control Punt(inout headers_t hdr, inout metadata_t meta, inout standard_metadata
         hdr.packet_in.mss = 0;
         hdr.packet_in.window_scale = 0;
         hdr.packet_in.sack = 0;
+        hdr.packet_in.number = meta.punt_number;
+        meta.frame_bytes = meta.frame_bytes + PACKET_IN_BYTES;
         standard_metadata.egress_spec = CPU_PORT;
         meta.step = STEP_DONE;
     }
@@ -32,7 +34,10 @@ control Punt(inout headers_t hdr, inout metadata_t meta, inout standard_metadata
 
     apply {
         punt_meter.execute_meter<bit<2>>(((bit<32>)meta.service.id << 3) + (bit<32>)meta.punt_reason, color);
-        if (color == 2) {
+        if (color == 2 && meta.punt_reason == PUNT_FOLLOWING && meta.session.known == 1
+            && meta.session.phase == PHASE_OPEN) {
+            meta.step = STEP_TRANSLATE;  // it need not wait for what its client sent before
+        } else if (color == 2) {
             meta.step = STEP_DROP;
             meta.drop_reason = DROP_PUNT_RATE;
         } else {

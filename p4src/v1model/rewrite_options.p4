@@ -143,6 +143,7 @@ control RewriteOptions(inout headers_t hdr, inout metadata_t meta, inout bit<32>
                 hdr.ipv4.checksum = update_word(hdr.ipv4.checksum, before, after);
                 hdr.ipv4.total_length = after;
             }
+            meta.frame_bytes = meta.frame_bytes - (bit<32>)(before - after);
         }
     }
 }

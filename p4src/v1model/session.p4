@@ -127,16 +127,18 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                     meta.step = STEP_ANSWER;
                 }
             } else if (meta.session.known == 1) {
-                if (meta.session.phase == PHASE_CLOSING && hdr.tcp.ack == 1 && hdr.tcp.syn == 0
-                    && hdr.tcp.rst == 0) {
+                if (meta.session.phase == PHASE_CLOSING && meta.injected == 0 && hdr.tcp.ack == 1
+                    && hdr.tcp.syn == 0 && hdr.tcp.rst == 0) {
                     meta.step = STEP_CHECK;  // the tuple may be in use again
                 } else {
                     meta.step = STEP_TRANSLATE;
                 }
+                meta.may_wait = hdr.tcp.ack & ~hdr.tcp.syn;
             } else if (hdr.tcp.syn == 1) {
                 drop_as(DROP_STRAY);
             } else if (hdr.tcp.rst == 0 && hdr.tcp.ack == 1) {
                 meta.step = STEP_CHECK;
+                meta.may_wait = 1;
             } else if (meta.service.lenient == 1) {
                 meta.step = STEP_ROUTE;
             } else if (hdr.tcp.rst == 1) {

@@ -22,6 +22,7 @@
 #include "cookie_answer.p4"
 #include "cookie_check.p4"
 #include "pending.p4"
+#include "awaited.p4"
 #include "rewrite_options.p4"
 #include "translate.p4"
 #include "quoted.p4"
@@ -42,6 +43,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     CookieAnswer() cookie_answer;
     CookieCheck()  cookie_check;
     Pending()      pending_flows;
+    Awaited()      awaited_answers;
     Translate()    translate;
     Quoted()       quoted;
     Reply()        reply;
@@ -49,7 +51,6 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     Route()        route;
     Punt()         punt;
     Account()      account;
-    bit<1>         opening;  // may be a segment of a flow that is being opened
 
     apply {
         admit.apply(hdr, meta, standard_metadata);
@@ -72,16 +73,17 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.step == STEP_ANSWER) {
             cookie_answer.apply(hdr, meta, standard_metadata);
         }
-        opening = 0;
         if (meta.step == STEP_CHECK) {
             cookie_check.apply(hdr, meta);
-            opening = 1;
-        } else if (meta.step == STEP_TRANSLATE && meta.direction == TO_SERVER && hdr.tcp.ack == 1 && hdr.tcp.syn == 0
-                   && hdr.tcp.rst == 0) {
-            opening = 1;
         }
-        if (opening == 1) {
+        if (meta.may_wait == 1) {
             pending_flows.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
+            awaited_answers.apply(hdr, meta, standard_metadata);
+        }
+        if (meta.step == STEP_PUNT) {
+            punt.apply(hdr, meta, standard_metadata);
         }
         if (meta.step == STEP_TRANSLATE) {
             translate.apply(hdr, meta);
@@ -98,15 +100,23 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.step == STEP_ROUTE) {
             route.apply(hdr, meta, standard_metadata);
         }
-        if (meta.step == STEP_PUNT) {
-            punt.apply(hdr, meta, standard_metadata);
+        if (meta.cut == 1) {
+            truncate(meta.frame_bytes);
+        }
+        if (meta.more == 1 && meta.drop_reason != DROP_NOT_RELEASED) {
+            clone_preserving_field_list(CloneType.I2E, MESSAGE_MIRROR, MESSAGE_FIELDS);
         }
         account.apply(meta, standard_metadata);
     }
 }
 
 control SynclineEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
-    apply { }
+    // A message of several packet-outs comes back for each of them.
+    apply {
+        if (meta.message == 1 || standard_metadata.instance_type == INSTANCE_INGRESS_CLONE) {
+            recirculate_preserving_field_list(MESSAGE_FIELDS);
+        }
+    }
 }
 
 V1Switch(

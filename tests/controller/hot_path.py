@@ -12,7 +12,7 @@ import time
 
 from controller.dataplane import End, PuntHeader
 from controller.logic.model import Effects, PacketOut, Put, Remove
-from controller.p4.proto import packet_out, update
+from controller.p4.proto import update
 from controller.p4.schema import Schema
 from controller.p4.writer import DELETE, INSERT
 
@@ -37,9 +37,9 @@ def measure(connections: int) -> dict[str, float]:
     spent = {"proven": 0.0, "syn-ack": 0.0, "encode": 0.0, "confirm": 0.0, "end": 0.0}
 
     def send(effects: Effects) -> None:
-        for effect in effects:
-            if isinstance(effect, PacketOut):
-                packet_out(schema.packet_out_metadata(effect.mode, effect.port), effect.frame)
+        packets = [effect for effect in effects if isinstance(effect, PacketOut)]
+        if packets:
+            schema.packet_outs(packets)
 
     def encode(effects: Effects) -> None:
         for effect in effects:

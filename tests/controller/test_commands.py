@@ -60,9 +60,9 @@ STATUS = {
             "learned": {"mss": 1400, "window_scale": None, "sack": True, "timestamps": False},
             "window": 5840,
             "unknown": "drop",
-            "mode": "always",
-            "stance": "proxying",
-            "syn_rate": 0.0,
+            "mode": "on-attack",
+            "stance": "draining",
+            "syn_rate": 12.4,
             "sessions": 2,
             "pending": 0,
         }
@@ -129,6 +129,8 @@ def test_status_shows_states_and_reasons(api: str) -> None:
     for text in ("1460 (configured)", "none (learned)", "yes (default)", "no (learned)"):
         assert text in result.output
     assert "mss 1400, no scale, sack, no timestamps" in result.output
+    for text in ("on-attack:", "draining", "12 SYNs/s"):
+        assert text in result.output
 
 
 def test_status_as_json_is_the_apis(api: str) -> None:

@@ -324,7 +324,8 @@ async def test_a_new_controller_takes_over_without_disturbing(
         assert [switch.pushes for switch in switches] == [1, 1]
         assert [dict(switch.entries) for switch in switches] == before
         writes = [u for switch in switches for kind, u in switch.log if kind == "write"]
-        assert all(u.entity.HasField("digest_entry") for u in writes)
+        set_anew = {u.entity.WhichOneof("entity") for u in writes}
+        assert set_anew == {"digest_entry", "packet_replication_engine_entry"}
         [session] = hub.coordinator.sessions.values()
         assert session.entry.delta == (K - R) & 0xFFFFFFFF
         assert hub.keys.epoch == 1

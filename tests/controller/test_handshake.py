@@ -192,8 +192,8 @@ def test_held_packets_leave_in_sequence_order() -> None:
     world = World()
     world.proven(seq=X + 1 + 10, payload=b"second", flags=ACK | PSH)
     world.proven(seq=X + 1 + 20, flags=ACK | FIN)
-    world.proven(seq=X + 1, payload=b"0123456789")
     world.proven()
+    world.proven(seq=X + 1, payload=b"0123456789")
     world.synack()
     world.confirm("b")
     sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("a"))]
@@ -211,9 +211,6 @@ def test_the_rest_of_the_first_flight_joins_the_queue() -> None:
     world.confirm("b")
     sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("a"))]
     assert sent == [(0, 0), (0, 1448), (1448, 1448), (2896, 0)]
-    # What comes too late for the queue goes through the pipeline like any late copy.
-    [(out, _)] = packets(world.following(seq=X + 1 + 2897, payload=b"more"))
-    assert (out.switch, out.mode) == ("a", Mode.ARRIVE)
 
 
 def test_what_cannot_be_of_the_first_flight_does_not_join() -> None:
@@ -229,11 +226,14 @@ def test_what_cannot_be_of_the_first_flight_does_not_join() -> None:
     assert world.core.results["following_unknown"] == 4
 
 
-def test_a_following_segment_of_a_closing_session_is_dropped() -> None:
+def test_a_following_segment_of_a_closing_session_is_sent_through_it() -> None:
     world = World()
     world.open_session()
     world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall)
-    assert world.following() == []
+    [(out, segment)] = packets(world.following(seq=X + 5))
+    assert (out.switch, out.mode, out.release) == ("a", Mode.ARRIVE, 0)
+    assert segment.seq == (X + 5) & MASK
+    assert world.following(seq=X + 5, ack=K + 2) == []  # another connection's
     assert world.core.results["following_unknown"] == 1
 
 
@@ -244,7 +244,10 @@ def test_the_same_data_held_once() -> None:
     world.proven(payload=b"hello", flags=ACK | PSH)
     flow = world.core.flows.get(KEY)
     assert flow is not None
-    assert [(p.length, p.flags) for p in flow.held] == [(5, ACK), (5, ACK | PSH)]
+    world.following(seq=X + 6, payload=b" and more", flags=ACK | FIN)
+    world.following(payload=b"hello and more")
+    world.following(payload=b"hello and more", flags=ACK | FIN)
+    assert [(p.length, p.flags) for p in flow.held] == [(5, ACK), (9, ACK | FIN)]
 
 
 def test_syns_are_repeated_identically_after_1_2_and_4_seconds_then_the_client_is_reset() -> None:

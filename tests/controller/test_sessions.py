@@ -12,7 +12,7 @@ from controller.logic.model import CheckIdle, Entry, Put, Remove, Session
 from controller.logic.sessions import TIMELINES, SessionTable, newer
 from controller.packets import ACK, RST, SYN
 
-from .world import KEY, K, R, World, X, make_config, of, packets, to_client, to_server
+from .world import KEY, SERVER, K, R, World, X, make_config, of, packets, to_client, to_server
 
 ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
 
@@ -38,6 +38,9 @@ def end(world: World, event: End) -> list[Put]:
 
 def test_a_late_copy_of_the_proven_packet_goes_through_the_pipeline_again() -> None:
     world = opened()
+    assert world.proven("b") == []  # it is no loss: the packet itself was released a moment ago
+    assert world.core.results["late_copies"] == 1
+    world.sleep(1.2)
     [(out, _)] = packets(world.proven("b"))
     assert (out.switch, out.mode) == ("b", Mode.ARRIVE)
     assert len(world.core.flows) == 0
@@ -45,6 +48,7 @@ def test_a_late_copy_of_the_proven_packet_goes_through_the_pipeline_again() -> N
 
 def test_a_switch_that_keeps_punting_is_repaired_but_no_loop() -> None:
     world = opened()
+    world.sleep(1.2)
     effects = [effect for _ in range(100) for effect in world.proven()]
     assert len(packets(effects)) == 64
     [repair] = of(Put, effects)
@@ -53,8 +57,18 @@ def test_a_switch_that_keeps_punting_is_repaired_but_no_loop() -> None:
     assert world.proven()
 
 
-def test_a_repeated_syn_ack_of_a_session_is_not_shown_to_anyone() -> None:
+def test_a_repeated_syn_ack_of_a_session_is_acknowledged_once_it_is_shared() -> None:
+    world = World()
+    world.proven()
+    world.synack()
+    assert world.synack() == []  # the barrier: the server must not speak yet
     world = opened()
+    [(out, ack)] = packets(world.synack())
+    assert (out.switch, out.mode) == ("b", Mode.ROUTE)
+    assert (ack.destination, ack.seq, ack.ack, ack.flags) == (SERVER, X + 1, R + 1, ACK)
+    assert ack.checksum_ok()
+    assert world.synack(seq=R + 1) == []  # of another connection
+    end(world, End.RST_FROM_CLIENT)
     assert world.synack() == []
 
 

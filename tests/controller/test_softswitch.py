@@ -20,6 +20,7 @@ import pytest
 from controller.config import ControllerConfig
 from controller.dataplane import DROP_REASONS, EVENTS, Mode, Phase
 from controller.hub import ControllerHub
+from controller.logic.model import PacketOut
 from controller.packets import ACK, FIN, PSH, build
 from tests.p4src.reference import Epoch, Flow, cookie, mss_index
 
@@ -27,6 +28,11 @@ from .world import CLIENT, CPORT, KEY, L2, SERVER, SPORT, TP, R, World, X
 
 PROGRAM = Path(__file__).parents[2] / "p4src" / "v1model" / "syncline.p4"
 WORLD = World()  # for its frames
+
+
+def send(hub: ControllerHub, switch: str, frame: bytes) -> None:
+    """Let a frame arrive at a switch."""
+    hub.links[switch].send_packets([PacketOut(switch, Mode.ARRIVE, 1, frame)])
 
 
 class Switch:
@@ -126,9 +132,9 @@ async def open_session(hub: ControllerHub) -> int:
     """A handshake: in through a, the server's answer through b. Returns the cookie."""
     cookie = cookie_of(hub)
     frame = WORLD.client_frame(ack=cookie + 1, payload=b"GET /\r\n", flags=ACK | PSH)
-    hub.links["a"].send_packet(Mode.ARRIVE, 1, frame)
+    send(hub, "a", frame)
     await until(lambda: len(hub.coordinator.flows) == 1)
-    hub.links["b"].send_packet(Mode.ARRIVE, 1, WORLD.server_frame())
+    send(hub, "b", WORLD.server_frame())
     await until(lambda: hub.coordinator.results["released"])
     return cookie
 
@@ -152,9 +158,9 @@ async def test_a_connection_from_cookie_to_removal(switches: list[Switch], confi
         assert (await events_of(hub, "b"))["SERVER_SYNACK_PUNTED"] == 1
         # Both ends close; each FIN goes through another switch.
         fin = WORLD.client_frame(ack=cookie + 1, seq=X + 8, flags=FIN | ACK)
-        hub.links["a"].send_packet(Mode.ARRIVE, 1, fin)
+        send(hub, "a", fin)
         server_fin = build(L2, SERVER, CLIENT, SPORT, CPORT, seq=R + 1, ack=X + 8, flags=FIN | ACK)
-        hub.links["b"].send_packet(Mode.ARRIVE, 1, server_fin)
+        send(hub, "b", server_fin)
         await until(lambda: session.entry.phase == Phase.CLOSING)
         await until(lambda: len(hub.coordinator.sessions) == 0)
         await until(lambda: [link.sessions for link in hub.links.values()] == [0, 0])
@@ -172,10 +178,10 @@ async def test_a_first_flight_of_several_segments_is_released_whole(
             WORLD.client_frame(ack=ack, seq=X + 1 + 2896, flags=FIN | ACK),
         ]
         for frame in flight:
-            hub.links["a"].send_packet(Mode.ARRIVE, 1, frame)
+            send(hub, "a", frame)
         await until(lambda: [len(flow.held) for flow in hub.coordinator.flows.values()] == [4])
         assert (await events_of(hub, "a"))["FOLLOWING_PUNTED"] == 2
-        hub.links["b"].send_packet(Mode.ARRIVE, 1, WORLD.server_frame())
+        send(hub, "b", WORLD.server_frame())
 
         async def released() -> bool:
             return (await events_of(hub, "a")).get("TO_SERVER") == 4
@@ -186,7 +192,7 @@ async def test_a_first_flight_of_several_segments_is_released_whole(
 async def test_a_wrong_cookie_never_reaches_the_controller(switches: list[Switch], config: Any) -> None:
     async with running(config()) as hub:
         frame = WORLD.client_frame(ack=cookie_of(hub) + 2)
-        hub.links["a"].send_packet(Mode.ARRIVE, 1, frame)
+        send(hub, "a", frame)
 
         async def dropped() -> bool:
             drops, _ = await hub.links["a"].counters()
@@ -224,7 +230,7 @@ async def test_a_new_controller_takes_over(switches: list[Switch], config: Any) 
         assert cookie_of(hub) == cookie  # the keys are the same
         assert (await events_of(hub, "a"))["PROVEN"] == 1  # the program was not loaded again
         answer = build(L2, SERVER, CLIENT, SPORT, CPORT, seq=R + 1, ack=X + 8, flags=ACK)
-        hub.links["b"].send_packet(Mode.ARRIVE, 1, answer)
+        send(hub, "b", answer)
 
         async def translated() -> bool:
             return (await events_of(hub, "b")).get("TO_CLIENT") == 1
@@ -239,7 +245,7 @@ async def test_keys_rotate_and_the_last_epochs_cookie_still_counts(
         cookie = cookie_of(hub)
         await until(lambda: hub.keys.epoch == 2)
         frame = WORLD.client_frame(ack=cookie + 1)
-        hub.links["b"].send_packet(Mode.ARRIVE, 1, frame)
+        send(hub, "b", frame)
         await until(lambda: len(hub.coordinator.flows) == 1)
         [flow] = hub.coordinator.flows.values()
         assert (flow.ingress, flow.isn, flow.cookie) == ("b", X, cookie)

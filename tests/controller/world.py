@@ -96,12 +96,14 @@ class World:
             "mss": 1460,
             "window_scale": 7,
             "sack": 1,
+            "number": 1,
         }
         punt = PuntHeader(**{**values, **(header or {})})
         return self.core.punt_proven(switch, punt, self.client_frame(**fields), self.now, self.wall)
 
-    def following(self, switch: str = "a", **fields: Any) -> Effects:
-        return self.core.punt_following(switch, PORT, self.client_frame(**fields), self.now)
+    def following(self, switch: str = "a", number: int = 2, **fields: Any) -> Effects:
+        header = PuntHeader(PORT, 4, 0, 0, 0, 0, 0, number)
+        return self.core.punt_following(switch, header, self.client_frame(**fields), self.now)
 
     def server_frame(self, **fields: Any) -> bytes:
         options = fields.pop("tcp_options", Options(1460, 9, True, (TS, TC)))

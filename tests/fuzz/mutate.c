@@ -4,7 +4,7 @@
 #include "fuzz.h"
 #include <string.h>
 
-static size_t frame_at(const packet *p) { return p->port == CPU && p->len >= 3 ? 3 : 0; }
+static size_t frame_at(const packet *p) { return p->port == CPU && p->len >= PACKET_OUT ? PACKET_OUT : 0; }
 
 void fix_checksums(packet *p, bool tcp_too) {
   size_t at = frame_at(p);

@@ -9,13 +9,13 @@ static uint8_t inside(const packet *in, packet *frame) {
     *frame = *in;
     return ARRIVE;
   }
-  if (in->len < 3) {
+  if (in->len < PACKET_OUT) {
     frame->len = 0;
     return 255;
   }
   frame->port = get16(in->bytes + 1);
-  frame->len = in->len - 3;
-  memcpy(frame->bytes, in->bytes + 3, frame->len);
+  frame->len = in->len - PACKET_OUT;
+  memcpy(frame->bytes, in->bytes + PACKET_OUT, frame->len);
   return in->bytes[0];
 }
 
@@ -212,9 +212,9 @@ static const char *judge_proof(const view *v, uint32_t isn) {
 const char *judge_punt(const packet *in, const uint8_t *payload, size_t len, int *outcome) {
   packet came;
   if (inside(in, &came) != ARRIVE) return "a punt of what did not arrive";
-  if (len != came.len + 13 || memcmp(payload + 13, came.bytes, came.len) != 0) return "a punt of another frame";
+  if (len != came.len + PACKET_IN || memcmp(payload + PACKET_IN, came.bytes, came.len) != 0) return "a punt of another frame";
   if (get16(payload) != came.port) return "a punt from another port";
-  view v = read_frame(payload + 13, len - 13);
+  view v = read_frame(payload + PACKET_IN, len - PACKET_IN);
   if (v.wrong != NULL) return v.wrong;
   if (!v.tcp || v.fragment) return "a punt of what is no whole TCP segment";
   bool to = is_server(&v, v.dst) && is_service(v.dport), from = is_server(&v, v.src) && is_service(v.sport);

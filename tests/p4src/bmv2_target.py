@@ -77,7 +77,8 @@ class Bmv2Target:
         self._namespace = f"p4src-{os.getpid()}-{next(_serial)}"
         self._written: dict[tuple[str, tuple[tuple[str, Value], ...]], None] = {}
         self._touched: set[tuple[str, int]] = set()
-        self._proven = False  # a flow is pending in the program's register
+        self._remembered = False  # the program's registers hold a flow
+        self._mirror = False
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: grpc.Channel | None = None
         self._sockets: dict[int, socket.socket] = {}
@@ -280,13 +281,26 @@ class Bmv2Target:
 
         Registers can be emptied only by pushing the program again, which takes a second.
         """
-        if self._proven:
-            self._proven = False
+        if self._remembered:
+            self._remembered = False
             self._push()
         else:
             self._undo()
         self._written.clear()
         self._touched.clear()
+
+    def set_mirror(self) -> None:
+        """Set the clone session of messages with several packet-outs.
+
+        BMv2 keeps its replicas when a program is pushed, and adds those of a session that is inserted again.
+        """
+        if not self._mirror:
+            entity = p4r.Entity()
+            session = entity.packet_replication_engine_entry.clone_session_entry
+            session.session_id = 1
+            session.replicas.add(egress_port=CPU_PORT, instance=1)
+            self._update(p4r.Update.INSERT, entity)
+            self._mirror = True
 
     def _undo(self) -> None:
         for table, match in list(self._written):
@@ -322,12 +336,12 @@ class Bmv2Target:
         rest = self._collect()
         return Result((*outputs, *rest.outputs), (*packet_ins, *rest.packet_ins), (*events, *rest.events))
 
-    def packet_out(self, mode: int, port: int, frame: bytes) -> Result:
+    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0, length: int = 0) -> Result:
         """Send a frame from the controller; wait for what comes of it."""
         message = p4r.StreamMessageRequest()
         message.packet.payload = frame
         (info,) = (h for h in self._info.controller_packet_metadata if h.preamble.alias == "packet_out")
-        for field, value in zip(info.metadata, (mode, port), strict=True):
+        for field, value in zip(info.metadata, (mode, port, release, length), strict=True):
             message.packet.metadata.add(metadata_id=field.id, value=_shortest(value))
         self._requests.put(message)
         return self._collect()
@@ -361,9 +375,9 @@ class Bmv2Target:
             found = True
             if message.HasField("packet"):
                 values = [int.from_bytes(m.value) for m in message.packet.metadata]
-                header = struct.pack(">HBHIHBB", *values)
+                header = struct.pack(">HBHIHBBH", *values)
                 packet_ins.append(PacketIn.parse(header + message.packet.payload))
-                self._proven |= packet_ins[-1].reason == 1
+                self._remembered |= packet_ins[-1].reason in (1, 2)  # PROVEN, SERVER_SYNACK
             elif message.HasField("digest"):
                 self._acknowledge(message.digest)
                 widths = self._digest_bytes[message.digest.digest_id]

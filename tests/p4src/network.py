@@ -64,7 +64,7 @@ class Drop:
     """Reasons of the counter `drops`."""
 
     MALFORMED_IP, MALFORMED_TCP, FRAGMENT, BAD_COOKIE, NO_KEY, SYN_RATE, PUNT_RATE, UNKNOWN_RST = range(1, 9)
-    NO_ROUTE, NO_NEIGHBOUR, TTL, NOT_IP, STRAY, NOT_OURS, NO_PORT, EXTENSIONS = range(9, 17)
+    NO_ROUTE, NO_NEIGHBOUR, TTL, NOT_IP, STRAY, NOT_OURS, NO_PORT, EXTENSIONS, NOT_RELEASED = range(9, 18)
 
 
 class Event:
@@ -124,6 +124,7 @@ class Network:
     def install(self) -> None:
         """Ports, routes, neighbours, the service, keys of both epochs with the even one current."""
         self.install_ports()
+        self.target.set_mirror()
         for wire in (V4, V6):
             self.install_addresses(wire)
         for epoch in (EVEN, ODD):

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from .network import (
-    ARRIVE,
     CLIENT_LINK,
     CLIENT_MAC,
     EARLY_RETURN,
@@ -239,39 +238,6 @@ def test_the_rest_of_flights_is_metered_apart(net: Network) -> None:
     net.punted(net.from_client(second), FOLLOWING)
     net.metered_out(lambda: net.from_client(second), Drop.PUNT_RATE)
     net.punted(net.from_client(first), PROVEN)
-
-
-@pytest.mark.parametrize("closing", [False, True])
-def test_nothing_overtakes_the_release(net: Network, closing: bool) -> None:
-    """The session is open, but until the controller has sent a packet the client's own stay behind it."""
-    first, second, third, _ = flight(net)
-    if closing:
-        net.open(Session(delta=98, phase=1))
-    net.punted(net.from_client(first), PROVEN)
-    if closing:
-        net.target.delete(net.sessions, net.session_key())
-    session = Session(delta=99)
-    net.open(session)
-    for segment in (second, first, replace(third, flags=ACK | FIN)):
-        assert net.punted(net.from_client(segment), FOLLOWING).frame == net.frame(segment)
-    for held in (first, second):
-        assert net.target.packet_out(ARRIVE, CLIENT_LINK, net.frame(held)).outputs == (
-            net.to_server(held, session),
-        )
-    assert net.from_client(third).outputs == (net.to_server(third, session),)
-
-
-def test_only_what_waits_is_held_back(net: Network) -> None:
-    """The server's packets go on, and so do the client's SYN and RST."""
-    first, second, *_ = flight(net)
-    net.punted(net.from_client(first), PROVEN)
-    session = Session(delta=99)
-    net.open(session)
-    answer = server_segment(5, ISN + 1, ACK | PSH, payload=b"banner")
-    assert net.from_server(answer).outputs == (net.to_client(answer, session),)
-    for segment in (client_segment(ISN + 1, 7, RST | ACK), client_segment(ISN + 1, 0, RST), syn(ISN)):
-        assert net.from_client(segment).outputs == (net.to_server(segment, session),)
-    net.punted(net.from_client(second), FOLLOWING)
 
 
 def test_a_flow_is_pending_alone(net: Network) -> None:

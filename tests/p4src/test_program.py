@@ -75,6 +75,7 @@ ACTIONS = {
     "answer_arp": {"mac": 48},
     "answer_nd": {"mac": 48},
 }
+PACKET_OUT = {"mode": 8, "port": 16, "release": 16, "length": 16}
 PACKET_IN = {
     "ingress_port": 16,
     "reason": 8,
@@ -83,6 +84,7 @@ PACKET_IN = {
     "mss": 16,
     "window_scale": 8,
     "sack": 8,
+    "number": 16,
 }
 
 
@@ -114,7 +116,7 @@ def test_controller_headers(info: p4i.P4Info) -> None:
         header.preamble.name: {m.name: m.bitwidth for m in header.metadata}
         for header in info.controller_packet_metadata
     }
-    assert found == {"packet_in": PACKET_IN, "packet_out": {"mode": 8, "port": 16}}
+    assert found == {"packet_in": PACKET_IN, "packet_out": PACKET_OUT}
 
 
 def test_only_sessions_grow_old(info: p4i.P4Info) -> None:

@@ -388,6 +388,16 @@ def test_server_syn_ack_without_open_session(net: Network, closing: bool) -> Non
     assert net.target.counter("events", Event.SERVER_SYNACK) == 1
 
 
+def test_server_syn_ack_repeated_while_the_session_is_shared(net: Network) -> None:
+    """Only the controller knows whether the other switches have it."""
+    syn_ack = server_segment(9, 501, SYN | ACK)
+    net.punted(net.from_server(syn_ack), SERVER_SYNACK)
+    net.open(SESSION)
+    net.punted(net.from_server(syn_ack), SERVER_SYNACK)
+    assert net.target.counter("events", Event.SYNACK_ACKNOWLEDGED) == 0
+    assert net.from_server(server_segment(10, 501)).outputs  # all else is translated
+
+
 @pytest.mark.parametrize("flags", [ACK, ACK | PSH, ACK | FIN, RST | ACK, RST, SYN])
 def test_early_return(net: Network, flags: int) -> None:
     segment = server_segment(9, 10, flags, options=pad(timestamps_option(5, 6)), payload=b"banner")

@@ -10,11 +10,12 @@ import random
 import struct
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from finsy.proto import p4i
 
-from softswitch import build
+from softswitch import build, cache
 from softswitch.compiler import CompiledProgram, compile_file
 from tests.codegen.harness import compile_source, num_bytes
 from tests.runtime.programs import EVERYTHING
@@ -102,7 +103,7 @@ def commands(program: CompiledProgram, seeds: list[bytes], n: int) -> bytes:
 def build_driver(
     program: CompiledProgram, folder: Path, sanitizer: str, driver: Sequence[Path] = (DRIVER,)
 ) -> Path:
-    """An executable of driver, runtime and program."""
+    """An executable of driver, runtime and program. What was compiled before comes from the cache."""
     source = folder / "program.c"
     source.write_text(program.c_source)
     output = folder / "driver"
@@ -113,10 +114,26 @@ def build_driver(
         "-pthread",
         f"-I{build.RUNTIME_DIR}",
     ]
-    warnings = [*build.WARNINGS, *build.GENERATED_FLAGS]
-    sources = [*map(str, driver), str(source), *map(str, sorted(build.RUNTIME_DIR.glob("*.c")))]
-    command = [build.compiler(), *build.COMMON_FLAGS, *warnings, *flags, *sources, "-o", str(output)]
-    subprocess.run(command, check=True, timeout=120)
+    command = [build.compiler(), *build.COMMON_FLAGS, *build.WARNINGS, *build.GENERATED_FLAGS, *flags]
+    sources = [source, *driver, *sorted(build.RUNTIME_DIR.glob("*.c"))]  # the largest first
+    headers = sorted({header for file in sources for header in file.parent.glob("*.h")})
+    common: tuple[str | bytes, ...] = (
+        build.compiler_version(),
+        *command,
+        *(header.read_bytes() for header in headers),
+    )
+
+    def compiled(source: Path) -> Path:
+        entry = build.cache_dir() / f"object-{build.digest(*common, source.read_bytes())}.o"
+        if not cache.use(entry):
+            with cache.aside(entry.parent) as made:
+                subprocess.run([*command, "-c", source, "-o", made / "o"], check=True, timeout=240)
+                cache.publish(made / "o", entry)
+        return entry
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, sources))
+    subprocess.run([*command, *objects, "-o", output], check=True, timeout=120)
     return output
 
 

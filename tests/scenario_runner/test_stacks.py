@@ -90,12 +90,15 @@ def test_no_connections_cannot_be_compared() -> None:
 def test_what_a_kernel_is_told() -> None:
     lab = TextLab(ip="default via 198.18.1.1 dev eth0 src 198.51.100.10 advmss 9 window 7 \n")
     Tcp(host="client", window_scale=None, sack=False, mss=1200).run(World(lab))
-    assert lab.calls[0] == (
-        *("client", "sysctl", "-w", "net.ipv4.tcp_window_scaling=0", "net.ipv4.tcp_sack=0"),
-        *("net.ipv4.tcp_timestamps=1", "net.ipv4.tcp_rmem=4096 50000 50000"),
-    )
+    assert lab.calls[0][:3] == ("client", "sh", "-ec")
+    assert lab.calls[0][3].split("; ") == [
+        "echo 0 > /proc/sys/net/ipv4/tcp_window_scaling",
+        "echo 0 > /proc/sys/net/ipv4/tcp_sack",
+        "echo 1 > /proc/sys/net/ipv4/tcp_timestamps",
+        "echo 4096 50000 50000 > /proc/sys/net/ipv4/tcp_rmem",
+    ]
     way = "default via 198.18.1.1 dev eth0 src 198.51.100.10"
     replaced = f"client ip -4 route replace {way} window 50000 advmss 1200"
     assert replaced in [" ".join(call) for call in lab.calls]
     Tcp(host="client", window_scale=3).run(World(lab))
-    assert "net.ipv4.tcp_rmem=4096 131072 400000" in lab.calls[5]
+    assert "echo 4096 131072 400000 > /proc/sys/net/ipv4/tcp_rmem" in lab.calls[5][3]

@@ -29,7 +29,6 @@ class Tcp(Step):
     """
 
     keyword: ClassVar[str] = "tcp"
-    needs: ClassVar[tuple[str, ...]] = ("sysctl",)
     host: str
     window_scale: Annotated[int, Field(ge=0, le=14)] | None = 7
     sack: bool = True
@@ -41,7 +40,8 @@ class Tcp(Step):
         on = (self.window_scale is not None, self.sack, self.timestamps)
         settings = [f"tcp_{name}={int(value)}" for name, value in zip(_SWITCHES, on, strict=True)]
         settings += [f"tcp_rmem=4096 {min(131072, largest)} {largest}"]
-        _run(world, self.host, ["sysctl", "-w", *(f"net.ipv4.{setting}" for setting in settings)])
+        script = [f"echo {s.partition('=')[2]} > /proc/sys/net/ipv4/{s.partition('=')[0]}" for s in settings]
+        _run(world, self.host, ["sh", "-ec", "; ".join(script)])
         # A route's `window` bounds the largest window also below what the system wants buffers to be.
         features = ["window", str(largest)] + (["advmss", str(self.mss)] if self.mss else [])
         for version in ("-4", "-6"):

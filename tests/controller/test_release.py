@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The release of what a flow holds, and what was on its way to the controller meanwhile."""
+
+from __future__ import annotations
+
+from controller.dataplane import Mode
+from controller.logic.model import PacketOut
+from controller.packets import ACK, FIN, PSH, Segment
+
+from .world import World, X, packets
+
+
+def released(world: World) -> list[tuple[PacketOut, Segment]]:
+    """A flow of an ACK and a segment with data, released."""
+    world.proven()
+    world.proven(payload=bytes(10), header={"number": 2})
+    world.synack()
+    world.confirm("b")
+    return packets(world.confirm("a"))
+
+
+def test_a_flow_is_released_by_the_number_of_its_last_packet() -> None:
+    assert [(out.mode, out.release) for out, _ in released(World())] == [(Mode.ARRIVE, 2), (Mode.ARRIVE, 0)]
+
+
+def test_numbers_of_another_switch_release_nothing() -> None:
+    world = World()
+    world.proven()
+    world.following("b", number=7, seq=X + 1, payload=bytes(10))
+    world.synack()
+    world.confirm("b")
+    assert [out.release for out, _ in packets(world.confirm("a"))] == [1, 0]
+
+
+def test_what_was_on_its_way_goes_with_all_the_others() -> None:
+    """The switch has sent none of them: one with a higher number had been punted."""
+    world = World()
+    released(world)
+    again = packets(world.following(number=3, seq=X + 11, payload=bytes(5)))
+    assert [(out.release, s.payload_length) for out, s in again] == [(3, 0), (0, 10), (0, 5)]
+    again = packets(world.following(number=4, seq=X + 16, flags=ACK | FIN))
+    assert [(out.release, s.payload_length) for out, s in again] == [(4, 0), (0, 10), (0, 5), (0, 0)]
+    assert world.core.results["released_again"] == 2
+    assert world.core.results["released"] == 1
+
+
+def test_copies_that_were_on_their_way_are_dropped() -> None:
+    world = World()
+    released(world)
+    assert world.following(seq=X + 1, payload=bytes(10)) == []
+    assert world.following(seq=X + 6, payload=bytes(5), flags=ACK | PSH) == []
+    assert world.proven(payload=bytes(10), header={"number": 2}) == []
+    assert world.core.results["late_copies"] == 3
+    [(out, _)] = packets(world.following(seq=X + 6, payload=bytes(6)))  # a byte more than was released
+    assert (out.mode, out.release) == (Mode.ARRIVE, 0)
+
+
+def test_a_release_is_remembered_for_a_second() -> None:
+    world = World()
+    released(world)
+    world.sleep(1.2)
+    [(out, segment)] = packets(world.following(number=3, seq=X + 11, payload=bytes(5)))
+    assert (out.release, segment.payload_length) == (0, 5)

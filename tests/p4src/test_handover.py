@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the controller's queue to the session: what a client sends meanwhile does not overtake the queue."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from .network import (
+    ARRIVE,
+    CLIENT_LINK,
+    CLIENT_PORT,
+    EMIT,
+    EVEN,
+    FLOW,
+    FOLLOWING,
+    PROVEN,
+    PUNT_REASONS,
+    ROUTE,
+    SERVER_LINK,
+    Drop,
+    Event,
+    Network,
+    client_segment,
+    on_every_wire,
+    server_segment,
+    syn,
+)
+from .reference import ACK, FIN, PSH, RST, Segment, Session, pad, sack_option, timestamps_option
+from .target import packet_outs
+
+pytestmark = on_every_wire
+
+ISN = 0xFFFFFF00
+LENGTH = 100
+SESSION = Session(delta=0x89ABCDEF, tau=0x1234567)
+
+
+def segments(net: Network, count: int = 5) -> list[Segment]:
+    """An ACK, and segments with data behind it, whose sequence numbers wrap around."""
+    acknowledgment = net.proof(EVEN, ISN) + 1
+    data = [
+        client_segment(ISN + 1 + LENGTH * i, acknowledgment, ACK | PSH, payload=bytes((i,)) * LENGTH)
+        for i in range(count - 1)
+    ]
+    return [client_segment(ISN + 1, acknowledgment), *data]
+
+
+def punt(net: Network, flight: list[Segment]) -> list[int]:
+    """Let segments arrive that all go to the controller; their numbers."""
+    packet_ins = [packet_in for s in flight for packet_in in net.from_client(s).packet_ins]
+    assert [p.frame for p in packet_ins] == [net.frame(s) for s in flight]
+    return [p.number for p in packet_ins]
+
+
+def release(net: Network, flight: list[Segment], number: int) -> tuple[tuple[int, bytes], ...]:
+    """Send segments in one message; what leaves."""
+    numbers = [number, *[0] * (len(flight) - 1)]
+    packets = [(ARRIVE, CLIENT_LINK, n, net.frame(s)) for n, s in zip(numbers, flight, strict=True)]
+    result = net.target.packet_out(*packet_outs(*packets))
+    assert not result.packet_ins
+    return result.outputs
+
+
+def to_server(net: Network, flight: list[Segment]) -> tuple[tuple[int, bytes], ...]:
+    """What has to leave."""
+    return tuple(net.to_server(s, SESSION) for s in flight)
+
+
+def test_numbers_grow_with_what_is_new(net: Network) -> None:
+    """The ACK is the first; the first data is a proof as well. Copies, and what is out of turn, have none."""
+    ack, one, two, three, four = segments(net)
+    assert punt(net, [ack, ack, one, two, one, four, three, four]) == [1, 1, 2, 3, 3, 4, 4, 4]
+    fin = client_segment(four.seq + LENGTH, four.ack, ACK | FIN)
+    assert punt(net, [fin, fin]) == [5, 5]
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_what_follows_waits_until_the_queue_is_sent(net: Network, released: bool) -> None:
+    *queue, late = segments(net)
+    assert punt(net, queue) == [1, 2, 3, 4]
+    net.open(SESSION)
+    if not released:
+        packet_in = net.punted(net.from_client(late), FOLLOWING)
+        assert packet_in.number == 5
+        assert net.target.counter("events", Event.FOLLOWING) == 3
+    else:
+        assert release(net, queue, 4) == to_server(net, queue)
+        assert net.from_client(late).outputs == to_server(net, [late])
+        assert net.target.counter("events", Event.TO_SERVER) == 5
+
+
+def test_nothing_is_sent_while_a_packet_is_on_its_way(net: Network) -> None:
+    *queue, late = segments(net)
+    punt(net, queue)
+    net.open(SESSION)
+    punt(net, [late])
+    assert release(net, queue, 4) == ()
+    assert net.target.counter("drops", Drop.NOT_RELEASED) == 1
+    punt(net, [late])
+    assert release(net, [*queue, late], 5) == to_server(net, [*queue, late])
+    assert net.from_client(late).outputs == to_server(net, [late])
+
+
+def test_a_copy_on_its_way_holds_nothing_up(net: Network) -> None:
+    queue = segments(net)
+    punt(net, queue)
+    net.open(SESSION)
+    punt(net, queue[1:])
+    assert release(net, queue, 5) == to_server(net, queue)
+
+
+def test_packets_of_the_controller_without_a_number_pass(net: Network) -> None:
+    queue = segments(net)
+    punt(net, queue)
+    net.open(SESSION)
+    assert release(net, queue[2:], 0) == to_server(net, queue[2:])
+    punt(net, [replace(queue[-1], seq=queue[-1].seq + LENGTH)])
+
+
+def test_what_belongs_to_no_pending_flow_passes(net: Network) -> None:
+    """Another acknowledgment, another port, a session that was opened without a proof."""
+    ack, one, *_ = segments(net)
+    punt(net, [ack])
+    net.open(SESSION)
+    other = replace(one, ack=one.ack + 1)
+    assert net.from_client(other).outputs == to_server(net, [other])
+    assert release(net, [other], 7) == to_server(net, [other])
+    elsewhere = replace(one, source_port=CLIENT_PORT + 1)
+    net.open(SESSION, replace(FLOW, client_port=CLIENT_PORT + 1))
+    assert net.from_client(elsewhere).outputs == to_server(net, [elsewhere])
+
+
+def test_an_rst_keeps_its_turn(net: Network) -> None:
+    ack, one, *_ = segments(net)
+    punt(net, [ack])
+    net.open(SESSION)
+    punt(net, [replace(one, flags=RST | ACK, payload=b"")])
+
+
+def test_the_server_is_not_held(net: Network) -> None:
+    punt(net, segments(net))
+    net.open(SESSION)
+    answer = server_segment(5, ISN + 1, payload=b"banner")
+    assert net.from_server(answer).outputs == (net.to_client(answer, SESSION),)
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_segments_of_the_last_connection_are_its_own(net: Network, closing: bool) -> None:
+    """What acknowledges other numbers than those of the connection that is being opened is not of it."""
+    old = client_segment(77, 88, ACK | FIN)
+    net.open(replace(SESSION, phase=1) if closing else SESSION)
+    if closing:
+        punt(net, segments(net)[:2])
+    assert net.from_client(old).outputs == to_server(net, [old])
+
+
+def test_the_last_ack_of_a_short_connection(net: Network) -> None:
+    """The session is closing within seconds of its proof."""
+    ack, one, *_ = segments(net)
+    punt(net, [ack, one])
+    net.open(SESSION)
+    assert len(release(net, [ack, one], 2)) == 2
+    net.target.modify(net.sessions, net.session_key(), "translate", **vars(replace(SESSION, phase=1)))
+    last = client_segment(one.seq + LENGTH + 1, one.ack + 51)
+    assert net.from_client(last).outputs == to_server(net, [last])
+
+
+def test_the_controller_can_send_through_a_closing_session(net: Network) -> None:
+    ack, one, two, *_ = segments(net)
+    punt(net, [ack, one, two])
+    net.open(replace(SESSION, phase=1))
+    assert release(net, [one], 0) == to_server(net, [one])
+    assert release(net, [two], 0) == to_server(net, [two])
+
+
+def test_a_controller_that_is_gone_stalls_nothing_for_long(net: Network) -> None:
+    queue = segments(net)
+    punt(net, queue)
+    net.open(SESSION)
+    punt(net, queue[-1:])
+    time.sleep(1.2)
+    assert net.from_client(queue[-1]).outputs == to_server(net, queue[-1:])
+    assert release(net, queue, 3) == to_server(net, queue)
+
+
+def test_only_so_many_wait(net: Network) -> None:
+    flight = segments(net, 65)
+    assert punt(net, flight[:64])[-1] == 64
+    net.open(SESSION)
+    assert net.from_client(flight[64]).outputs == to_server(net, flight[64:])
+
+
+def test_more_than_is_metered_does_not_wait(net: Network) -> None:
+    ack, one, *_ = segments(net)
+    punt(net, [ack])
+    net.open(SESSION)
+    net.target.set_meter("punt_meter", net.service.service_id * PUNT_REASONS + FOLLOWING, 1, 1)
+    passed = [net.from_client(one).outputs for _ in range(30)]
+    assert to_server(net, [one]) in passed
+    assert net.target.counter("drops", Drop.PUNT_RATE) == 0
+
+
+def test_a_new_proof_begins_anew(net: Network) -> None:
+    punt(net, segments(net))
+    again = client_segment(6, net.proof(EVEN, 5) + 1)
+    packet_in = net.punted(net.from_client(again), PROVEN)
+    assert packet_in.number == 1
+
+
+# --- messages of several packet-outs
+
+
+def test_a_message_of_several_packets(net: Network) -> None:
+    """Each with its own mode and port; what is behind a frame is not sent with it."""
+    net.open(SESSION)
+    options = pad(timestamps_option(1, 2) + b"\xfd\x06abcd") + pad(sack_option(1, 2))
+    rewritten = client_segment(1, 2, ACK | PSH, options=options, payload=b"shorter behind its options")
+    opening = syn(7, source_mac="00:00:00:00:00:00", destination_mac="00:00:00:00:00:00")
+    strange = bytes(range(14, 90))
+    question = replace(client_segment(9, 10), source_port=7)
+    proof = replace(question, source_port=8, ack=net.proof(EVEN, 8, client_port=8) + 1)
+    padded = client_segment(3, 4, padding=b"\0" * 6)
+    result = net.target.packet_out(
+        *packet_outs(
+            (ARRIVE, CLIENT_LINK, 0, net.frame(rewritten)),
+            (ROUTE, 0, 0, net.frame(opening)),
+            (EMIT, SERVER_LINK, 0, strange),
+            (ARRIVE, CLIENT_LINK, 0, net.frame(question)),
+            (ARRIVE, CLIENT_LINK, 0, net.frame(proof)),
+            (EMIT, 510, 0, strange),
+            (ARRIVE, CLIENT_LINK, 0, net.frame(padded)),
+            (ARRIVE, CLIENT_LINK, 0, net.frame(client_segment(5, 6, payload=b"last"))),
+        )
+    )
+    assert result.outputs == (
+        net.to_server(rewritten, SESSION),
+        net.to_server(opening),
+        (SERVER_LINK, strange),
+        net.to_server(padded, SESSION),
+        net.to_server(client_segment(5, 6, payload=b"last"), SESSION),
+    )
+    (packet_in,) = result.packet_ins
+    assert (packet_in.reason, packet_in.frame) == (PROVEN, net.frame(proof))
+    assert net.target.counter("drops", Drop.BAD_COOKIE) == 1
+    assert net.target.counter("drops", Drop.NOT_OURS) == 1
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 100])
+def test_a_length_that_leaves_nothing_is_that_of_the_last(net: Network, beyond: int) -> None:
+    net.open(SESSION)
+    segment = client_segment(1, 2, payload=b"all there is")
+    frame = net.frame(segment)
+    result = net.target.packet_out(ARRIVE, CLIENT_LINK, frame, 0, len(frame) + beyond)
+    assert result.outputs == to_server(net, [segment])
+
+
+@pytest.mark.parametrize("rest", [b"\1", b"\1\0\1\0\0\0"])
+def test_a_message_that_is_cut_short(net: Network, rest: bytes) -> None:
+    net.open(SESSION)
+    segment = client_segment(1, 2, payload=b"whole")
+    frame = net.frame(segment)
+    result = net.target.packet_out(ARRIVE, CLIENT_LINK, frame + rest, 0, len(frame))
+    assert result.outputs == to_server(net, [segment])
+    assert net.target.counter("drops", Drop.NOT_OURS) == 1
+
+
+def test_an_answer_within_a_message(net: Network) -> None:
+    """A SYN that is said to have arrived, with data, and behind it another: each gets its SYN/ACK."""
+    opening = syn(5, payload=b"data that nobody takes")
+    packet = (ARRIVE, CLIENT_LINK, 0, net.frame(opening))
+    outputs = net.target.packet_out(*packet_outs(packet, packet, packet)).outputs
+    (alone,) = net.from_client(opening).outputs
+    assert outputs == (alone,) * 3
