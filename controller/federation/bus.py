@@ -13,9 +13,9 @@ import contextlib
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import nats
 import nats.errors
@@ -140,7 +140,7 @@ class NatsBus:
         ):
             await self._nats.subscribe(subject, cb=self._receiver(len(cut), put))
 
-    def _receiver(self, cut: int, put: str) -> Callable[[Msg], object]:
+    def _receiver(self, cut: int, put: str) -> Callable[[Msg], Awaitable[None]]:
         async def receive(message: Msg) -> None:
             topic = put + message.subject[cut:]
             try:
@@ -188,7 +188,7 @@ class NatsBus:
         ttl: seconds after which it goes by itself (servers from 2.11 on; others keep it for the bucket's time).
         """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        headers = None if ttl is None else {api.Header.MSG_TTL: str(max(1, math.ceil(ttl)))}
+        headers = None if ttl is None else {str(api.Header.MSG_TTL.value): str(max(1, math.ceil(ttl)))}
         self._put(_Outgoing(self._records + key, data, headers, stored))
         return stored
 
@@ -232,7 +232,7 @@ class NatsBus:
     async def snapshot(self, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
         """All entries of the store below a prefix such as "s." (key, data). Raises BusError."""
         with _errors():
-            watcher = await self._store.watch(f"{prefix}>")
+            watcher: Any = await self._store.watch(f"{prefix}>")
             try:
                 while (entry := await watcher.updates(timeout=_STORE_TIME)) is not None:
                     if entry.value and entry.operation is None:
@@ -273,7 +273,7 @@ def _hand_on(stored: asyncio.Future[None]) -> Callable[[asyncio.Future[api.PubAc
 
 
 @contextlib.contextmanager
-def _errors():  # type: ignore[no-untyped-def]  # a generator of nothing
+def _errors() -> Iterator[None]:
     try:
         yield
     except (TimeoutError, nats.errors.Error, OSError) as error:
