@@ -102,7 +102,7 @@ class SwitchLink:
                 self.dropped_out += len(message)
 
     def stands_by(self, reason: str, *, away: bool) -> None:
-        """Why the switch is not in service here before this controller leads; `away`: it cannot be reached."""
+        """Before this controller leads: why the switch is not in service here; `away`: it does not answer."""
         if not self.life.waiting(reason):
             return
         if away:

@@ -25,8 +25,8 @@ _LOOKS_PER_LEASE: Final = 6
 
 
 class Standby:
-    """`on_state(switch, reason, away)` hears why a switch is not this controller's own: a line, and whether it
-    cannot be reached."""
+    """`on_state(switch, reason, away)` hears in a line why a switch is not this controller's own, and whether
+    that is because it does not answer."""
 
     def __init__(
         self,

@@ -457,7 +457,7 @@ async def test_a_controller_that_is_deposed_steps_down_everywhere(
     task = asyncio.ensure_future(hub.run())
     await ready(hub)
     async with grpc.aio.insecure_channel(switches[0].address) as channel:
-        stream = p4r_grpc.P4RuntimeStub(channel).StreamChannel()
+        stream: Any = vars(p4r_grpc.P4RuntimeStub(channel))["StreamChannel"]()
         bid = p4r.StreamMessageRequest()
         bid.arbitration.device_id, bid.arbitration.election_id.low = 1, hub.election_id + (1 << 32)
         await stream.write(bid)
@@ -470,7 +470,7 @@ async def test_a_primary_without_a_heartbeat_is_deposed(switches: list[FakeSwitc
     async with contextlib.AsyncExitStack() as stack:
         for switch in switches:
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(switch.address))
-            stream = p4r_grpc.P4RuntimeStub(channel).StreamChannel()
+            stream: Any = vars(p4r_grpc.P4RuntimeStub(channel))["StreamChannel"]()
             bid = p4r.StreamMessageRequest()
             bid.arbitration.device_id, bid.arbitration.election_id.low = 1, 5 << 32
             await stream.write(bid)
