@@ -463,7 +463,7 @@ async def test_a_controller_that_is_deposed_steps_down_everywhere(
         await stream.write(bid)
         with pytest.raises(SteppedDownError, match="another controller is primary"):
             await asyncio.wait_for(task, 5)
-    assert all(link.connection is None for link in hub.links.values())
+    assert all(link.connection is None for link in hub.own.values())
 
 
 async def test_a_primary_without_a_heartbeat_is_deposed(switches: list[FakeSwitch], config: Any) -> None:
