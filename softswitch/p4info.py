@@ -31,7 +31,7 @@ _PROFILE_ANNOTATIONS = ("max_group_size", "selector_size_semantics", "max_member
 def build_p4info(program: ir.Program, *, hidden: bool = False) -> p4i.P4Info:
     """The program's P4Info. P4Error when an @id is taken twice or has a wrong prefix.
 
-    With `hidden`, what the program hides from the control plane (`@hidden`) is there, too: for the data plane.
+    With `hidden`, what the program hides from the control plane (`@hidden`) is in it, too.
     """
     return _Builder(program, hidden).build()
 
