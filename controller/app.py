@@ -15,6 +15,8 @@ import sys
 
 from controller.api.server import ApiError, ApiServer
 from controller.config import ControllerConfig
+from controller.federation.access import AccessError, read_shared_secret
+from controller.federation.hub import FederatedHub
 from controller.hub import ControllerHub, SteppedDownError
 from controller.p4.program import ProgramError
 
@@ -52,7 +54,11 @@ def set_up_collector() -> None:
 
 
 async def _serve(config: ControllerConfig) -> int:
-    api = ApiServer(ControllerHub(config))
+    try:
+        api = ApiServer(_new_hub(config))
+    except AccessError as err:
+        log.error("%s", err)
+        return 1
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,7 +95,14 @@ async def _lead_in_turn(config: ControllerConfig, api: ApiServer) -> None:
             await api.hub.run()
         except SteppedDownError as err:
             log.warning("controller %s: stepping down: %s", config.name, err)
-            api.hub = ControllerHub(config)
+            api.hub = _new_hub(config)
+
+
+def _new_hub(config: ControllerConfig) -> ControllerHub:
+    """Raises AccessError when the federation's secret cannot be read."""
+    if config.federation is None:
+        return ControllerHub(config)
+    return FederatedHub(config, config.federation, read_shared_secret(config.federation))
 
 
 def _report(work: asyncio.Future[None]) -> int:

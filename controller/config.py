@@ -372,6 +372,9 @@ class FederationConfig(Model):
     cluster: SubjectName = Field(default="syncline", description="a name that all members give")
     urls: list[NatsUrl] = Field(min_length=1, description="a list of NATS servers such as tls://nats-1:4222")
     secret: FilePath = Field(description="path of a file (0600) with the secret that all members share")
+    token_file: FilePath | None = Field(
+        default=None, description="path of a file (0600) with the token that NATS wants"
+    )
     replicas: int = Field(default=1, ge=1, le=5, description="copies of each record among the NATS servers")
     ttl: Annotated[float, Field(ge=60, le=604800)] = Field(
         default=3600, description="life of a record that nobody renews, seconds, from 60"

@@ -29,6 +29,7 @@ from controller.learned import services_state
 from controller.logic.keys import Expel, KeyEffect
 from controller.logic.model import CheckIdle, Effect, Effects, Entry, Key, Service, Session
 from controller.p4.errors import OK, Outcome
+from controller.p4.schema import Schema
 from controller.p4.static import epoch_row, key_row, row_job
 from controller.p4.sync import Held
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
@@ -70,12 +71,21 @@ class FederatedHub(ControllerHub):
             None  # whom to tell, and of what revision, that all keys are written
         )
         self._rotating = False
+        self._member: asyncio.Task[None] | None = None
         self._sent: dict[Key, int] = {}
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(super().run(), name="controller")
-            group.create_task(self.membership.run(), name="federation")
+        try:
+            await super().run()
+        finally:
+            if self._member is not None:
+                self._member.cancel()
+                await asyncio.gather(self._member, return_exceptions=True)
+
+    async def _stand_by(self, schema: Schema) -> None:
+        """Of several controllers of one PoP the one that leads is the member."""
+        await super()._stand_by(schema)
+        self._member = asyncio.get_running_loop().create_task(self.membership.run(), name="federation")
 
     async def _open_bus(self, handler: Handler) -> Bus:
         bus = NatsBus(self.settings, handler)
@@ -141,7 +151,7 @@ class FederatedHub(ControllerHub):
                 continue
             link = self.links.get(name)
             if link is None:
-                link = RemoteSwitch(name, self.config.timers, self.membership, self.members.homes.get)
+                link = RemoteSwitch(name, self.config.timers, self, self.members.homes.get)
                 self.links[name] = link
             if isinstance(link, RemoteSwitch):
                 link.is_now(standing, peer.reasons.get(name, ""), peer.held.get(name, 0))
@@ -305,7 +315,7 @@ class FederatedHub(ControllerHub):
 
     def repeat_unsaved(self) -> None:
         """Somebody has joined, who may have missed what the store does not have yet."""
-        for key in self.outbox.keys():
+        for key in self.outbox:
             session, removal = self.coordinator.sessions.get(key), self.outbox.removal(key)
             if removal is not None:
                 self._publish_session(key, removal, None, True)
@@ -375,7 +385,7 @@ class FederatedHub(ControllerHub):
             key = session.key
             if store_key(key) in stored or self.coordinator.flows.get(key) is not None:
                 continue
-            if continued and key not in self.outbox.keys():
+            if continued and key not in self.outbox:
                 if self.coordinator.sessions.remove(session, self.wall()):
                     self._count(key, -1)
             else:
@@ -468,15 +478,16 @@ class FederatedHub(ControllerHub):
         if self.is_member and self.members.leader == self.me and not self._rotating and self._revision:
             super()._rotate_keys(now)
 
-    def _execute_keys(self, effects: list[KeyEffect]) -> None:
+    def _execute_keys(self, effects: Iterable[KeyEffect]) -> None:
+        effects = list(effects)
         expelled = [effect for effect in effects if isinstance(effect, Expel)]
-        super()._execute_keys(expelled)  # type: ignore[arg-type]  # a list of some of its effects
+        super()._execute_keys(expelled)
         changes = [effect for effect in effects if not isinstance(effect, Expel)]
         if changes:
             self._rotating = True
             self._spawn(self._store_keys(changes, self._locked()))
 
-    async def _store_keys(self, changes: list[KeyEffect], locked: bytes) -> None:
+    async def _store_keys(self, changes: Iterable[KeyEffect], locked: bytes) -> None:
         try:
             if self.bus is None:
                 raise BusError("no connection")

@@ -7,7 +7,7 @@ client may use is kept. Records that were not acknowledged when a membership end
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from controller.logic.model import Key
@@ -34,8 +34,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._open)
 
-    def keys(self) -> list[Key]:
-        return list(self._open)
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._open))
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._open
 
     def open(self, key: Key, version: int, removed: bool) -> Publication:
         """A record is published; it takes the place of an earlier one of the key, and of what waited for that."""

@@ -20,9 +20,12 @@ _ANSWER_TIME: Final = 2.0
 class Sender(Protocol):
     """This member, as the sender of messages. `bus` is None while it has no connection."""
 
-    bus: Bus | None
-    me: str
-    run: str
+    @property
+    def bus(self) -> Bus | None: ...
+    @property
+    def me(self) -> str: ...
+    @property
+    def run_id(self) -> str: ...
 
 
 class RemoteSwitch:
@@ -68,7 +71,7 @@ class RemoteSwitch:
         if sender.bus is None:
             self.dropped_out += len(packets)
             return
-        message = Outs.of(sender.me, sender.run, self.name, list(packets))
+        message = Outs.of(sender.me, sender.run_id, self.name, list(packets))
         sender.bus.publish(f"to.{self.home}.out", message.encoded())
 
     def put(self, job: Job) -> None:
@@ -81,7 +84,7 @@ class RemoteSwitch:
         """Have its member synchronise it again."""
         sender = self._sender
         if sender.bus is not None:
-            message = Expelled(by=sender.me, run=sender.run, switch=self.name, reason=reason)
+            message = Expelled(by=sender.me, run=sender.run_id, switch=self.name, reason=reason)
             sender.bus.publish(f"to.{self.home}.expelled", message.encoded())
 
     async def elapsed(self, keys: Sequence[Key]) -> dict[Key, float]:
@@ -105,7 +108,7 @@ class RemoteSwitch:
         sender = self._sender
         if sender.bus is None:
             raise SwitchError("no connection to NATS")
-        message = question.model_copy(update={"by": sender.me, "run": sender.run})
+        message = question.model_copy(update={"by": sender.me, "run": sender.run_id})
         try:
             data = await sender.bus.request(f"to.{self.home}.ask", message.encoded(), _ANSWER_TIME)
             told = decode(Told, data)

@@ -21,9 +21,10 @@ import yaml
 
 from controller.api.client import ApiUnreachableError, get_json
 from controller.config import ProgramConfig
-from controller.lab import network
+from controller.lab import federation, network
+from controller.lab.checks import NATS
 from controller.lab.errors import LabError
-from controller.lab.model import Topology
+from controller.lab.model import Federated, Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState, known_labs
@@ -145,6 +146,9 @@ class Lab:
                 )
         with_controller = controller and bool(self.plan.switches)
         if with_controller:
+            if self.federated:
+                progress("starting the NATS server")
+                self.start_nats()
             progress(f"starting {', '.join(self.controllers)}")
             for name in self.controllers:  # no faster ready than switches are, and ask again when need be
                 self.start_controller(name)
@@ -235,11 +239,19 @@ class Lab:
     # --- controller and switches ---------------------------------------------------------------------------
 
     def api(self, path: str) -> Any:
-        """The JSON answer to GET `path`, such as "/api/sessions?limit=10", of the controller that leads.
+        """The JSON answer to GET `path`, such as "/api/sessions?limit=10", of the controller that leads; of
+        all those of a federation, put together.
 
         Raises ApiUnreachableError when it does not answer, or with an error.
         """
+        if self.federated is not None:
+            return federation.together(self.controllers, self._api_of, path)
         return get_json(self.api_address, path)
+
+    def _api_of(self, controller: str, path: str) -> Any:
+        if not self.processes.answers(controller):
+            raise ApiUnreachableError(f"{controller} does not run")
+        return get_json(self.api_address_of(controller), path)
 
     def role(self, controller: str) -> str | None:
         """What a controller is: "leading" or "standing-by"; None when it does not answer."""
@@ -253,7 +265,14 @@ class Lab:
     @property
     def controllers(self) -> list[str]:
         """The names of the controllers, running or not."""
+        if self.federated is not None:
+            return [federation.controller_of(switch) for switch in self.plan.switches]
         return controller_names(self.topology.controller.instances)
+
+    @property
+    def federated(self) -> Federated | None:
+        """How the controllers of the switches are federated, if they are."""
+        return self.topology.controller.federation
 
     @property
     def leader(self) -> str:
@@ -291,6 +310,14 @@ class Lab:
             name = (idle or self.controllers)[0]
         config = str(self.files.controller_config(name))
         self.processes.start(name, own_command("controller", "--config", config), None)
+
+    def start_nats(self) -> None:
+        """Starts the NATS server of a federation, with what it has stored before."""
+        self.processes.start(NATS, federation.nats_command(self.files), None)
+
+    def stop_nats(self, number: int = signal.SIGKILL) -> None:
+        """Sends a signal to the NATS server and waits for its end."""
+        self.processes.stop(NATS, number)
 
     def relay_address(self, switch: str) -> str:
         """Where a relay between the controller and a switch may listen: unix:PATH."""
@@ -359,9 +386,26 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
+        if self.federated is not None:
+            self._write_federation(program, self.federated, addresses)
+            return
         for name in self.controllers:
             api = self.api_address_of(name)
             config = controller_config(self.plan, program, api, addresses, self.files.controller_state)
+            self.files.controller_config(name).write_text(controller_config_text(config))
+
+    def _write_federation(self, program: ProgramConfig, lab: Federated, addresses: dict[str, str]) -> None:
+        url = federation.prepare_nats(self.files)
+        for switch, address in addresses.items():
+            name = federation.controller_of(switch)
+            config = controller_config(
+                self.plan,
+                program,
+                self.api_address_of(name),
+                {switch: address},
+                self.files.controller_state.with_stem(f"learned-{switch}"),
+                federation.settings(switch, lab, self.files, url),
+            )
             self.files.controller_config(name).write_text(controller_config_text(config))
 
     def _spawn_switch(self, switch: str) -> None:

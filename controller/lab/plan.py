@@ -17,6 +17,7 @@ import yaml
 from controller.config import (
     ApiConfig,
     ControllerConfig,
+    FederationConfig,
     IpAddress,
     IpInterface,
     IpNetwork,
@@ -155,13 +156,20 @@ def make_plan(topology: Topology, name: str | None = None) -> Plan:
 
 
 def controller_config(
-    plan: Plan, program: ProgramConfig, api: str, addresses: Mapping[str, str], state: Path | None = None
+    plan: Plan,
+    program: ProgramConfig,
+    api: str,
+    addresses: Mapping[str, str],
+    state: Path | None = None,
+    federation: FederationConfig | None = None,
 ) -> ControllerConfig:
     """The controller's configuration.
 
     `addresses`: where the P4Runtime server of each switch listens; `state`: its state file.
     """
     given: dict[str, Any] = {"state": state} if state else {}
+    if federation is not None:
+        given["federation"] = federation
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -180,8 +188,10 @@ def controller_config_text(config: ControllerConfig) -> str:
 
 
 def switch_configs(plan: Plan, addresses: Mapping[str, str]) -> list[SwitchConfig]:
-    """The switches as the controller knows them; `addresses`: the P4Runtime address of each switch."""
-    return [_switch_config(plan, switch, addresses[switch]) for switch in plan.switches]
+    """The switches as the controller knows them; `addresses`: the P4Runtime address of each of its switches."""
+    return [
+        _switch_config(plan, switch, addresses[switch]) for switch in plan.switches if switch in addresses
+    ]
 
 
 def service_configs(plan: Plan) -> list[ServiceConfig]:
