@@ -24,8 +24,8 @@ def read_shared_secret(config: FederationConfig) -> bytes:
         Fernet(secret)
     except ValueError:
         raise AccessError(
-            f"federation.secret: {config.secret}: no secret; give 32 random bytes in urlsafe base64, such as of "
-            "`openssl rand -base64 32 | tr +/ -_`"
+            f"federation.secret: {config.secret}: no secret; give 32 random bytes in urlsafe base64, "
+            "such as of `openssl rand -base64 32 | tr +/ -_`"
         ) from None
     return secret
 

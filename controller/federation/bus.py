@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The federation's way to NATS: subjects, the key-value store, requests. One object is one connection.
 
-A record that is put into the store is an ordinary message on its subject too: members hear it at once, and the
-store's acknowledgment tells its sender that it is kept. When the connection breaks the object is of no further
-use: whoever holds it makes a new one and joins anew, for messages may have been missed.
+A record that is put into the store is an ordinary message on its subject too: members hear it at once, and
+the store's acknowledgment tells its sender that it is kept. When the connection breaks the object is of no
+further use: whoever holds it makes a new one and joins anew, for messages may have been missed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 Reply: TypeAlias = Callable[[bytes], None]
 Handler: TypeAlias = Callable[[str, bytes, Reply | None], None]
-"""Called with (topic, data, how to answer). Topics: `s.…` and `m.NAME` of the store, `keys`, `all.KIND`, `to.KIND`."""
+"""Called with (topic, data, how to answer). Topics: `s.…` and `m.NAME` of the store, `keys`, `all.KIND`,
+`to.KIND`.
+"""
 
 _CONNECT_TIME: Final = 2
 _STORE_TIME: Final = 5.0
@@ -73,7 +75,9 @@ class _Outgoing:
 
 
 class NatsBus:
-    """`to.NAME.KIND` and `all.KIND` are subjects below `syncline.CLUSTER`; the store is a bucket, the keys another."""
+    """`to.NAME.KIND` and `all.KIND` are subjects below `syncline.CLUSTER`; the store is a bucket, the keys
+    another.
+    """
 
     def __init__(self, config: FederationConfig, handler: Handler) -> None:
         self.closed = asyncio.Event()
@@ -185,7 +189,8 @@ class NatsBus:
     def store(self, key: str, data: bytes, ttl: float | None = None) -> asyncio.Future[None]:
         """Put an entry into the store; the future is done when it is kept, or has a BusError.
 
-        ttl: seconds after which it goes by itself (servers from 2.11 on; others keep it for the bucket's time).
+        ttl: seconds after which it goes by itself (servers from 2.11 on; others keep it for the bucket's
+        time).
         """
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         headers = None if ttl is None else {str(api.Header.MSG_TTL.value): str(max(1, math.ceil(ttl)))}
@@ -251,7 +256,9 @@ class NatsBus:
             return (entry.value or b"", entry.revision or 0)
 
     async def write_keys(self, data: bytes, revision: int) -> int:
-        """Replace the record of this revision (0: there is none); the new one's. Raises BusError, ConflictError."""
+        """Replace the record of this revision (0: there is none); the new one's. Raises BusError,
+        ConflictError.
+        """
         with _errors():
             try:
                 return await self._keys.update("current", data, last=revision)

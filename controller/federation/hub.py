@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 
 from controller.config import ControllerConfig, FederationConfig
 from controller.dataplane import End, PuntHeader
-from controller.federation.bus import Bus, BusError, ConflictError, Handler, NatsBus
-from controller.federation.keys import KeyBox, follow, record_of
+from controller.federation.bus import Bus, Handler, NatsBus
+from controller.federation.keys import SharedKeys
 from controller.federation.members import Members, Peer
 from controller.federation.membership import Membership
-from controller.federation.messages import KeyRecord, MessageError, Record, store_key
+from controller.federation.messages import Record, store_key
 from controller.federation.outbox import Outbox, Publication
 from controller.federation.pending import PendingElsewhere
 from controller.federation.receiver import Receiver
+from controller.federation.refresher import Refresher
 from controller.federation.remote import RemoteSwitch
 from controller.federation.routing import Routing
 from controller.hub import ControllerHub, KeyWrite, SessionWrite
 from controller.learned import services_state
-from controller.logic.keys import Expel, KeyEffect
+from controller.logic.keys import Expel, KeyEffect, KeySet
 from controller.logic.model import CheckIdle, Effect, Effects, Entry, Key, Service, Session
 from controller.p4.errors import OK, Outcome
 from controller.p4.schema import Schema
@@ -64,13 +65,8 @@ class FederatedHub(ControllerHub):
         self.routing = Routing(self)
         self.receiver = Receiver(self)
         self.membership = Membership(self.members, self, self._open_bus, self.receiver.on_message)
-        self._box = KeyBox(secret)
-        self._revision = 0
-        self._key_writes: dict[str, int] = {}
-        self._keyed: tuple[str, int] | None = (
-            None  # whom to tell, and of what revision, that all keys are written
-        )
-        self._rotating = False
+        self.shared_keys = SharedKeys(self, secret)
+        self._refresher = Refresher(settings.ttl)
         self._member: asyncio.Task[None] | None = None
         self._sent: dict[Key, int] = {}
 
@@ -182,8 +178,7 @@ class FederatedHub(ControllerHub):
     async def first_seen(self, switch: str, held: Held) -> None:
         """Nothing is changed on a switch before this is a member, for what it should hold is not known."""
         await self.membership.joined.wait()
-        if not self._revision:
-            await self._first_keys(held)
+        await self.shared_keys.begin(held.keys)
         self._adopt(switch, held)
 
     def joined(self, switch: str) -> None:
@@ -201,7 +196,7 @@ class FederatedHub(ControllerHub):
     def lost(self, switch: str) -> None:
         super().lost(switch)
         if switch in self.own:
-            self._key_writes.pop(switch, None)
+            self.shared_keys.switch_lost(switch)
             self.members.standing(switch, "down")
             self.membership.tell()
 
@@ -231,9 +226,8 @@ class FederatedHub(ControllerHub):
             self.routing.applied(switch, job.key, token.owner, token.version, token.removed, outcome)
             return
         super().on_written(switch, job, outcome)
-        if isinstance(token, KeyWrite) and outcome.code == OK and token.generation == self.keys.generation:
-            self._key_writes[switch] = self._key_writes.get(switch, 1) - 1
-            self._tell_keyed()
+        if isinstance(token, KeyWrite) and outcome.code == OK:
+            self.shared_keys.written(switch, token.generation)
 
     # --- effects ----------------------------------------------------------------------------------
 
@@ -251,7 +245,7 @@ class FederatedHub(ControllerHub):
     def _put_session(
         self, switches: tuple[str, ...], kind: int, key: Key, entry: Entry | None, token: SessionWrite
     ) -> None:
-        """Publish the record, for all members; write to own switches. The ingress waits until it is stored."""
+        """Publish the record for all members; write to own switches. The ingress waits until it is kept."""
         flow = self.coordinator.flows.get(key)
         remote = any(name not in self.own for name in switches)
         if remote or self._sent.get(key) != token.version or token.removed:
@@ -267,10 +261,14 @@ class FederatedHub(ControllerHub):
         def write() -> None:
             super(FederatedHub, self)._put_session(own, kind, key, entry, token)
 
-        opens = flow is not None and flow.in_barrier and flow.ingress in own
-        if not (opens and flow is not None and flow.service.config.sync != "local") or not self.outbox.wait(
-            key, token.version, write
-        ):
+        waits = (
+            flow is not None
+            and flow.in_barrier
+            and flow.ingress in own
+            and flow.service.config.sync != "local"
+            and self.outbox.wait(key, token.version, write)
+        )
+        if not waits:
             write()
 
     def _publish_session(self, key: Key, version: int, session: Session | None, removed: bool) -> None:
@@ -380,7 +378,9 @@ class FederatedHub(ControllerHub):
                 link.put(Job(kind, entity, key, token))
 
     def settle(self, stored: set[str], continued: bool) -> None:
-        """The store has been read. What it lacks has ended meanwhile, if others went on; else it is put there."""
+        """The store has been read. What it lacks has ended meanwhile, if others went on; else it is put
+        there.
+        """
         for session in list(self.coordinator.sessions.values()):
             key = session.key
             if store_key(key) in stored or self.coordinator.flows.get(key) is not None:
@@ -397,107 +397,64 @@ class FederatedHub(ControllerHub):
         now = self.clock()
         self.elsewhere.expire(now)
         self.routing.tick(now)
+        if self.is_member:
+            self._refresh(now)
         flows = self.coordinator.flows
         if len(self._sent) > 2 * len(flows) + 1024:
             self._sent = {key: version for key, version in self._sent.items() if flows.get(key) is not None}
 
+    def _refresh(self, now: float) -> None:
+        """Renew the records of the sessions that this member looks after, before the store forgets them."""
+        sessions = self.coordinator.sessions
+        for key in self._refresher.due(now, lambda: [session.key for session in sessions.values()]):
+            session = sessions.get(key)
+            if session is not None and self.members.owner(session) == self.me and key not in self.outbox:
+                self._publish_session(key, session.entry.version, session, False)
+
     # --- keys -------------------------------------------------------------------------------------
 
     async def join_keys(self) -> None:
-        """Take over the keys of the federation, if it has some. Raises BusError, MessageError."""
-        if self.bus is None:
-            raise BusError("no connection to NATS")
-        found = await self.bus.read_keys()
-        if found is not None:
-            self._follow(self._box.open(found[0]), found[1])
-        elif self.keys.ready:
-            try:
-                self._revision = await self.bus.write_keys(self._locked(), 0)
-            except ConflictError:
-                raise BusError("another member writes the keys") from None
-
-    async def _first_keys(self, held: Held) -> None:
-        """No member has keys yet: those of the own switch count, or fresh ones; whoever is first."""
-        while not (self.keys.ready and self._revision):
-            try:
-                await self.join_keys()
-                if not self.keys.ready:
-                    self.keys.begin(self.clock(), [held.keys])
-            except (BusError, MessageError):
-                await asyncio.sleep(0.25)
-
-    def _locked(self) -> bytes:
-        return self._box.lock(record_of(self.keys, self.me, self.run_id, self.clock(), self.wall()))
-
-    def on_keys(self, data: bytes) -> None:
-        """Another member has replaced the record; its revision is asked for with it."""
-        self._box.open(data)
-        self._spawn(self._read_keys())
-
-    async def _read_keys(self) -> None:
-        try:
-            await self.join_keys()
-        except (BusError, MessageError) as error:
-            log.warning("federation: the keys could not be read: %s", error)
-
-    def _follow(self, record: KeyRecord, revision: int) -> None:
-        if revision <= self._revision:
-            return
-        self._revision = revision
-        held = self.keys.held()
-        changed = follow(self.keys, record, self.clock(), self.wall())
-        self._keyed = (record.by, revision)
-        self._key_writes.clear()
-        if changed and self._loaded.done():
-            schema, wanted = self._loaded.result().schema, self.keys.held()
-            rows = [key_row(key) for parity, key in wanted.keys.items() if held.keys.get(parity) != key]
-            if wanted.parity is not None and wanted.parity != held.parity:
-                rows.append(epoch_row(wanted.parity))
-            for name in self.coordinator.writable:
-                if name in self.own:
-                    self._key_writes[name] = len(rows)
-                    for row in rows:
-                        self.own[name].put(row_job(schema, row, KeyWrite(self.keys.generation)))
-        self._tell_keyed()
-
-    def _tell_keyed(self) -> None:
-        if self._keyed is not None and not any(self._key_writes.values()):
-            (owner, revision), self._keyed = self._keyed, None
-            self.routing.keyed(owner, revision)
-
-    def peer_keyed(self, name: str, revision: int) -> None:
-        """All switches of a member have the keys of this revision."""
-        if revision < self._revision:
-            return
-        for switch, home in self.members.homes.items():
-            if home == name:
-                self._execute_keys(self.keys.confirmed(switch, self.clock(), self.coordinator.live))
+        await self.shared_keys.join()
 
     def _rotate_keys(self, now: float) -> None:
-        """One member rotates; what changes is stored before any switch is told."""
-        if self.is_member and self.members.leader == self.me and not self._rotating and self._revision:
+        """One member rotates."""
+        if self.is_member and self.members.leader == self.me and self.shared_keys.settled:
             super()._rotate_keys(now)
 
     def _execute_keys(self, effects: Iterable[KeyEffect]) -> None:
+        """What changes is stored before any switch is told."""
         effects = list(effects)
-        expelled = [effect for effect in effects if isinstance(effect, Expel)]
-        super()._execute_keys(expelled)
+        super()._execute_keys(effect for effect in effects if isinstance(effect, Expel))
         changes = [effect for effect in effects if not isinstance(effect, Expel)]
         if changes:
-            self._rotating = True
-            self._spawn(self._store_keys(changes, self._locked()))
+            self.spawn(self.shared_keys.store(changes))
 
-    async def _store_keys(self, changes: Iterable[KeyEffect], locked: bytes) -> None:
-        try:
-            if self.bus is None:
-                raise BusError("no connection")
-            self._revision = await self.bus.write_keys(locked, self._revision)
-            super()._execute_keys(changes)
-        except (BusError, ConflictError) as error:
-            log.warning(
-                "federation: the cookie keys stay as they are: %s", error or "another member rotates them"
-            )
-            self._revision = 0  # whatever the store has is followed
-            await self._read_keys()
-        finally:
-            self._rotating = False
+    def carry_out_keys(self, effects: Iterable[KeyEffect]) -> None:
+        """The change is stored: tell the own switches; the others' members have heard."""
+        super()._execute_keys(effects)
+
+    def keys_followed(self, held: KeySet) -> dict[str, int]:
+        """Another member's keys are to be used now, and not those of before (`held`): how many writes that
+        is, by
+        own switch."""
+        if not self._loaded.done():
+            return {}
+        schema, wanted = self._loaded.result().schema, self.keys.held()
+        rows = [key_row(key) for parity, key in wanted.keys.items() if held.keys.get(parity) != key]
+        if wanted.parity is not None and wanted.parity != held.parity:
+            rows.append(epoch_row(wanted.parity))
+        switches = [name for name in self.coordinator.writable if name in self.own]
+        for name in switches:
+            for row in rows:
+                self.own[name].put(row_job(schema, row, KeyWrite(self.keys.generation)))
+        return dict.fromkeys(switches, len(rows))
+
+    def peer_keyed(self, name: str, revision: int) -> None:
+        """All switches of a member have the keys of this revision."""
+        if revision >= self.shared_keys.revision:
+            for switch, home in self.members.homes.items():
+                if home == name:
+                    self._execute_keys(self.keys.confirmed(switch, self.clock(), self.coordinator.live))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._spawn(coroutine)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who belongs to the federation now, by leases. Pure: messages and a clock go in.
 
-A member renews its lease in the key-value store, which only the majority side of a broken network can write to.
-It counts its lease from the moment it sent the renewal; the others count theirs from when they heard it, and
-wait a quarter longer. So it knows that it is no member before any other goes on without it.
+A member renews its lease in the key-value store, which only the majority side of a broken network can write
+to. It counts its lease from the moment it sent the renewal; the others count theirs from when they heard it,
+and wait a quarter longer. So it knows that it is no member before any other goes on without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATIENCE: Final = 1.25
 
 @dataclass(slots=True)
 class Peer:
-    """Another member. `heard`: when, on this side's clock; `records`: how many of its records were taken in."""
+    """Another member. `heard`: when, on this side's clock; `records`: how many of its were taken in."""
 
     name: str
     run: str
@@ -120,7 +120,7 @@ class Members:
         return news
 
     def missed(self, by: str, run: str, n: int, *, record: bool) -> bool:
-        """Count a peer's records; True when one before this (`record`), or up to this number, did not come."""
+        """Count a peer's records; True when one before this (`record`), or up to this number, is missing."""
         peer = self.peers.get(by)
         if peer is None or peer.run != run:
             return False

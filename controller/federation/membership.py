@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joining the federation, staying in it, coming back.
 
-To join: announce oneself, so that all others send what they share from now on; wait until they have acknowledged
-that; read the store, which has everything older; take over the cookie keys. From then on the lease is renewed. When
-it is over, or the connection breaks, this is no member any more until it has joined anew.
+To join: announce oneself, so that all others send what they share from now on; wait until they have
+acknowledged that; read the store, which has everything older; take over the cookie keys. From then on the
+lease is renewed. When it is over, or the connection breaks, this is no member any more until it has joined
+anew.
 """
 
 from __future__ import annotations
@@ -207,13 +208,16 @@ class Membership:
     async def _keep_lease(self, bus: Bus) -> None:
         """Renew the lease, and at once when there is news. Raises LeaseLostError, BusError."""
         loop = asyncio.get_running_loop()
+        renewals: set[asyncio.Task[None]] = set()
         while True:
             if bus.closed.is_set():
                 raise BusError(f"NATS: {bus.reason}")
             if not self.members.valid(self._shared.clock()):
                 raise LeaseLostError(f"NATS has not taken a sign of life for {self.members.lease:g} s")
             self._expire()
-            loop.create_task(self._renew(bus))
+            renewal = loop.create_task(self._renew(bus))
+            renewals.add(renewal)
+            renewal.add_done_callback(renewals.discard)
             self._again.clear()
             try:
                 await asyncio.wait_for(self._again.wait(), self._interval)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What members of a federation say to each other: JSON, each message with the protocol's version and its sender.
+"""What members of a federation say to each other: JSON, each message with the protocol's version and its
+sender.
 
-Integers are addresses (IPv6 too), ports and numbers mod 2^32 as in `controller.logic.model`; frames are base64.
-What cannot be read is one of two errors: `OtherProtocolError` or `CorruptMessageError`, both one line.
+Integers are addresses (IPv6 too), ports and numbers mod 2^32 as in `controller.logic.model`; frames are
+base64. What cannot be read is one of two errors: `OtherProtocolError` or `CorruptMessageError`, both one
+line.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class Message(BaseModel):
 class Record(Message):
     """A session as it is to be in every switch; without `entry` it has been removed.
 
-    `n` counts what this membership of the sender has published. `isn` and `cookie` (x, k) are None when they are
-    not known any more; `ingress` is the switch by which its client entered.
+    `n` counts what this membership of the sender has published. `isn` and `cookie` (x, k) are None when they
+    are not known any more; `ingress` is the switch by which its client entered.
     """
 
     n: int
@@ -74,8 +76,8 @@ class Record(Message):
 class Lease(Message):
     """A member says that it is there, and what it knows of the others.
 
-    `stamp` grows with every change of `state` or `switches`; `seen`: the last (run, stamp) of each other member
-    that it has taken in. `n`: how many records it has published.
+    `stamp` grows with every change of `state` or `switches`; `seen`: the last (run, stamp) of each other
+    member that it has taken in. `n`: how many records it has published.
     """
 
     state: Literal["joining", "member", "left"]
@@ -88,7 +90,9 @@ class Lease(Message):
 
 
 class KeyRecord(Message):
-    """The cookie keys: `keys` are (k0, k1, epoch); `began`: Unix time of the epoch's beginning. Always encrypted."""
+    """The cookie keys: `keys` are (k0, k1, epoch); `began`: Unix time of the epoch's beginning. Always
+    encrypted.
+    """
 
     epoch: Word
     keys: list[tuple[Word, Word, Word]] = Field(repr=False)
@@ -107,8 +111,8 @@ class Pending(Message):
 class Punted(Message):
     """A packet that a switch of the sender has punted, for the member that knows its flow.
 
-    `returned`: the receiver had sent it here, and the sender does not know the flow (any more). `ask`: not 0 when
-    nobody is known to be the one; all answer with `Known` of that number.
+    `returned`: the receiver had sent it here, and the sender does not know the flow (any more). `ask`: not 0
+    when nobody is known to be the one; all answer with `Known` of that number.
     """
 
     switch: str
@@ -142,7 +146,9 @@ class Outs(Message):
 
 
 class Applied(Message):
-    """A switch of the sender has carried out a record of the receiver's, or refused it: `code` as in gRPC, 0: done."""
+    """A switch of the sender has carried out a record of the receiver's, or refused it: `code` as in gRPC, 0:
+    done.
+    """
 
     switch: str
     key: Tuple
@@ -160,7 +166,9 @@ class Ended(Message):
 
 
 class Idle(Message):
-    """A switch of the sender has seen no packet of these sessions, which are the receiver's, for their idle time."""
+    """A switch of the sender has seen no packet of these sessions, which are the receiver's, for their idle
+    time.
+    """
 
     switch: str
     keys: list[Tuple]

@@ -2,7 +2,8 @@
 """Records that this member has published and the store has not acknowledged yet.
 
 What waits for an acknowledgment, the entry at the ingress above all, is done when it comes: a session that a
-client may use is kept. Records that were not acknowledged when a membership ended are published again in the next.
+client may use is kept. Records that were not acknowledged when a membership ended are published again in the
+next.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Outbox:
         return key in self._open
 
     def open(self, key: Key, version: int, removed: bool) -> Publication:
-        """A record is published; it takes the place of an earlier one of the key, and of what waited for that."""
+        """A record is published; it takes the place of an earlier one of the key, and of what waited for
+        that.
+        """
         before = self._open.get(key)
         publication = self._open[key] = Publication(key, version, removed)
         if before is not None and (before.version, before.removed) == (version, removed):
@@ -56,7 +59,7 @@ class Outbox:
         return []
 
     def wait(self, key: Key, version: int, then: Then) -> bool:
-        """Do `then` when the record is stored; False when it is not on its way, so that it can be done now."""
+        """Do `then` when the record is stored; False when it is not on its way, and can be done now."""
         publication = self._open.get(key)
         if publication is None or publication.removed or publication.version != version:
             return False

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes from other members: each kind of message to where it is dealt with.
 
-Commands count only from a member's present membership: one that was cut off may send what is long out of date.
-Records count in any case, for their versions decide.
+Commands count only from a member's present membership: one that was cut off may send what is long out of
+date. Records count in any case, for their versions decide.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Receiver:
         elif topic.startswith("m."):
             hub.membership.heard(decode(Lease, data))
         elif topic == "keys":
-            hub.on_keys(data)
+            hub.shared_keys.changed(data)
         elif topic == "to.ask":
             message = decode(Ask, data)
             if reply is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose event is it? What concerns another member's flow or session goes to that member, the rest stays here."""
+"""Whose event is it? What concerns another member's flow or session goes to that member."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Routing:
         return None
 
     def _ask(self, switch: str, header: PuntHeader, frame: bytes) -> None:
-        """A server's packet of a flow that nobody has announced here: one that just begins, or none of ours."""
+        """A server's packet of a flow that nobody has announced: one that just begins, or none of ours."""
         hub = self._hub
         peers = {peer.name for peer in hub.members.peers.values() if peer.state == "member"}
         question = Question(switch, header, frame, peers, hub.clock() + _QUESTION_TIME)
@@ -146,7 +146,9 @@ class Routing:
             self._send("all.pending", Pending, key=key, isn=flow.isn, cookie=flow.cookie, at=at)
 
     def announced(self, message: Pending) -> None:
-        """A handshake has begun at another member. If it is one that has begun here too, the earlier one counts."""
+        """A handshake has begun at another member. If it is one that has begun here too, the earlier one
+        counts.
+        """
         hub, key = self._hub, message.key
         flow = hub.coordinator.flows.get(key)
         if flow is None:
@@ -177,7 +179,7 @@ class Routing:
         self._give_up(flow, other if same else None)
 
     def _give_up(self, flow: Handshake, owner: str | None) -> None:
-        """Leave a flow to another member, with the packets that are held; or end it, for it is an older one."""
+        """Leave a flow to another member, with the packets that are held; or end it, as an older one."""
         hub = self._hub
         out: Effects = []
         held, header = list(flow.held), _proven_header(flow)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A federated lab: a controller for each switch, and a NATS server for them all; its view is what all see together.
+"""A federated lab: a controller for each switch, and a NATS server for them all; its view is what all see
+together.
 
 The server listens on a port of the loopback interface and wants a token; the controllers share a secret. Both
 are made anew for each lab.

@@ -188,7 +188,7 @@ def controller_config_text(config: ControllerConfig) -> str:
 
 
 def switch_configs(plan: Plan, addresses: Mapping[str, str]) -> list[SwitchConfig]:
-    """The switches as the controller knows them; `addresses`: the P4Runtime address of each of its switches."""
+    """The switches as the controller knows them; `addresses`: the P4Runtime address of each."""
     return [
         _switch_config(plan, switch, addresses[switch]) for switch in plan.switches if switch in addresses
     ]
