@@ -159,7 +159,7 @@ class Coordinator:
         elif flow is None and session is None and self._lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
         elif flow is not None:
-            flow.count(switch, header.number)
+            flow.count(switch, header.number, segment)
             self.results["following_unknown"] += 1
         elif session is None or switch not in self.live:
             self.results["following_unknown"] += 1
@@ -359,7 +359,7 @@ class Coordinator:
         self.flows.schedule(flow)
 
     def _hold(self, flow: Handshake, switch: str, header: PuntHeader, segment: Segment) -> None:
-        flow.count(switch, header.number)
+        flow.count(switch, header.number, segment)
         self.flows.hold(flow, header.ingress_port, segment)
 
     def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
