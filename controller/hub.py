@@ -30,10 +30,11 @@ from controller.logic.model import (
     Session,
 )
 from controller.logic.policy import Stance
-from controller.p4.errors import OK, RESOURCE_EXHAUSTED, Outcome, SwitchError
+from controller.p4.errors import OK, RESOURCE_EXHAUSTED, DeposedError, Outcome, SwitchError
 from controller.p4.link import Switch, SwitchLink
 from controller.p4.program import Program, load_program
-from controller.p4.schema import Row
+from controller.p4.schema import Row, Schema
+from controller.p4.standby import Standby
 from controller.p4.static import epoch_row, key_row, row_job, service_row
 from controller.p4.sync import Held
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
@@ -42,9 +43,7 @@ from controller.policies import Policies
 log = logging.getLogger(__name__)
 
 _TICK: Final = 0.02
-_GATHER_TIME: Final = (
-    2.0  # how long a new controller waits for all switches before it trusts the first ones alone
-)
+_GATHER_TIME: Final = 2.0  # how long a controller that begins to lead waits for all switches
 _IDLE_CHUNK: Final = 500
 
 
@@ -70,8 +69,12 @@ def _goes_through(effect: Effect) -> str | None:
     return effect.switch if isinstance(effect, PacketOut) else None
 
 
+class SteppedDownError(Exception):
+    """Another controller leads; what this one knew is out of date. The text is one line."""
+
+
 class ControllerHub:
-    """One controller: its state machines and one link per switch."""
+    """One controller, from standing by to stepping down: its state machines and one link per switch."""
 
     def __init__(
         self,
@@ -87,34 +90,62 @@ class ControllerHub:
         self.started = clock()
         self.coordinator = Coordinator(config)
         self.learned = LearnedFile(config.state)
-        self.learned.restore(self.coordinator.services.values())
         self.keys = KeyRing(config.timers.epoch, new_key)
         self.own = {switch.name: SwitchLink(switch, self) for switch in config.switches}
         self.links: dict[str, Switch] = dict(self.own)
         self.policies = Policies(config, self.coordinator.services.values(), self.links, clock)
+        self.election_id = 0
+        """What it leads with; 0 as long as it stands by."""
         self._loaded: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
         self._gathered: dict[str, Held] = {}
         self._gathering_done = asyncio.Event()
         self._adopting: set[str] = set()
+        self._expected = set(self.own)  # who is waited for before the first ones are trusted alone
         self._tasks: set[asyncio.Task[None]] = set()
         self._served: set[str] = set()
 
     # --- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Load the program, then keep all switches in service, until cancelled.
+        """Load the program, stand by while another controller leads, then keep all switches in service, until
+        cancelled.
 
         Raises:
             ProgramError: the program cannot be had.
+            SteppedDownError: another controller leads now. This hub is of no use any more.
         """
         program = await asyncio.to_thread(load_program, self.config.program)
         self._loaded.set_result(program)
-        async with asyncio.TaskGroup() as group:
-            for link in self.own.values():
-                group.create_task(link.run(), name=f"switch {link.name}")
-            group.create_task(self._ticks(), name="ticks")
-            group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
-            group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+        await self._stand_by(program.schema)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for link in self.own.values():
+                    group.create_task(link.run(), name=f"switch {link.name}")
+                group.create_task(self._ticks(), name="ticks")
+                group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
+                group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+        except BaseExceptionGroup as failures:
+            deposed = failures.subgroup(DeposedError)
+            if deposed is None:
+                raise
+            raise SteppedDownError(str(deposed.exceptions[0])) from None
+
+    async def _stand_by(self, schema: Schema) -> None:
+        began = self.clock()
+        standby = Standby(self.config, schema, self.clock, self._stands_by)
+        self.election_id = await standby.run()
+        if self.clock() - began > _GATHER_TIME:
+            self._expected = standby.watch.reached()
+        self.learned.restore(self.coordinator.services.values())  # another controller may have written it
+        log.info("leading with election id %d", self.election_id)
+
+    def _stands_by(self, switch: str, reason: str, away: bool) -> None:
+        self.own[switch].stands_by(reason, away=away)
+
+    @property
+    def leading(self) -> bool:
+        """Whether it has begun to lead."""
+        return self.election_id != 0
 
     def _writable(self) -> tuple[str, ...]:
         return self.coordinator.writable
@@ -154,7 +185,7 @@ class ControllerHub:
             self.policies.adopt(held.rows)
             return
         self._gathered[switch] = held
-        if len(self._gathered) == len(self.own):
+        if self._expected <= self._gathered.keys():
             self._gathering_done.set()
         try:
             await asyncio.wait_for(self._gathering_done.wait(), _GATHER_TIME)
