@@ -159,7 +159,10 @@ class Coordinator:
             self._hold(flow, switch, header, segment)
         elif flow is None and session is None and self._lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
-        elif flow is not None or session is None or switch not in self.live:
+        elif flow is not None:
+            flow.count(switch, header.number)
+            self.results["following_unknown"] += 1
+        elif session is None or switch not in self.live:
             self.results["following_unknown"] += 1
         elif self._replays.after_release(session, switch, header, segment, now, out):
             pass
@@ -357,8 +360,7 @@ class Coordinator:
         self.flows.schedule(flow)
 
     def _hold(self, flow: Handshake, switch: str, header: PuntHeader, segment: Segment) -> None:
-        if switch == flow.ingress:
-            flow.punted = header.number
+        flow.count(switch, header.number)
         self.flows.hold(flow, header.ingress_port, segment)
 
     def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
