@@ -158,10 +158,10 @@ class Handshake:
         self.held_bytes += len(segment.frame)
         return True
 
-    def count(self, switch: str, number: int) -> bool:
+    def count(self, switch: str, number: int, segment: Segment) -> bool:
         """Note the number of a packet that came here; whether the ingress has punted it after all others."""
         before = self.punted
-        if switch == self.ingress:
+        if switch == self.ingress and segment.ack == (self.cookie + 1) & MASK32:  # else another flow's number
             self.punted = number
         return self.punted > before
 

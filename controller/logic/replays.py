@@ -52,7 +52,7 @@ class Replays:
         if flow is None or flow.session is not session or session.awaited:
             return False
         follows = flow.follows(segment)
-        if flow.count(switch, header.number):  # it was on its way: nothing has been sent
+        if flow.count(switch, header.number, segment):  # it was on its way: nothing has been sent
             self._results["released_again"] += 1
             if follows:
                 flow.hold(header.ingress_port, segment)
