@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from controller.config import ControllerConfig, FederationConfig
@@ -66,6 +66,7 @@ class FederatedHub(ControllerHub):
         self.receiver = Receiver(self)
         self.membership = Membership(self.members, self, self._open_bus, self.receiver.on_message)
         self.shared_keys = SharedKeys(self, secret)
+        self._cold = False  # nothing was in the store, and nobody there, when this became a member
         self._refresher = Refresher(settings.ttl)
         self._member: asyncio.Task[None] | None = None
         self._sent: dict[Key, int] = {}
@@ -177,9 +178,20 @@ class FederatedHub(ControllerHub):
 
     async def first_seen(self, switch: str, held: Held) -> None:
         """Nothing is changed on a switch before this is a member, for what it should hold is not known."""
+        self._adopting.add(switch)
         await self.membership.joined.wait()
         await self.shared_keys.begin(held.keys)
-        self._adopt(switch, held)
+        self.policies.adopt(held.rows)
+
+    def adopt(self, switch: str, sessions: Sequence[tuple[Key, Entry]]) -> None:
+        """The store knows best: what a switch holds counts if it is later, or if the store was empty."""
+        table = self.coordinator.sessions
+        before = {key: table.get(key) for key, _ in sessions}
+        super().adopt(switch, [held for held in sessions if self._cold or before[held[0]] is not None])
+        for key, known in before.items():
+            session = table.get(key)
+            if session is not None and session is not known and key not in self.outbox:
+                self._publish_session(key, session.entry.version, session, False)
 
     def joined(self, switch: str) -> None:
         super().joined(switch)
@@ -372,7 +384,7 @@ class FederatedHub(ControllerHub):
     def _write_relayed(self, kind: int, key: Key, entry: Entry | None, token: Relayed) -> None:
         if not self._loaded.done():
             return
-        entity = self._loaded.result().schema.session_entity(key, entry).SerializeToString()
+        entity = self._loaded.result().schema.session_bytes(key, entry)
         for name, link in self.own.items():
             if name in self.coordinator.writable:
                 link.put(Job(kind, entity, key, token))
@@ -381,6 +393,7 @@ class FederatedHub(ControllerHub):
         """The store has been read. What it lacks has ended meanwhile, if others went on; else it is put
         there.
         """
+        self._cold = not stored and self.members.in_order() == []
         for session in list(self.coordinator.sessions.values()):
             key = session.key
             if store_key(key) in stored or self.coordinator.flows.get(key) is not None:
@@ -406,7 +419,7 @@ class FederatedHub(ControllerHub):
     def _refresh(self, now: float) -> None:
         """Renew the records of the sessions that this member looks after, before the store forgets them."""
         sessions = self.coordinator.sessions
-        for key in self._refresher.due(now, lambda: [session.key for session in sessions.values()]):
+        for key in self._refresher.due(now, sessions.keys):
             session = sessions.get(key)
             if session is not None and self.members.owner(session) == self.me and key not in self.outbox:
                 self._publish_session(key, session.entry.version, session, False)

@@ -34,12 +34,8 @@ GetJson = Callable[[str, str], Any]
 _PROGRAM = "nats-server"
 
 
-def controller_of(switch: str) -> str:
-    """The name of a switch's controller."""
-    return f"{CONTROLLER}-{switch}"
-
-
 def switch_of(controller: str) -> str:
+    """The switch that a controller of a federation looks after."""
     return controller.removeprefix(f"{CONTROLLER}-")
 
 
@@ -74,15 +70,11 @@ def nats_command(files: LabFiles) -> list[str]:
     return [nats_server(), "--config", str(files.run / "nats.conf")]
 
 
-def nats_answers(files: LabFiles) -> bool:
-    """Whether the server takes connections."""
+def nats_address(files: LabFiles) -> tuple[str, int]:
+    """Where the server listens: host and port."""
     listen = json.loads((files.run / "nats.conf").read_text())["listen"]
     host, _, port = listen.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
+    return host, int(port)
 
 
 def settings(switch: str, lab: Federated, files: LabFiles, url: str) -> FederationConfig:

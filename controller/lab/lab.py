@@ -31,6 +31,7 @@ from controller.lab.state import LabFiles, LabState, known_labs
 from controller.lab.supervisor import (
     Supervisor,
     controller_names,
+    controller_of,
     in_namespace,
     lab_environment,
     take_down,
@@ -265,9 +266,7 @@ class Lab:
     @property
     def controllers(self) -> list[str]:
         """The names of the controllers, running or not."""
-        if self.federated is not None:
-            return [federation.controller_of(switch) for switch in self.plan.switches]
-        return controller_names(self.topology.controller.instances)
+        return controller_names(self.topology)
 
     @property
     def federated(self) -> Federated | None:
@@ -314,6 +313,18 @@ class Lab:
     def start_nats(self) -> None:
         """Starts the NATS server of a federation, with what it has stored before."""
         self.processes.start(NATS, federation.nats_command(self.files), None)
+
+    @property
+    def nats_address(self) -> tuple[str, int]:
+        """Host and port of the NATS server of a federation."""
+        return federation.nats_address(self.files)
+
+    def reach_nats_at(self, controller: str, url: str) -> None:
+        """The controller finds NATS at this URL from its next start on."""
+        file = self.files.controller_config(controller)
+        config = yaml.safe_load(file.read_text())
+        config["federation"]["urls"] = [url]
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def stop_nats(self, number: int = signal.SIGKILL) -> None:
         """Sends a signal to the NATS server and waits for its end."""
@@ -397,7 +408,7 @@ class Lab:
     def _write_federation(self, program: ProgramConfig, lab: Federated, addresses: dict[str, str]) -> None:
         url = federation.prepare_nats(self.files)
         for switch, address in addresses.items():
-            name = federation.controller_of(switch)
+            name = controller_of(switch)
             config = controller_config(
                 self.plan,
                 program,
