@@ -155,6 +155,7 @@ def _service_table(document: Any) -> Table:
         "service",
         "address",
         "policy",
+        "sync",
         "sessions",
         "pending",
     ):
@@ -164,6 +165,7 @@ def _service_table(document: Any) -> Table:
             service["name"],
             socket_text(service["address"], service["port"]),
             _policy(service),
+            service["sync"],
             str(service["sessions"]),
             str(service["pending"]),
         )

@@ -222,7 +222,7 @@ class ControllerHub:
                 self._execute(effects)
                 return
             full = outcome.code == RESOURCE_EXHAUSTED
-            if self.coordinator.flows.get(key) is not None:
+            if not token.removed and self.coordinator.awaits(key, token.version):
                 self._execute(self.coordinator.refused(switch, key, token.version, full, now, wall))
                 return
         elif outcome.code == OK:

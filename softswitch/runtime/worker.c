@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { IDLE_ROUNDS = 2, SLEEP_MS = 200 };
+enum { IDLE_ROUNDS = 2, SLEEP_MS = 200, NICE = -5 };
 
 static unsigned take_packet_outs(ss_worker *w) {
   uint8_t record[8 + SS_MAX_FRAME];
@@ -60,6 +62,8 @@ static void *run(void *arg) {
   ss_worker *w = arg;
   struct pollfd fds[SS_MAX_PORTS + 1];
   unsigned idle = 0;
+  // Where the process may: packets come before what the control plane has to do.
+  (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
   for (uint32_t i = 0; i < w->sw->n_ports; i++) {
     fds[i] = (struct pollfd){.fd = ss_socket_fd(w->sockets[i]), .events = POLLIN};
   }
