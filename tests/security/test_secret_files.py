@@ -94,7 +94,7 @@ def test_a_certificate_that_is_not_good_today_is_told_and_not_refused(tmp_path: 
     old = authority.issue("old", [SERVER], dates=(now - 2 * DAY, now - DAY)).load()
     assert old.not_today.startswith(f"{tmp_path}/old.pem: the certificate expired on {now - DAY:%Y-%m-%d}")
     early = authority.issue("early", [SERVER], dates=(now + DAY, now + 2 * DAY)).load()
-    assert f"not good before {now + DAY:%Y-%m-%d}" in early.not_today
+    assert f"is good only from {now + DAY:%Y-%m-%d}" in early.not_today
 
 
 def test_each_wrong_file_is_named(tmp_path: Path) -> None:

@@ -80,21 +80,21 @@ async def test_both_know_each_other(serve: Serve, authority: Authority, address:
 
 async def test_what_is_wrong_with_the_switch(serve: Serve, authority: Authority, stranger: Authority) -> None:
     controller = authority.issue("controller", [CLIENT])
-    foreign = stranger.issue("a", [SERVER])
-    for files, text in (
+    strangers = stranger.issue("a", [SERVER])
+    foreign = TlsFiles(strangers.certificate, strangers.key, authority.file)
+    wrong: tuple[tuple[Callable[[], TlsFiles], str], ...] = (
+        (lambda: authority.issue("a", [SERVER], dates=YESTERDAY), "refused: it has expired; renew it"),
+        (lambda: authority.issue("b", [SERVER]), "not for a; give its name as server_name, or the switch a"),
         (
-            authority.issue("a", [SERVER], dates=YESTERDAY),
-            "is refused: it has expired; renew it",
+            lambda: authority.issue("a", [CLIENT]),
+            "refused: it is not for servers; issue it with extended key",
         ),
-        (authority.issue("b", [SERVER]), "is not for a; give its name as server_name, or the switch a"),
-        (authority.issue("a", [CLIENT]), "is refused: it is not for servers; issue it with extended key"),
-        (
-            TlsFiles(foreign.certificate, foreign.key, authority.file),
-            f"is refused: none of the CAs in {authority.file} has signed it",
-        ),
-    ):
-        with serve(files) as where:
-            assert f"TLS: the switch's certificate {text}" in await reason(where, SwitchTls(controller, "a"))
+        (lambda: foreign, f"refused: none of the CAs in {authority.file} has signed it"),
+    )
+    for make, text in wrong:
+        with serve(make()) as where:
+            found = await reason(where, SwitchTls(controller, "a"))
+            assert f"TLS: the switch's certificate is {text}" in found
     with serve(None) as where:
         text = await reason(where, SwitchTls(controller, "a"))
     assert text == "TLS: the switch speaks without TLS; start it with --tls-cert, --tls-key and --tls-ca"
