@@ -10,11 +10,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from controller.api.client import ApiUnreachableError
 from controller.bench.flood import Flood, FloodPlan
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
-from controller.scenario.world import Background, UnmetError, World, poll
+from controller.scenario.world import Background, UnmetError, World
 
 
 class Enter(Step):
@@ -57,43 +56,6 @@ class Enter(Step):
             if self.host in ends and self.switch in ends:
                 return next((str(a.ip) for a in ends[self.switch] if a.version == version), None)
         return None
-
-
-class KillController(Step):
-    """Ends the controller by a signal: KILL lets it clean up nothing."""
-
-    keyword: ClassVar[str] = "kill_controller"
-    shorthand: ClassVar[str | None] = "by"
-    by: Literal["KILL", "TERM"] = "KILL"
-
-    def run(self, world: World) -> str:
-        world.lab.kill_controller(signal.Signals[f"SIG{self.by}"])
-        return ""
-
-
-class StartController(Step):
-    """Starts a controller and waits until all switches are in service, or only until its API answers."""
-
-    keyword: ClassVar[str] = "start_controller"
-    within: Annotated[float, Field(gt=0, le=120)] = 30.0
-    ready: bool = True
-
-    def run(self, world: World) -> str:
-        start = time.monotonic()
-        world.lab.start_controller()
-        if not self.ready:
-            poll(self.within, lambda: _unreachable(world))
-            return ""
-        world.lab.wait_ready(self.within)
-        return f"ready after {time.monotonic() - start:.1f} s"
-
-
-def _unreachable(world: World) -> str | None:
-    try:
-        world.lab.api("/api/status")
-    except ApiUnreachableError as error:
-        return str(error)
-    return None
 
 
 class StopSwitch(Step):
@@ -196,8 +158,6 @@ class SpoofedFlood(Step):
 
 NETWORK_STEPS: tuple[type[Step], ...] = (
     Enter,
-    KillController,
-    StartController,
     StopSwitch,
     StartSwitch,
     PauseSwitch,
