@@ -55,7 +55,7 @@ def serve(tmp_path: Path) -> Serve:
 
 
 async def connect(address: str, tls: SwitchTls | None) -> Standing:
-    connection = Connection(address, 1, Arbitration(), lambda _: None, tls)
+    connection = Connection(address, 1, Arbitration(1), lambda _: None, tls)
     try:
         return await connection.open()
     finally:
