@@ -29,7 +29,7 @@ from controller.logic.model import (
 )
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
-from controller.logic.sessions import Difference, SessionTable
+from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread, enough
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
@@ -90,23 +90,24 @@ class Coordinator:
                 self._confirmed(flow, switch, now, wall, out)
         return out
 
-    def adopt(self, switch: str, held: Mapping[Key, Entry], now: float, wall: float) -> Effects:
-        """Take over the sessions that a switch holds from before this controller; the others get them."""
+    def adopt(self, switch: str, held: Iterable[tuple[Key, Entry]], now: float, wall: float) -> Effects:
+        """Take over sessions that a switch holds from before this controller; the others get them."""
 
         def make(key: Key, entry: Entry) -> Session | None:
             service = self.services.get((key[1], key[3]))
             if service is None or entry.phase == Phase.AWAITED:  # nobody knows any more who awaited it
                 return None
-            service.sessions += key not in known
+            service.sessions += self.sessions.get(key) is None
             return Session(key, entry, service.config.name, wall)
 
-        known = set(self.sessions.entries())
         others = tuple(name for name in self.writable if name != switch)
         adopted = self.sessions.adopt(held, make, now)
-        return [Put(others, s.key, s.entry, s.key not in known) for s in adopted] if others else []
+        return [Put(others, session.key, session.entry, new) for session, new in adopted] if others else []
 
-    def difference(self, held: Mapping[Key, Entry]) -> Difference:
-        return self.sessions.difference(held)
+    def comes_last(self, switch: str, key: Key) -> bool:
+        """Whether the switch must not have this session yet: it is the ingress, and others lack it still."""
+        flow = self.flows.get(key)
+        return flow is not None and flow.state is State.SHARING and flow.ingress == switch
 
     # --- punts ------------------------------------------------------------------------------------
 
@@ -166,7 +167,10 @@ class Coordinator:
             self._hold(flow, switch, header, segment)
         elif flow is None and session is None and self._lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
-        elif flow is not None or session is None or switch not in self.live:
+        elif flow is not None:
+            flow.count(switch, header.number, segment)
+            self.results["following_unknown"] += 1
+        elif session is None or switch not in self.live:
             self.results["following_unknown"] += 1
         elif self._replays.after_release(session, switch, header, segment, now, out):
             pass
@@ -373,8 +377,7 @@ class Coordinator:
         self.flows.schedule(flow)
 
     def _hold(self, flow: Handshake, switch: str, header: PuntHeader, segment: Segment) -> None:
-        if switch == flow.ingress:
-            flow.punted = header.number
+        flow.count(switch, header.number, segment)
         self.flows.hold(flow, header.ingress_port, segment)
 
     def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
