@@ -35,6 +35,8 @@ from controller.logic.spread import Spread, enough
 from controller.logic.times import Times
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
+_TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
+
 
 class Coordinator:
     """All flows, sessions and services, and which switches take part.
@@ -58,6 +60,7 @@ class Coordinator:
         self.share_times = Times()
         self.returns = EarlyReturns(config.timers.early_return)
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
+        self.began = float("-inf")  # when this controller began to lead
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
 
     # --- switches ---------------------------------------------------------------------------------
@@ -135,6 +138,11 @@ class Coordinator:
             flow.reset_server(out)
             self.flows.discard(flow)
             self.results["superseded"] += 1
+        if session is not None and self._taken_over(session, wall) and not session.open:
+            self.results["late_at_take_over"] += (
+                1  # a switch repeats to a new controller what it told the last
+            )
+            return out
         if session is not None and self._is_late(session, header.isn, cookie):
             if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
@@ -194,6 +202,15 @@ class Coordinator:
         elif self._lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))
+        elif now - self.began < _TAKE_OVER and segment.flags & ACK:
+            # The last controller has sent the SYN, and what it held of the client is gone with it. A segment
+            # with a number that cannot be right makes the client repeat its ACK (RFC 9293 section 3.10.7.4),
+            # with the cookie; that begins the handshake again.
+            self.results["synack_at_take_over"] += 1
+            client, server, client_port, server_port = key
+            ends = (server, client, server_port, client_port)
+            probe = build(segment.l2, *ends, seq=segment.seq + (1 << 31), ack=segment.ack, flags=ACK)
+            out.append(PacketOut(switch, Mode.ROUTE, port, probe))
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
@@ -484,6 +501,11 @@ class Coordinator:
         return service is not None and service.config.mode != "always"
 
     # --- late and early packets -------------------------------------------------------------------
+
+    @staticmethod
+    def _taken_over(session: Session, wall: float) -> bool:
+        """Whether it was read back from a switch a moment ago."""
+        return session.isn is None and wall - session.created < _TAKE_OVER
 
     @staticmethod
     def _is_late(session: Session, isn: int, cookie: int) -> bool:
