@@ -96,6 +96,7 @@ async def _lead_in_turn(config: ControllerConfig, api: ApiServer) -> None:
         except SteppedDownError as err:
             log.warning("controller %s: stepping down: %s", config.name, err)
             api.hub = _new_hub(config)
+        gc.collect()  # the old one, with all its sessions: the collector does not look at them by itself
 
 
 def _new_hub(config: ControllerConfig) -> ControllerHub:

@@ -136,6 +136,7 @@ class ControllerHub:
         self.election_id = await standby.run()
         if self.clock() - began > _GATHER_TIME:
             self._expected = standby.watch.reached()
+        self.coordinator.began = self.clock()
         self.learned.restore(self.coordinator.services.values())  # another controller may have written it
         log.info("leading with election id %d", self.election_id)
 

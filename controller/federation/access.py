@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import ssl
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
 
-from controller.config import FederationConfig
+from controller.config import FederationConfig, TlsConfig
+from softswitch.secretfile import SecretFileError, read_secret
+from softswitch.tlsfiles import TlsFileError
 
 
 class AccessError(Exception):
@@ -33,17 +34,36 @@ def read_shared_secret(config: FederationConfig) -> bytes:
 def connect_options(config: FederationConfig) -> dict[str, Any]:
     """Arguments of nats-py's `connect`. Raises AccessError."""
     options: dict[str, Any] = {}
+    if config.tls is not None:
+        options["tls"] = _tls(config.tls)
     if config.token_file is not None:
         options["token"] = _read(config.token_file, "federation.token_file").decode("utf-8", "replace")
+    if config.password_file is not None:
+        options["user"] = config.user
+        options["password"] = _read(config.password_file, "federation.password_file").decode(
+            "utf-8", "replace"
+        )
+    if config.credentials is not None:
+        _read(config.credentials, "federation.credentials")  # which checks its mode
+        options["user_credentials"] = str(config.credentials)
     return options
+
+
+def _tls(config: TlsConfig) -> ssl.SSLContext:
+    """Read anew for every connection: what has been exchanged meanwhile counts from then on."""
+    try:
+        identity = config.files().load()
+    except TlsFileError as error:
+        raise AccessError(f"federation.tls: {error}") from None
+    if identity.not_today:
+        raise AccessError(f"federation.tls: {identity.not_today}")
+    context = ssl.create_default_context(cafile=str(config.ca))
+    context.load_cert_chain(config.certificate, config.key)
+    return context
 
 
 def _read(path: Path, key: str) -> bytes:
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
-                raise AccessError(f"{key}: {path}: others may read it (mode {mode:04o}); chmod 600 {path}")
-            return file.read(65536).strip()
-    except OSError as error:
-        raise AccessError(f"{key}: {path}: {error.strerror}") from None
+        return read_secret(path).strip()
+    except SecretFileError as error:
+        raise AccessError(f"{key}: {error}") from None

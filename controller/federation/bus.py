@@ -27,7 +27,7 @@ from nats.js.client import JetStreamContext
 from nats.js.kv import KeyValue
 
 from controller.config import FederationConfig
-from controller.federation.access import connect_options
+from controller.federation.access import AccessError, connect_options
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,10 @@ class NatsBus:
     async def open(self) -> None:
         """Connect, make the buckets if they are not there, listen. Raises BusError."""
         config = self._config
-        options = connect_options(config)
+        try:
+            options = connect_options(config)
+        except AccessError as error:
+            raise BusError(str(error)) from None
         try:
             async with asyncio.timeout(2 * _CONNECT_TIME * len(config.urls) + _STORE_TIME):
                 await self._nats.connect(
@@ -143,6 +146,7 @@ class NatsBus:
             (f"{own}>", own, "to."),
         ):
             await self._nats.subscribe(subject, cb=self._receiver(len(cut), put))
+        await self._nats.flush(_CONNECT_TIME)  # the server knows it now
 
     def _receiver(self, cut: int, put: str) -> Callable[[Msg], Awaitable[None]]:
         async def receive(message: Msg) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from controller.federation.bus import Bus, BusError, Handler
 from controller.federation.members import Members, Peer
@@ -140,7 +140,7 @@ class Membership:
             self._shared.settle(stored, any(self._before.get(name) == run for name, run in known.items()))
             await self._shared.join_keys()
         finally:
-            keeper.cancel()
+            _end(keeper)
         members.become("member")
         self.reason = ""
         await self._publish(bus)
@@ -202,8 +202,8 @@ class Membership:
                 raise BusError(f"NATS: {bus.reason}")
             keeper.result()
         finally:
-            keeper.cancel()
-            closed.cancel()
+            _end(keeper)
+            _end(closed)
 
     async def _keep_lease(self, bus: Bus) -> None:
         """Renew the lease, and at once when there is news. Raises LeaseLostError, BusError."""
@@ -288,3 +288,9 @@ class Membership:
         if text not in self._news and len(self._news) < 1000:
             self._news.add(text)
             log.warning("federation: a message is left out: %s", text)
+
+
+def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel it; whatever it ended with has been seen, or is of no interest any more."""
+    task.cancel()
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -27,6 +27,7 @@ from controller.config import (
     RouteConfig,
     ServiceConfig,
     SwitchConfig,
+    TlsConfig,
 )
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
@@ -161,15 +162,15 @@ def controller_config(
     api: str,
     addresses: Mapping[str, str],
     state: Path | None = None,
+    tls: TlsConfig | None = None,
     federation: FederationConfig | None = None,
 ) -> ControllerConfig:
     """The controller's configuration.
 
-    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file.
+    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file; `tls`: its files
+    for connections to the switches.
     """
-    given: dict[str, Any] = {"state": state} if state else {}
-    if federation is not None:
-        given["federation"] = federation
+    given: dict[str, Any] = {"state": state, "tls": tls, "federation": federation}
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -178,7 +179,7 @@ def controller_config(
         services=service_configs(plan),
         timers=plan.topology.controller.timers,
         limits=plan.topology.controller.limits,
-        **given,
+        **{key: value for key, value in given.items() if value is not None},
     )
 
 

@@ -26,19 +26,24 @@ from controller.logic.model import (
     Service,
     ServiceChanged,
     Session,
+    Timeline,
 )
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread, enough
+from controller.logic.times import Times
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
+
+_TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
 
 
 class Coordinator:
     """All flows, sessions and services, and which switches take part.
 
     Every event method returns the effects in the order in which they are to be carried out. `results`
-    counts how handshakes and exceptional packets ended, by name.
+    counts how handshakes and exceptional packets ended, by name. `setup_times`: from a client's proof to
+    the release of its packets; `share_times`: from the server's SYN/ACK to the session in all live switches.
     """
 
     def __init__(self, config: ControllerConfig) -> None:
@@ -51,8 +56,11 @@ class Coordinator:
         self.sessions = SessionTable(config.timers)
         self.spread = Spread()
         self.results: Counter[str] = Counter()
+        self.setup_times = Times()
+        self.share_times = Times()
         self.returns = EarlyReturns(config.timers.early_return)
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
+        self.began = float("-inf")  # when this controller began to lead
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
 
     # --- switches ---------------------------------------------------------------------------------
@@ -130,6 +138,11 @@ class Coordinator:
             flow.reset_server(out)
             self.flows.discard(flow)
             self.results["superseded"] += 1
+        if session is not None and self._taken_over(session, wall) and not session.open:
+            self.results["late_at_take_over"] += (
+                1  # a switch repeats to a new controller what it told the last
+            )
+            return out
         if session is not None and self.is_late(session, header.isn, cookie):
             if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
@@ -189,6 +202,15 @@ class Coordinator:
         elif self._lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))
+        elif now - self.began < _TAKE_OVER and segment.flags & ACK:
+            # The last controller has sent the SYN, and what it held of the client is gone with it. A segment
+            # with a number that cannot be right makes the client repeat its ACK (RFC 9293 section 3.10.7.4),
+            # with the cookie; that begins the handshake again.
+            self.results["synack_at_take_over"] += 1
+            client, server, client_port, server_port = key
+            ends = (server, client, server_port, client_port)
+            probe = build(segment.l2, *ends, seq=segment.seq + (1 << 31), ack=segment.ack, flags=ACK)
+            out.append(PacketOut(switch, Mode.ROUTE, port, probe))
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
@@ -262,6 +284,10 @@ class Coordinator:
         out: Effects = []
         if self.spread.confirmed(switch, key, version, removed):
             self._replays.release_returns(key, out)
+            session = self.sessions.get(key)
+            if session is not None and session.timeline is not None:
+                session.timeline.confirmed[switch] = wall
+                self._note_shared(key, session.timeline, wall)
         flow = self.flows.get(key)
         if flow is None or flow.version != version:
             return out
@@ -436,9 +462,17 @@ class Coordinator:
         flow.release(out)
         held = flow.held
         self.spread.released(flow.key, flow.version, flow.waiting)
+        self.setup_times.add(wall - flow.timeline.proven)
+        self._note_shared(flow.key, flow.timeline, wall)
         self._end(flow, "released")
         self._replays.released.add(flow, held, now)
         self._replays.release_returns(flow.key, out)
+
+    def _note_shared(self, key: Key, timeline: Timeline, wall: float) -> None:
+        """Take the time when the last live switch has a released session."""
+        if not timeline.shared and not any(self.spread.lacks(key, name) for name in self.live):
+            timeline.shared = wall
+            self.share_times.add(wall - timeline.synack)
 
     def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
         """The session cannot be shared: both sides are reset and no entry is left anywhere."""
@@ -467,6 +501,11 @@ class Coordinator:
         return service is not None and service.config.mode != "always"
 
     # --- late and early packets -------------------------------------------------------------------
+
+    @staticmethod
+    def _taken_over(session: Session, wall: float) -> bool:
+        """Whether it was read back from a switch a moment ago."""
+        return session.isn is None and wall - session.created < _TAKE_OVER
 
     @staticmethod
     def is_late(session: Session, isn: int, cookie: int) -> bool:

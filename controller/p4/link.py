@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -43,6 +44,7 @@ _BEAT_TIME: Final = 5.0  # seconds in which a switch must answer
 _NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
 _MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
+_EARLY: Final = 4096  # messages of a switch that is being synchronised; the oldest give way
 _ENDS: Final = frozenset(int(end) for end in End)
 
 
@@ -103,6 +105,7 @@ class SwitchLink:
         self._writer: Writer | None = None
         self._seen = False
         self._failure: asyncio.Future[None] | None = None
+        self._early: deque[p4r.StreamMessageResponse] | None = None
 
     # --- used by the hub --------------------------------------------------------------------------
 
@@ -211,7 +214,8 @@ class SwitchLink:
 
     async def _connect_and_serve(self, program: Program) -> None:
         address, device_id = self.config.address, self.config.device_id
-        connection = Connection(address, device_id, self._arbitration, self._on_message)
+        tls = self._hub.config.tls_of(self.config)
+        connection = Connection(address, device_id, self._arbitration, self._on_message, tls)
         try:
             if await connection.open() is Standing.BACKUP:
                 raise DeposedError(connection.backup_reason())
@@ -219,6 +223,7 @@ class SwitchLink:
             self.connection = connection
             self._writer = Writer(connection, self._on_written)
             self._failure = asyncio.get_running_loop().create_future()
+            self._early = deque(maxlen=_EARLY)
             loaded = asyncio.Event()
             await _first_failure(
                 connection.receive(),
@@ -232,6 +237,7 @@ class SwitchLink:
             self.connection = None
             self._writer = None
             self._failure = None
+            self._early = None
             self._hub.lost(self.name)
             await connection.close()
 
@@ -286,6 +292,9 @@ class SwitchLink:
             await settle_rows(connection, schema, PROXY_TABLES, rows)
         # Barriers wait for it before any traffic can flow through it.
         await hub.went_live(self.name)
+        early, self._early = self._early, None
+        for message in early or ():
+            self._on_message(message)
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
@@ -303,6 +312,9 @@ class SwitchLink:
         self._hub.on_written(self.name, job, outcome)
 
     def _on_message(self, message: p4r.StreamMessageResponse) -> None:
+        if self._early is not None:  # nothing can be judged before the switch's sessions are known
+            self._early.append(message)
+            return
         try:
             self._dispatch(message)
         except Exception:  # one message that cannot be processed must not end the connection

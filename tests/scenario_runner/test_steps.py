@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pytest
 
+from controller.config import SwitchTls
 from controller.lab.plan import Plan, make_plan
 from controller.lab.processes import ProcessId
 from controller.lab.state import LabState
@@ -71,6 +73,27 @@ class FakeLab:
 
     def grpc_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}.sock"
+
+    def tls(self, switch: str) -> SwitchTls | None:
+        return None
+
+    def issue_certificate(
+        self, switch: str | None, dates: tuple[datetime, datetime] | None, *, trusted: bool
+    ) -> None:
+        self.calls.append(("issue_certificate", (switch, dates is None, trusted)))
+
+    @property
+    def nats_address(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    def reach_nats_at(self, controller: str, url: str) -> None:
+        self.calls.append(("reach_nats_at", controller, url.rpartition(":")[0]))
+
+    def start_nats(self) -> None:
+        self.calls.append(("start_nats",))
+
+    def stop_nats(self, number: int) -> None:
+        self.calls.append(("stop_nats", number))
 
     def relay_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}-relay.sock"
