@@ -151,8 +151,9 @@ class NatsBus:
     def _receiver(self, cut: int, put: str) -> Callable[[Msg], Awaitable[None]]:
         async def receive(message: Msg) -> None:
             topic = put + message.subject[cut:]
+            asked = put == "to." and message.reply  # records have one too: the store's acknowledgment goes there
             try:
-                self._handler(topic, message.data, self._answer(message.reply) if message.reply else None)
+                self._handler(topic, message.data, self._answer(message.reply) if asked else None)
             except Exception:  # one message that cannot be processed must not end the others
                 log.exception("a message of the federation could not be processed (%s)", topic)
 
