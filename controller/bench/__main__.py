@@ -156,8 +156,9 @@ def bench(
 
     The parts: P4 source to loadable switch; the pipeline alone, from memory; spoofed SYNs absorbed (answered
     with a cookie); bulk traffic of established connections; table writes and reads; downloads under random
-    loss; short connections; three switches with ever more sessions; ever more switches. Ways that are compared take turns, in the same shape of network. The figures are
-    medians over the rounds, also in build/bench/bench.json; docs/performance.md has the method.
+    loss; short connections; three switches with ever more sessions; ever more switches. Ways that are
+    compared take turns, in the same shape of network. The figures are medians over the rounds, also in
+    build/bench/bench.json; docs/performance.md has the method.
     """
     for name in only or ():
         if name not in PARTS:

@@ -41,6 +41,7 @@ _CONNECTIONS: Final = 3000  # as fast as they go
 _PACED, _PER_SECOND = 600, 60  # connections, and how many of them a second
 _AT_ONCE: Final = 64
 _BATCH: Final = 1000
+_NAME = "bench-scale"
 _BY_HANDSHAKE: Final = 100_000
 _FIRST_CLIENT, _CLIENT_PORT = 0x0A000000, 40000
 _IDLE_NS: Final = 7200 * 10**9
@@ -128,7 +129,7 @@ def measure(sessions: int, pops: int, say: Say) -> dict[str, Any]:
 
 @contextmanager
 def _lab(pops: int) -> Iterator[Lab]:
-    lab = Lab.up(star(pops), name="bench-scale")
+    lab = Lab.up(star(pops), name=_NAME)
     try:
         yield lab
     finally:
