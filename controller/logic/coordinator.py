@@ -174,6 +174,10 @@ class Coordinator:
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
+        elif session is not None and session.isn is not None and segment.ack != (session.isn + 1) & MASK32:
+            # Of a SYN that met the session after its connection had ended: nobody has proven that one.
+            self.results["synack_unproven"] += 1
+            self._reset_answer(segment, switch, port, out)
         elif session is not None:
             self.results["synack_repeated"] += 1
             if session.open and session.is_answer(segment.seq):
@@ -184,10 +188,16 @@ class Coordinator:
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
-            if segment.flags & ACK:
-                reset = build(segment.l2, *key, seq=segment.ack, flags=RST)
-                out.append(PacketOut(switch, Mode.ROUTE, port, reset))
+            self._reset_answer(segment, switch, port, out)
         return out
+
+    @staticmethod
+    def _reset_answer(segment: Segment, switch: str, port: int, out: Effects) -> None:
+        """RST to a server for its SYN/ACK."""
+        if segment.flags & ACK:
+            ends = (segment.destination, segment.source, segment.destination_port, segment.source_port)
+            reset = build(segment.l2, *ends, seq=segment.ack, flags=RST)
+            out.append(PacketOut(switch, Mode.ROUTE, port, reset))
 
     def punt_early_return(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
         """Another packet of a protected service, at a switch without a session for it."""
@@ -357,6 +367,10 @@ class Coordinator:
             flow.refuse_client(out, acknowledge=False)
             flow.reset_server(out)
             self._end(flow, "options_mismatch")
+        elif answer is Answer.OUTDATED:
+            self.results["server_outdated"] += 1
+            flow.send_syn(now, wall, out)  # at once: nothing is there any more that would not answer it
+            self.flows.schedule(flow)
 
     def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         version = self.sessions.next_version(flow.key, wall)
