@@ -152,6 +152,7 @@ def _service_table(document: Any) -> Table:
         "service",
         "address",
         "policy",
+        "sync",
         "sessions",
         "pending",
     ):
@@ -161,6 +162,7 @@ def _service_table(document: Any) -> Table:
             service["name"],
             socket_text(service["address"], service["port"]),
             _policy(service),
+            service["sync"],
             str(service["sessions"]),
             str(service["pending"]),
         )

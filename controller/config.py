@@ -115,6 +115,8 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 SwitchPort = Annotated[int, Field(ge=1, le=_MAX_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+SyncMode: TypeAlias = Literal["all", "quorum", "local"]
+"""Which switches must have a session before the server can speak: see `ServiceConfig.sync`."""
 
 
 class Model(BaseModel):
@@ -270,11 +272,25 @@ class ServiceConfig(Model):
         default=None, ge=0, description="SYNs per second that count as calm (default half of attack_syn_rate)"
     )
     calm_after: Seconds = Field(default=30, description="calm time that ends an attack, seconds")
+    sync: SyncMode = Field(
+        default="all",
+        description="all, quorum or local: which switches have a session before the server can speak",
+    )
 
     @property
     def calm_rate(self) -> float:
         """SYNs per second at or below which there is no attack."""
         return (self.attack_syn_rate or 0) / 2 if self.calm_syn_rate is None else self.calm_syn_rate
+
+    @model_validator(mode="after")
+    def _sync_of_mode(self) -> ServiceConfig:
+        """A lenient service's packets pass untranslated where their session is not known yet."""
+        if self.sync != "all" and self.mode != "always":
+            raise ValueError(
+                f"sync {self.sync} needs mode always, for a switch that lacks a session must pass nothing; "
+                "give sync: all, or mode: always"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rates_of_mode(self) -> ServiceConfig:

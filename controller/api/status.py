@@ -99,6 +99,7 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
                 "window": service.config.window,
                 "unknown": service.config.unknown,
                 "mode": service.config.mode,
+                "sync": service.config.sync,
                 "stance": str(hub.policies.stance(service)),
                 "syn_rate": round(hub.policies.syn_rates.get(service.service_id, 0.0), 1),
                 "sessions": service.sessions,

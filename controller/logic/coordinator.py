@@ -27,13 +27,11 @@ from controller.logic.model import (
     ServiceChanged,
     Session,
 )
-from controller.logic.released import ReleasedFlows
+from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import Difference, SessionTable
+from controller.logic.spread import Spread, enough
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
-
-_REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
-_REPLAYS_BEFORE_REPAIR = 32
 
 
 class Coordinator:
@@ -51,30 +49,36 @@ class Coordinator:
         }
         self.flows = FlowTable(config.limits)
         self.sessions = SessionTable(config.timers)
-        self.returns = EarlyReturns(config.timers.early_return)
-        self.released = ReleasedFlows()
+        self.spread = Spread()
         self.results: Counter[str] = Counter()
-        self.live: tuple[str, ...] = ()
-        self.writable: tuple[str, ...] = ()
+        self.returns = EarlyReturns(config.timers.early_return)
+        self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
 
     # --- switches ---------------------------------------------------------------------------------
 
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The switches that barriers wait for."""
+        return self.spread.live
+
+    @property
+    def writable(self) -> tuple[str, ...]:
+        """The switches that get every write: the live ones, and those that are being synchronised."""
+        return self.spread.writable
+
     def switch_joined(self, switch: str) -> None:
         """The switch is being synchronised: it gets every write from now on, but no barrier waits for it."""
-        if switch not in self.writable:
-            self.writable = (*self.writable, switch)
+        self.spread.joined(switch)
 
     def switch_live(self, switch: str) -> None:
         """The switch holds every session: barriers wait for it from now on."""
-        if switch not in self.live:
-            self.live = (*self.live, switch)
+        self.spread.went_live(switch)
 
     def switch_lost(self, switch: str, now: float, wall: float) -> Effects:
         """The switch is out of the live set; barriers go on without it."""
         out: Effects = []
-        self.live = tuple(name for name in self.live if name != switch)
-        self.writable = tuple(name for name in self.writable if name != switch)
+        self.spread.lost(switch)
         for flow in self.flows.values():
             if flow.ingress == switch and not flow.in_barrier:
                 self.results["ingress_lost"] += 1
@@ -126,7 +130,7 @@ class Coordinator:
             self.flows.discard(flow)
             self.results["superseded"] += 1
         if session is not None and self._is_late(session, header.isn, cookie):
-            if self._after_release(session, switch, header, segment, out):
+            if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
             if session.fin_client and session.fin_server:
                 self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
@@ -134,7 +138,7 @@ class Coordinator:
             if not session.open:  # only a live client repeats its first packet: the RST was forged
                 self.sessions.reopen(session, wall)
                 out.append(Put(self.writable, key, session.entry, False))
-            self._replay(session, switch, header.ingress_port, frame, now, out)
+            self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
         self._start(key, session, switch, header, segment, now, wall, out)
         return out
@@ -156,10 +160,10 @@ class Coordinator:
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
         elif flow is not None or session is None or switch not in self.live:
             self.results["following_unknown"] += 1
-        elif self._after_release(session, switch, header, segment, out):
+        elif self._replays.after_release(session, switch, header, segment, now, out):
             pass
         elif session.open or (not session.awaited and session.cookie == (segment.ack - 1) & MASK32):
-            self._replay(session, switch, header.ingress_port, frame, now, out)
+            self._replays.replay(session, switch, header.ingress_port, frame, now, out)
         else:
             self.results["following_unknown"] += 1
         return out
@@ -211,8 +215,8 @@ class Coordinator:
             self._on_server(flow, segment, now, wall, out)
             return out
         session = self.sessions.get(key)
-        if flow is None and session is not None and switch in self.live:
-            self._replay(session, switch, port, frame, now, out)
+        if flow is None and session is not None and (switch in self.live or self.spread.lacks(key, switch)):
+            self._replays.replay(session, switch, port, frame, now, out)
         elif flow is None and session is None and self._lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))  # a SYN that passed was refused
         elif flow is None or flow.expects(segment):
@@ -262,20 +266,28 @@ class Coordinator:
     def written(self, switch: str, key: Key, version: int, removed: bool, now: float, wall: float) -> Effects:
         """A switch confirmed a `Put` or `Remove`."""
         out: Effects = []
+        if self.spread.confirmed(switch, key, version, removed):
+            self._replays.release_returns(key, out)
         flow = self.flows.get(key)
-        if flow is None or removed or flow.version != version:
+        if flow is None or flow.version != version:
             return out
-        if flow.in_barrier:
+        if flow.in_barrier and not removed:
             flow.timeline.confirmed[switch] = wall
-        if flow.in_barrier or flow.state is State.CLEARING:
+            self._confirmed(flow, switch, now, wall, out)
+        elif flow.state is State.CLEARING and removed is not flow.reuses:
             self._confirmed(flow, switch, now, wall, out)
         return out
+
+    def awaits(self, key: Key, version: int) -> bool:
+        """Whether a handshake ends if a switch refuses this session. Else the switch is what is wrong."""
+        flow = self.flows.get(key)
+        return flow is not None and flow.in_barrier and flow.version == version
 
     def refused(self, switch: str, key: Key, version: int, full: bool, now: float, wall: float) -> Effects:
         """A switch refused a `Put`; `full` = its table has no room."""
         out: Effects = []
         flow = self.flows.get(key)
-        if flow is not None and flow.in_barrier and flow.version == version:
+        if flow is not None and self.awaits(key, version):
             self._abort(flow, "table_full" if full else "write_refused", wall, out)
         return out
 
@@ -285,6 +297,9 @@ class Coordinator:
         for flow in self.flows.due(now):
             if flow.in_barrier:
                 self._abort(flow, "barrier_timeout", wall, out)
+            elif flow.state is State.CLEARING:
+                flow.refuse_client(out)
+                self._end(flow, "barrier_timeout")
             elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
                 self.flows.schedule(flow)
             else:
@@ -295,12 +310,10 @@ class Coordinator:
                 else:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
-        self.released.expire(now)
+        self._replays.expire(now, out)
         due = self.sessions.closing_due(now)
         if due and self.live:
             out.append(CheckIdle(self.live, due))
-        for key in self.returns.expire(now):
-            self._release_returns(key, out)
         for key in [key for key in self._set_aside if self.flows.get(key) is None]:
             self._set_aside.discard(key)
             session = self.sessions.get(key)
@@ -343,7 +356,11 @@ class Coordinator:
             self._set_aside.add(key)
             out.append(Put(self.writable, key, old.entry, False))
             flow.reuses, flow.version = True, old.entry.version
-            flow.await_switches(State.CLEARING, {*self.live, switch}, now)
+            flow.await_switches(State.CLEARING, set(self.writable), now)
+        elif (leaving := self.spread.leaving(key))[1]:
+            # Nor may the server's answer meet a session that is gone here, but not yet in a slow switch.
+            flow.version = leaving[0]
+            flow.await_switches(State.CLEARING, set(leaving[1]), now)
         else:
             flow.send_syn(now, wall, out)
         self.flows.schedule(flow)
@@ -390,29 +407,34 @@ class Coordinator:
         # The ingress comes last: with the session, it would let the client's next packets through to the
         # server, which could then speak before every switch knows the session.
         others = self._all_but(flow.ingress)
-        flow.await_switches(State.SHARING, set(others) & set(self.live), now)
+        flow.await_switches(State.SHARING, set(others), now)
         self.flows.schedule(flow)
         if others:
             out.append(Put(others, flow.key, session.entry, not flow.reuses))
-        if not flow.waiting:
-            self._open_ingress(flow, now, wall, out)
+        self._go_on(flow, now, wall, out)
 
     def _all_but(self, ingress: str) -> tuple[str, ...]:
         return tuple(name for name in self.writable if name != ingress)
 
     def _confirmed(self, flow: Handshake, switch: str, now: float, wall: float, out: Effects) -> None:
-        if not flow.on_confirmed(switch):
-            return
-        if flow.state is State.CLEARING:
-            flow.send_syn(now, wall, out)
-            self.flows.schedule(flow)
+        flow.waiting.discard(switch)
+        self._go_on(flow, now, wall, out)
+
+    def _go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
+        """Take the next step if nothing that it must wait for is missing any more."""
+        counting = {*self.live, flow.ingress} if flow.ingress in self.writable else set(self.live)
+        if flow.state is State.CLEARING:  # in every sync mode: no packet may meet the tuple's old session
+            if not flow.waiting & counting:
+                flow.send_syn(now, wall, out)
+                self.flows.schedule(flow)
         elif flow.state is State.SHARING:
-            self._open_ingress(flow, now, wall, out)
-        else:
+            if enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
+                self._open_ingress(flow, now, wall, out)
+        elif flow.ingress not in flow.waiting:
             self._release(flow, now, wall, out)
 
     def _open_ingress(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
-        """Every other live switch has the session: the ingress gets it too."""
+        """Enough of the other switches have the session: the ingress gets it too."""
         if flow.session is not None and flow.ingress in self.writable:
             entry = flow.session.entry
             flow.await_ingress(entry.version)
@@ -424,9 +446,10 @@ class Coordinator:
         flow.timeline.released = wall
         flow.release(out)
         held = flow.held
+        self.spread.released(flow.key, flow.version, flow.waiting)
         self._end(flow, "released")
-        self.released.add(flow, held, now)
-        self._release_returns(flow.key, out)
+        self._replays.released.add(flow, held, now)
+        self._replays.release_returns(flow.key, out)
 
     def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
         """The session cannot be shared: both sides are reset and no entry is left anywhere."""
@@ -447,6 +470,7 @@ class Coordinator:
             if service is not None:
                 service.sessions -= 1
             out.append(Remove(self.writable, session.key, session.entry.version))
+            self.spread.removed(session.key, session.entry.version, self.writable)
 
     def _lenient(self, key: Key) -> bool:
         """Whether the server may have connections that began without the proxy."""
@@ -461,46 +485,6 @@ class Coordinator:
         if session.isn is None:  # read back from a switch: the numbers are not known
             return session.open
         return session.isn == isn and session.cookie == cookie
-
-    def _after_release(
-        self, session: Session, switch: str, header: PuntHeader, segment: Segment, out: Effects
-    ) -> bool:
-        """A packet that was punted before its flow was released; False when there was no release lately."""
-        flow = self.released.get(session.key)
-        if flow is None or flow.session is not session or not session.open or not flow.follows(segment):
-            return False
-        if switch == flow.ingress and header.number > flow.punted:  # it was on its way: nothing has been sent
-            self.results["released_again"] += 1
-            flow.hold(header.ingress_port, segment)
-            flow.punted = header.number
-            flow.release(out)
-        elif flow.covers(segment):
-            self.results["late_copies"] += 1
-        else:
-            out.append(PacketOut(switch, Mode.ARRIVE, header.ingress_port, segment.frame))
-        return True
-
-    def _replay(
-        self, session: Session, switch: str, port: int, frame: bytes, now: float, out: Effects
-    ) -> None:
-        """The packet was punted just before the switch had the session: back into its pipeline."""
-        if session.replay_second != int(now):
-            session.replay_second, session.replays = int(now), 0
-        session.replays += 1
-        if session.replays > _REPLAYS_PER_SECOND:
-            self.results["replays_limited"] += 1
-            return
-        if session.replays == _REPLAYS_BEFORE_REPAIR and switch in self.writable:
-            out.append(Put((switch,), session.key, session.entry, True))
-        out.append(PacketOut(switch, Mode.ARRIVE, port, frame))
-
-    def _release_returns(self, key: Key, out: Effects) -> None:
-        session = self.sessions.get(key)
-        for packet in self.returns.take(key):
-            if session is not None and packet.switch in self.live:
-                out.append(PacketOut(packet.switch, Mode.ARRIVE, packet.port, packet.frame))
-            else:
-                self.returns.dropped["early_return_expired"] += 1
 
     # --- what servers support ---------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
     CLEARING   an older session of the same tuple is being set aside on the switches
     SYN_SENT   SYN(x) is on its way to the server (retries with identical SYNs)
     SHARING    the server answered; the session is being written to all switches but the ingress (the barrier)
-    OPENING    all of them have it; it is being written to the ingress, which lets the client through
+    OPENING    enough of them have it; it is being written to the ingress, which lets the client through
     DONE       released, or refused
 
 x is the client's ISN, k the cookie, r the server's ISN; all sequence numbers are mod 2^32.
@@ -256,7 +256,7 @@ class Handshake:
         return self.state in (State.SHARING, State.OPENING)
 
     def await_switches(self, state: State, switches: set[str], now: float) -> None:
-        """Wait until all of these switches have confirmed a write (CLEARING or SHARING)."""
+        """Wait until enough of these switches have confirmed a write (CLEARING or SHARING)."""
         self.state = state
         self.waiting = switches
         self.deadline = now + self.timers.barrier
@@ -265,12 +265,7 @@ class Handshake:
         """Wait for the ingress switch, in what is left of the barrier's time."""
         self.state = State.OPENING
         self.version = version
-        self.waiting = {self.ingress}
-
-    def on_confirmed(self, switch: str) -> bool:
-        """A switch confirmed, or is out of the live set; True when none is left to wait for."""
-        self.waiting.discard(switch)
-        return not self.waiting
+        self.waiting.add(self.ingress)
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Early returns: a server's packets that reached a switch before their session did.
+"""Early returns: packets that reached a switch before their session did, mostly the server's.
 
 They are held for a short time (200 ms by default) and sent through that same switch again if the session
 has appeared, else dropped. Bounded in packets and bytes.
@@ -8,6 +8,7 @@ has appeared, else dropped. Bounded in packets and bytes.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.logic.model import Key
@@ -16,7 +17,7 @@ _PACKETS = 4096
 _BYTES = 4 * 2**20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class EarlyReturn:
     deadline: float
     key: Key
@@ -45,19 +46,29 @@ class EarlyReturns:
         self._by_key.setdefault(key, []).append(packet)
         self.held_bytes += len(frame)
 
-    def take(self, key: Key) -> list[EarlyReturn]:
-        """The packets held for a session, in the order in which they came; they are no longer held."""
-        packets = self._by_key.pop(key, [])
+    def take(self, key: Key, at: Callable[[str], bool] = lambda _: True) -> list[EarlyReturn]:
+        """The packets held for a session at the switches for which `at` is true, in the order in which they
+        came; they are no longer held.
+        """
+        packets = [packet for packet in self._by_key.get(key, ()) if at(packet.switch)]
         for packet in packets:
-            packet.done = True
-            self.held_bytes -= len(packet.frame)
+            self._drop(packet)
         return packets
 
-    def expire(self, now: float) -> set[Key]:
-        """Keys of packets whose time is over: the caller takes them."""
-        keys: set[Key] = set()
+    def expire(self, now: float) -> list[EarlyReturn]:
+        """The packets whose time is over; they are no longer held."""
+        packets: list[EarlyReturn] = []
         while self._queue and (self._queue[0].done or self._queue[0].deadline <= now):
             packet = self._queue.popleft()
             if not packet.done:
-                keys.add(packet.key)
-        return keys
+                self._drop(packet)
+                packets.append(packet)
+        return packets
+
+    def _drop(self, packet: EarlyReturn) -> None:
+        packet.done = True
+        self.held_bytes -= len(packet.frame)
+        rest = self._by_key[packet.key]
+        rest.remove(packet)
+        if not rest:
+            del self._by_key[packet.key]

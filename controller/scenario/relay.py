@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A relay between the controller and one switch that hands on every RPC, and answers to Write later.
+"""A relay between the controller and one switch that hands on every RPC, and Writes or their answers later.
 
 It knows nothing of what the messages say: they are bytes to it.
 """
@@ -23,11 +23,13 @@ _WHOLE: Final = (("grpc.max_send_message_length", -1), ("grpc.max_receive_messag
 class Relay:
     """Listens at `address`, forwards to `switch`, both in gRPC's notation, until closed.
 
-    The switch carries out each Write at once; its answer goes back `delay_s` seconds after that.
+    The switch carries out each Write at once, and its answer goes back `delay_s` seconds after that; or,
+    with `late`, it carries it out so much later, and answers at once.
     """
 
     def __init__(self, address: str, switch: str) -> None:
         self.delay_s = 0.0
+        self.late = False
         self._closing = threading.Event()
         self._channel = grpc.insecure_channel(switch, options=_WHOLE)
         self._server = grpc.server(ThreadPoolExecutor(_THREADS, "relay"), options=_WHOLE)
@@ -42,13 +44,14 @@ class Relay:
         stopped.wait()
         self._channel.close()
 
-    def _hold(self) -> None:
-        self._closing.wait(self.delay_s)
+    def _hold(self, late: bool) -> None:
+        if late is self.late:
+            self._closing.wait(self.delay_s)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
     # The stubs' channel takes no method without codecs; here messages stay bytes.
-    def __init__(self, channel: Any, hold: Callable[[], None]) -> None:
+    def __init__(self, channel: Any, hold: Callable[[bool], None]) -> None:
         self._channel = channel
         self._hold = hold
 
@@ -66,14 +69,16 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in
 
     def _one(self, call: Any, is_write: bool) -> Callable[[bytes, grpc.ServicerContext], bytes]:
         def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
+            if is_write:
+                self._hold(True)
             try:
                 answer: bytes = call(request, timeout=min(context.time_remaining(), _LONGEST))
             except grpc.RpcError as error:
                 if is_write:
-                    self._hold()
+                    self._hold(False)
                 raise _aborted(error, context) from None
             if is_write:
-                self._hold()
+                self._hold(False)
             return answer
 
         return handle

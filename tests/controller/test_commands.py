@@ -61,6 +61,7 @@ STATUS = {
             "window": 5840,
             "unknown": "drop",
             "mode": "on-attack",
+            "sync": "all",
             "stance": "draining",
             "syn_rate": 12.4,
             "sessions": 2,

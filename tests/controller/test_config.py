@@ -141,6 +141,7 @@ CASES: list[tuple[tuple[str | int, ...], Any, str]] = [
         "ignore",
         "services[0].unknown: 'ignore': input should be 'drop' or 'reset'",
     ),
+    (("services", 0, "sync"), "most", "services[0].sync: 'most': input should be 'all', 'quorum' or 'local'"),
     (("services", 0, "mss"), "big", "services[0].mss: 'big': input should be a valid integer"),
     (("services", 0, "address"), 5, "services[0].address: 5 is not text; give an address"),
     (
@@ -193,6 +194,13 @@ def test_each_problem_is_one_line(
     target[path[-1]] = value
     [line] = problems(tmp_path, content)
     assert line.startswith(expected)
+
+
+def test_sync_modes_need_a_guarded_service(tmp_path: Path) -> None:
+    content = document()
+    content["services"][0].update({"sync": "local", "mode": "bypass"})
+    [line] = problems(tmp_path, content)
+    assert line.startswith("services[0]: sync local needs mode always")
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:

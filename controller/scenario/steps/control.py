@@ -21,7 +21,8 @@ _READY_SECONDS = 30.0
 
 
 class DelayWrites(Step):
-    """From now on a switch's answers to Write reach the controller so much later.
+    """From now on a switch's answers to Write reach the controller so much later; with `late`, the Writes
+    themselves reach the switch later.
 
     The first of these steps for a switch puts a relay between them, which the controller is restarted for.
     """
@@ -29,11 +30,13 @@ class DelayWrites(Step):
     keyword: ClassVar[str] = "delay_writes"
     switch: str
     seconds: Annotated[float, Field(ge=0, le=120)]
+    late: bool = False
 
     def run(self, world: World) -> str:
         if self.switch not in world.relays:
             self._interpose(world)
-        world.relays[self.switch].delay_s = self.seconds
+        relay = world.relays[self.switch]
+        relay.late, relay.delay_s = self.late, self.seconds
         return f"{self.seconds:g} s"
 
     def _interpose(self, world: World) -> None:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which switches take part, which must have a session before its client's packets are released, and which
+ones still lack it.
+
+Sync modes of services: `all` waits for every live switch, `quorum` for a majority of them, `local` for the
+ingress alone. What the others lack meanwhile is known here, so that packets that come out there are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Set
+from dataclasses import dataclass
+
+from controller.config import SyncMode
+from controller.logic.model import Key
+from controller.logic.sessions import newer
+
+_NOBODY: frozenset[str] = frozenset()
+
+
+def enough(sync: SyncMode, live: Set[str], waiting: Set[str], ingress: str) -> bool:
+    """Whether the ingress may get the session, and then its client's packets.
+
+    `live`: the switches that count, the ingress among them; `waiting`: who has not confirmed yet. The ingress
+    comes last, but counts: nothing is released without it.
+    """
+    missing = (waiting & live) - {ingress}
+    if sync == "local":
+        return True
+    if sync == "quorum":
+        return len(live) - len(missing) > len(live) // 2
+    return not missing
+
+
+@dataclass(slots=True)
+class _Underway:
+    version: int
+    switches: set[str]
+
+
+class Spread:
+    """The switches that take part, and the writes that go on after a session's release, or after its end.
+
+    `live`: barriers wait for them. `writable`: they get every write; some of them are still synchronised.
+    """
+
+    def __init__(self) -> None:
+        self.live: tuple[str, ...] = ()
+        self.writable: tuple[str, ...] = ()
+        self._new: dict[Key, _Underway] = {}
+        self._gone: dict[Key, _Underway] = {}
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._gone)
+
+    def joined(self, switch: str) -> None:
+        if switch not in self.writable:
+            self.writable = (*self.writable, switch)
+
+    def went_live(self, switch: str) -> None:
+        if switch not in self.live:
+            self.live = (*self.live, switch)
+
+    def released(self, key: Key, version: int, lacking: Iterable[str]) -> None:
+        """A session, of this version or a later one, is on its way to these switches."""
+        switches = set(lacking)
+        if switches:
+            self._new[key] = _Underway(version, switches)
+
+    def removed(self, key: Key, version: int, switches: Collection[str]) -> None:
+        """The removal of a session, which had this version, is on its way to these switches."""
+        self._new.pop(key, None)
+        if switches:
+            self._gone[key] = _Underway(version, set(switches))
+
+    def lacks(self, key: Key, switch: str) -> bool:
+        """Whether a released session is still on its way to this switch."""
+        underway = self._new.get(key)
+        return underway is not None and switch in underway.switches
+
+    def leaving(self, key: Key) -> tuple[int, Set[str]]:
+        """Who may still hold the tuple's last session, which was removed; and the version that it had."""
+        underway = self._gone.get(key)
+        return (0, _NOBODY) if underway is None else (underway.version, underway.switches)
+
+    def confirmed(self, switch: str, key: Key, version: int, removed: bool) -> bool:
+        """A switch has carried out a write; True when it has a session now that it lacked."""
+        table = self._gone if removed else self._new
+        underway = table.get(key)
+        if underway is None or switch not in underway.switches or newer(underway.version, version):
+            return False
+        underway.switches.discard(switch)
+        if not underway.switches:
+            del table[key]
+        return not removed
+
+    def lost(self, switch: str) -> None:
+        """The switch takes no part any more; it comes back with everything, verified."""
+        self.live = tuple(name for name in self.live if name != switch)
+        self.writable = tuple(name for name in self.writable if name != switch)
+        for table in (self._new, self._gone):
+            for key in [key for key, underway in table.items() if switch in underway.switches]:
+                underway = table[key]
+                underway.switches.discard(switch)
+                if not underway.switches:
+                    del table[key]
