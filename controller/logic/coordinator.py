@@ -227,10 +227,12 @@ class Coordinator:
 
     # --- reports of the switches ------------------------------------------------------------------
 
-    def end_seen(self, key: Key, event: End, now: float, wall: float) -> Effects:
-        """A FIN or RST passed through a session."""
+    def end_seen(self, key: Key, event: End, now: float, wall: float, version: int | None = None) -> Effects:
+        """A FIN or RST passed through a session, whose entry had this version; None: it is not known."""
         session = self.sessions.get(key)
-        if session is None or not self.sessions.on_end(session, event, now, wall):
+        if session is None or (version is not None and self.sessions.began_after(session, version)):
+            return []  # the tuple's last connection, reported late
+        if not self.sessions.on_end(session, event, now, wall):
             return []
         flow = self.flows.get(key)
         if flow is not None and flow.state is State.SHARING:
@@ -400,6 +402,7 @@ class Coordinator:
             flow.cookie,
             flow.ingress,
             flow.timeline,
+            opened=version,
         )
         flow.session, flow.version = session, version
         flow.service.sessions += not flow.reuses

@@ -209,8 +209,8 @@ class Handshake:
         if not segment.flags & ACK:
             return Answer.IGNORED
         if not acceptable or not segment.flags & SYN:
-            # It has an older connection on this tuple, perhaps of a SYN with the same number that met the open
-            # session of the one before. Its ACK is right for a RST (RFC 9293 section 3.5.1 and 3.10.7.3).
+            # It has an older connection on this tuple, perhaps of a SYN with the same number that met the
+            # open session of the one before. Its ACK is right for a RST (RFC 9293 sections 3.5.1, 3.10.7.3).
             if self.resets == _OUTDATED_RESETS:
                 return Answer.IGNORED
             self.resets += 1

@@ -64,7 +64,7 @@ class Hub(Protocol):
         self, held: dict[Key, Entry]
     ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]: ...
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
-    def on_end(self, key: Key, event: int) -> None: ...
+    def on_end(self, key: Key, event: int, version: int) -> None: ...
     def on_idle(self, switch: str, keys: list[Key]) -> None: ...
     def on_written(self, switch: str, job: Job, outcome: Outcome) -> None: ...
 
@@ -307,11 +307,11 @@ class SwitchLink:
         ack.digest_ack.digest_id, ack.digest_ack.list_id = digest.digest_id, digest.list_id
         self.connection.send(ack.SerializeToString())
         for data in digest.data:
-            client, server, client_port, server_port, event = (
+            client, server, client_port, server_port, event, version = (
                 int.from_bytes(member.bitstring, "big") for member in data.struct.members
             )
             if event in _ENDS:
-                self._hub.on_end((client, server, client_port, server_port), event)
+                self._hub.on_end((client, server, client_port, server_port), event, version)
 
     @property
     def in_service(self) -> bool:
