@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -27,12 +27,14 @@ from controller.logic.model import (
     Remove,
     Service,
     ServiceChanged,
+    Session,
 )
 from controller.logic.policy import Stance
-from controller.p4.errors import OK, RESOURCE_EXHAUSTED, Outcome, SwitchError
+from controller.p4.errors import OK, RESOURCE_EXHAUSTED, DeposedError, Outcome, SwitchError
 from controller.p4.link import Switch, SwitchLink
 from controller.p4.program import Program, load_program
-from controller.p4.schema import Row
+from controller.p4.schema import Row, Schema
+from controller.p4.standby import Standby
 from controller.p4.static import epoch_row, key_row, row_job, service_row
 from controller.p4.sync import Held
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
@@ -41,9 +43,7 @@ from controller.policies import Policies
 log = logging.getLogger(__name__)
 
 _TICK: Final = 0.02
-_GATHER_TIME: Final = (
-    2.0  # how long a new controller waits for all switches before it trusts the first ones alone
-)
+_GATHER_TIME: Final = 2.0  # how long a controller that begins to lead waits for all switches
 _IDLE_CHUNK: Final = 500
 
 
@@ -69,8 +69,12 @@ def _goes_through(effect: Effect) -> str | None:
     return effect.switch if isinstance(effect, PacketOut) else None
 
 
+class SteppedDownError(Exception):
+    """Another controller leads; what this one knew is out of date. The text is one line."""
+
+
 class ControllerHub:
-    """One controller: its state machines and one link per switch."""
+    """One controller, from standing by to stepping down: its state machines and one link per switch."""
 
     def __init__(
         self,
@@ -86,33 +90,63 @@ class ControllerHub:
         self.started = clock()
         self.coordinator = Coordinator(config)
         self.learned = LearnedFile(config.state)
-        self.learned.restore(self.coordinator.services.values())
         self.keys = KeyRing(config.timers.epoch, new_key)
         self.own = {switch.name: SwitchLink(switch, self) for switch in config.switches}
         self.links: dict[str, Switch] = dict(self.own)
         self.policies = Policies(config, self.coordinator.services.values(), self.links, clock)
+        self.election_id = 0
+        """What it leads with; 0 as long as it stands by."""
         self._loaded: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
         self._gathered: dict[str, Held] = {}
         self._gathering_done = asyncio.Event()
+        self._adopting: set[str] = set()
+        self._expected = set(self.own)  # who is waited for before the first ones are trusted alone
         self._tasks: set[asyncio.Task[None]] = set()
         self._served: set[str] = set()
 
     # --- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Load the program, then keep all switches in service, until cancelled.
+        """Load the program, stand by while another controller leads, then keep all switches in service, until
+        cancelled.
 
         Raises:
             ProgramError: the program cannot be had.
+            SteppedDownError: another controller leads now. This hub is of no use any more.
         """
         program = await asyncio.to_thread(load_program, self.config.program)
         self._loaded.set_result(program)
-        async with asyncio.TaskGroup() as group:
-            for link in self.own.values():
-                group.create_task(link.run(), name=f"switch {link.name}")
-            group.create_task(self._ticks(), name="ticks")
-            group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
-            group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+        await self._stand_by(program.schema)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for link in self.own.values():
+                    group.create_task(link.run(), name=f"switch {link.name}")
+                group.create_task(self._ticks(), name="ticks")
+                group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
+                group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+        except BaseExceptionGroup as failures:
+            deposed = failures.subgroup(DeposedError)
+            if deposed is None:
+                raise
+            raise SteppedDownError(str(deposed.exceptions[0])) from None
+
+    async def _stand_by(self, schema: Schema) -> None:
+        began = self.clock()
+        standby = Standby(self.config, schema, self.clock, self._stands_by)
+        self.election_id = await standby.run()
+        if self.clock() - began > _GATHER_TIME:
+            self._expected = standby.watch.reached()
+        self.coordinator.began = self.clock()
+        self.learned.restore(self.coordinator.services.values())  # another controller may have written it
+        log.info("leading with election id %d", self.election_id)
+
+    def _stands_by(self, switch: str, reason: str, away: bool) -> None:
+        self.own[switch].stands_by(reason, away=away)
+
+    @property
+    def leading(self) -> bool:
+        """Whether it has begun to lead."""
+        return self.election_id != 0
 
     def _writable(self) -> tuple[str, ...]:
         return self.coordinator.writable
@@ -144,12 +178,15 @@ class ControllerHub:
     # --- a switch comes and goes ------------------------------------------------------------------
 
     async def first_seen(self, switch: str, held: Held) -> None:
-        """The first switches are waited for together, so that keys and sessions of all of them count."""
+        """The first switches are waited for together, so that the keys of all of them count. Now the
+        sessions of this one can be adopted, and until they are, `all_adopted` keeps the others waiting.
+        """
+        self._adopting.add(switch)
         if self.keys.ready:
-            self._adopt(switch, held)
+            self.policies.adopt(held.rows)
             return
         self._gathered[switch] = held
-        if len(self._gathered) == len(self.own):
+        if self._expected <= self._gathered.keys():
             self._gathering_done.set()
         try:
             await asyncio.wait_for(self._gathering_done.wait(), _GATHER_TIME)
@@ -157,17 +194,22 @@ class ControllerHub:
             self._gathering_done.set()
         if not self.keys.ready:
             self.keys.begin(self.clock(), [found.keys for found in self._gathered.values()])
-            for name, found in self._gathered.items():
-                self._adopt(name, found)
+            for found in self._gathered.values():
+                self.policies.adopt(found.rows)
             self._gathered.clear()
 
-    def _adopt(self, switch: str, held: Held) -> None:
-        self.policies.adopt(held.rows)
-        before = len(self.coordinator.sessions)
-        self._execute(self.coordinator.adopt(switch, held.sessions, self.clock(), self.wall()))
-        adopted = len(self.coordinator.sessions) - before
-        if adopted:
-            log.info("switch %s: %d sessions taken over", switch, adopted)
+    def adopt(self, switch: str, sessions: Sequence[tuple[Key, Entry]]) -> None:
+        """Take over sessions that a switch holds from before this controller."""
+        self._execute(self.coordinator.adopt(switch, sessions, self.clock(), self.wall()))
+
+    async def all_adopted(self, switch: str) -> None:
+        """All of this switch's have been adopted: return when those of the others have, too. Before, one that
+        has lost its sessions would be brought into service without them.
+        """
+        self._adopting.discard(switch)
+        log.info("switch %s: %d sessions taken over so far", switch, len(self.coordinator.sessions))
+        while self._adopting:
+            await asyncio.sleep(_TICK)
 
     def joined(self, switch: str) -> None:
         self.coordinator.switch_joined(switch)
@@ -178,6 +220,7 @@ class ControllerHub:
 
     def lost(self, switch: str) -> None:
         now = self.clock()
+        self._adopting.discard(switch)
         self._execute(self.coordinator.switch_lost(switch, now, self.wall()))
         self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
 
@@ -187,14 +230,14 @@ class ControllerHub:
     def proxy_rows(self) -> list[Row]:
         return self.policies.rows()
 
-    def session_entries(self) -> dict[Key, Entry]:
-        return self.coordinator.sessions.entries()
+    def session(self, key: Key) -> Session | None:
+        return self.coordinator.sessions.get(key)
 
-    def session_difference(
-        self, held: dict[Key, Entry]
-    ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]:
-        difference = self.coordinator.difference(held)
-        return difference.insert, difference.modify, difference.delete
+    def session_keys(self) -> list[Key]:
+        return self.coordinator.sessions.keys()
+
+    def comes_last(self, switch: str, key: Key) -> bool:
+        return self.coordinator.comes_last(switch, key)
 
     # --- events of the switches -------------------------------------------------------------------
 
@@ -287,7 +330,7 @@ class ControllerHub:
     ) -> None:
         if not switches:
             return
-        entity = self._loaded.result().schema.session_entity(key, entry).SerializeToString()
+        entity = self._loaded.result().schema.session_bytes(key, entry)
         for name in switches:
             self.links[name].put(Job(kind, entity, key, token))
 

@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
-from finsy.grpcutil import GRPCStatusCode
 from finsy.p4client import P4Client, P4ClientError
 
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
     OK,
-    NotPrimaryError,
+    DeposedError,
     Outcome,
     SwitchError,
     switch_error,
@@ -74,11 +73,13 @@ class Connection:
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
+        self.highest_id = 0
+        """The highest election id that the switch has named."""
 
     # --- the stream -------------------------------------------------------------------------------
 
     async def open(self) -> Standing:
-        """Connect and bid; PRIMARY or BACKUP.
+        """Connect and bid; the standing that the switch answers with.
 
         Raises:
             SwitchError: no connection, or the switch refused the stream (wrong device id, id in use).
@@ -90,40 +91,39 @@ class Connection:
             async with asyncio.timeout(_CONNECT_TIME):
                 self._stream = self._stub.stream()
                 await self._bid()
-                while (standing := await self._next_standing()) is Standing.BID:
-                    await self._bid()
-                return standing
+                return await self.next_standing()
         except TimeoutError:
             raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
-
-    async def wait_primary(self) -> None:
-        """As a backup: wait until the primary has gone and this controller has taken its place."""
-        while (standing := await self._next_standing()) is not Standing.PRIMARY:
-            if standing is Standing.BID:
-                await self._bid()
 
     async def _bid(self) -> None:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._device_id
-        self._set_id(request.arbitration.election_id)
+        if self._arbitration.election_id is not None:
+            self._set_id(request.arbitration.election_id)
         await self._send(request.SerializeToString())
 
-    async def _next_standing(self) -> Standing:
+    async def next_standing(self) -> Standing:
+        """Wait for the switch's next word on who is primary; bids again where that is what it asks for."""
         with _errors("stream"):
             while True:
                 message = await self._receive()
                 if message.HasField("arbitration"):
-                    return self._on_arbitration(message.arbitration)
+                    standing = await self._on_arbitration(message.arbitration)
+                    if standing is not Standing.BID:
+                        return standing
 
-    def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
-        election_id = update.election_id.high << 64 | update.election_id.low
+    async def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
+        self.highest_id = update.election_id.high << 64 | update.election_id.low
         try:
-            return self._arbitration.on_update(update.status.code, election_id)
+            standing = self._arbitration.on_update(update.status.code, self.highest_id)
         except ValueError as err:
             raise SwitchError(str(err)) from None
+        if standing is Standing.BID:
+            await self._bid()
+        return standing
 
     def _set_id(self, target: p4r.Uint128) -> None:
-        election_id = self._arbitration.election_id
+        election_id = self._arbitration.election_id or 0
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
     async def _send(self, data: bytes) -> None:
@@ -147,19 +147,22 @@ class Connection:
         return SwitchError(f"the switch closed the stream: {code.name} {details or ''}".rstrip())
 
     async def receive(self) -> None:
-        """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
+        """Hand messages to `on_message` until the stream breaks.
+
+        Raises:
+            DeposedError: another controller leads.
+        """
         on_message = self._on_message
         with _errors("stream"):
             while True:
                 message = await self._receive()
                 if not message.HasField("arbitration"):
                     on_message(message)
-                elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
-                    raise NotPrimaryError(self.backup_reason())
+                elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
+                    raise DeposedError(self.backup_reason())
 
     def backup_reason(self) -> str:
-        primary = self._arbitration.primary_id
-        return f"another controller is primary (election id {primary})"
+        return f"another controller is primary (election id {self.highest_id})"
 
     async def transmit(self) -> None:
         """Send what `send` queued, in order, until the stream breaks."""
@@ -178,17 +181,6 @@ class Connection:
         return True
 
     # --- RPCs -------------------------------------------------------------------------------------
-
-    async def probe(self, time_limit: float) -> None:
-        """An RPC that only shows that the switch answers."""
-        try:
-            async with asyncio.timeout(time_limit):
-                await self._client.request(p4r.CapabilitiesRequest())
-        except TimeoutError:
-            raise SwitchError(f"no answer within {time_limit:g} s") from None
-        except P4ClientError as err:
-            if err.code != GRPCStatusCode.UNIMPLEMENTED:
-                raise switch_error(err, "Capabilities") from None
 
     async def get_cookie(self) -> int | None:
         """The cookie of the program that the switch runs; None when it runs none."""
@@ -245,11 +237,16 @@ class Connection:
 
     async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
         """Read entities (wildcards allowed)."""
+        async for found in self.read_batches(entities):
+            for entity in found:
+                yield entity
+
+    async def read_batches(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[Sequence[p4r.Entity]]:
+        """The same, in the portions in which the switch sends them."""
         request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
         with _errors("Read"):
             async for reply in self._stub.read(request, timeout=_READ_TIME):
-                for entity in reply.entities:
-                    yield entity
+                yield reply.entities
 
     async def close(self) -> None:
         if self._stream is not None:
