@@ -26,11 +26,13 @@ from controller.logic.model import (
     Service,
     ServiceChanged,
     Session,
+    Timeline,
 )
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread, enough
+from controller.logic.times import Times
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
@@ -40,7 +42,8 @@ class Coordinator:
     """All flows, sessions and services, and which switches take part.
 
     Every event method returns the effects in the order in which they are to be carried out. `results`
-    counts how handshakes and exceptional packets ended, by name.
+    counts how handshakes and exceptional packets ended, by name. `setup_times`: from a client's proof to
+    the release of its packets; `share_times`: from the server's SYN/ACK to the session in all live switches.
     """
 
     def __init__(self, config: ControllerConfig) -> None:
@@ -53,6 +56,8 @@ class Coordinator:
         self.sessions = SessionTable(config.timers)
         self.spread = Spread()
         self.results: Counter[str] = Counter()
+        self.setup_times = Times()
+        self.share_times = Times()
         self.returns = EarlyReturns(config.timers.early_return)
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
         self.began = float("-inf")  # when this controller began to lead
@@ -291,6 +296,10 @@ class Coordinator:
         out: Effects = []
         if self.spread.confirmed(switch, key, version, removed):
             self._replays.release_returns(key, out)
+            session = self.sessions.get(key)
+            if session is not None and session.timeline is not None:
+                session.timeline.confirmed[switch] = wall
+                self._note_shared(key, session.timeline, wall)
         flow = self.flows.get(key)
         if flow is None or flow.version != version:
             return out
@@ -470,9 +479,17 @@ class Coordinator:
         flow.release(out)
         held = flow.held
         self.spread.released(flow.key, flow.version, flow.waiting)
+        self.setup_times.add(wall - flow.timeline.proven)
+        self._note_shared(flow.key, flow.timeline, wall)
         self._end(flow, "released")
         self._replays.released.add(flow, held, now)
         self._replays.release_returns(flow.key, out)
+
+    def _note_shared(self, key: Key, timeline: Timeline, wall: float) -> None:
+        """Take the time when the last live switch has a released session."""
+        if not timeline.shared and not any(self.spread.lacks(key, name) for name in self.live):
+            timeline.shared = wall
+            self.share_times.add(wall - timeline.synack)
 
     def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
         """The session cannot be shared: both sides are reset and no entry is left anywhere."""

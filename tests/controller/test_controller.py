@@ -557,6 +557,8 @@ async def test_the_api_tells_everything_but_keys(
         assert set(timeline["confirmed"]) == {"a", "b"}
         _, metrics = await get("/metrics")
         assert 'syncline_sessions{phase="open"} 1.0' in metrics
+        assert "syncline_share_seconds_count 1.0" in metrics
+        assert 'syncline_setup_seconds_bucket{le="+Inf"} 1.0' in metrics
         assert 'syncline_packet_outs_dropped_total{switch="a"} 0.0' in metrics
         assert 'syncline_switch_drops_total{reason="FRAGMENT",switch="b"} 30.0' in metrics
         for key in hub.keys.held().keys.values():
