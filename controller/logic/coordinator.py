@@ -100,6 +100,8 @@ class Coordinator:
         known = set(self.sessions.entries())
         others = tuple(name for name in self.writable if name != switch)
         adopted = self.sessions.adopt(held, make, now)
+        for session in adopted:
+            self.spread.released(session.key, session.entry.version, others)
         return [Put(others, s.key, s.entry, s.key not in known) for s in adopted] if others else []
 
     def difference(self, held: Mapping[Key, Entry]) -> Difference:
@@ -135,9 +137,8 @@ class Coordinator:
             if session.fin_client and session.fin_server:
                 self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
                 return out
-            if not session.open:  # only a live client repeats its first packet: the RST was forged
-                self.sessions.reopen(session, wall)
-                out.append(Put(self.writable, key, session.entry, False))
+            # If it is CLOSING, its packets go on all the same. Whether the RST was forged shows later: a late
+            # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
         self._start(key, session, switch, header, segment, now, wall, out)
