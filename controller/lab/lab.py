@@ -14,23 +14,34 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from controller.api.client import ApiUnreachableError, get_json
-from controller.config import ProgramConfig
+from controller.config import ProgramConfig, SwitchTls, TlsConfig
 from controller.lab import network
+from controller.lab.certificates import CA_FILE, CLIENT, SERVER, Authority
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState, known_labs
-from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, lab_environment, take_down
+from controller.lab.supervisor import (
+    Supervisor,
+    controller_names,
+    in_namespace,
+    lab_environment,
+    take_down,
+)
 from controller.lab.targets import Target, own_command, prepare, switch_command
 from controller.lab.topology import find_topology, load_topology, read_topology, topology_text
+from softswitch.tlsfiles import TlsFiles
 
+CONTROLLER_CERTIFICATE = "_controller"
+"""No switch can have this name."""
 READY_TIMEOUT = 60.0
 """Seconds that switches and controller may take until traffic can flow."""
 
@@ -49,6 +60,7 @@ class Lab:
         self.files = files
         self.state = state
         self.processes = Supervisor(files, state)
+        self._authority: Authority | None = None
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -125,7 +137,7 @@ class Lab:
     def _start(self, controller: bool, offloads: bool, timeout: float, progress: Progress) -> None:
         if self.plan.switches:
             progress(f"compiling the P4 program for {self._target}")
-            self._write_config(prepare(self._target, self.files.run))
+            self._write_config(prepare(self._target, self.files.run), self._certificates())
         progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
         network.build(self.plan, offloads)
         for switch in self.plan.switches:
@@ -139,8 +151,9 @@ class Lab:
                 )
         with_controller = controller and bool(self.plan.switches)
         if with_controller:
-            progress("starting the controller")
-            self._spawn_controller()  # it is no faster ready than they are, and asks again when need be
+            progress(f"starting {', '.join(self.controllers)}")
+            for name in self.controllers:  # no faster ready than switches are, and ask again when need be
+                self.start_controller(name)
         self._wait(self._switches_answer, timeout)
         if with_controller:
             progress("waiting for the controller to bring every switch into service")
@@ -203,7 +216,10 @@ class Lab:
                 service.name: {"host": service.host, "address": str(service.address), "port": service.port}
                 for service in self.topology.services
             },
-            "controller": {"api": self.api_address, "running": self.processes.running(CONTROLLER)},
+            "controllers": {
+                name: {"api": self.api_address_of(name), "running": self.processes.running(name)}
+                for name in self.controllers
+            },
         }
 
     # --- commands on hosts ---------------------------------------------------------------------------------
@@ -225,36 +241,99 @@ class Lab:
     # --- controller and switches ---------------------------------------------------------------------------
 
     def api(self, path: str) -> Any:
-        """The controller's JSON answer to GET `path`, such as "/api/sessions?limit=10".
+        """The JSON answer to GET `path`, such as "/api/sessions?limit=10", of the controller that leads.
 
         Raises ApiUnreachableError when it does not answer, or with an error.
         """
         return get_json(self.api_address, path)
 
+    def role(self, controller: str) -> str | None:
+        """What a controller is: "leading" or "standing-by"; None when it does not answer."""
+        if not self.processes.answers(controller):
+            return None
+        try:
+            return str(get_json(self.api_address_of(controller), "/api/status")["role"])
+        except ApiUnreachableError:
+            return None
+
+    @property
+    def controllers(self) -> list[str]:
+        """The names of the controllers, running or not."""
+        return controller_names(self.topology.controller.instances)
+
+    @property
+    def leader(self) -> str:
+        """The controller that leads; the first that runs as long as none does."""
+        names = self.controllers
+        if len(names) == 1:
+            return names[0]
+        roles = {name: self.role(name) for name in names}
+        leading = [name for name, role in roles.items() if role == "leading"]
+        answering = [name for name, role in roles.items() if role is not None]
+        return (leading or answering or names)[0]
+
     @property
     def api_address(self) -> str:
-        """Where the controller's API listens: unix:PATH."""
-        return f"unix:{self.files.socket(CONTROLLER)}"
+        """Where the API of the controller that leads listens: unix:PATH."""
+        return self.api_address_of(self.leader)
 
-    def kill_controller(self, number: int = signal.SIGKILL) -> None:
-        """Sends a signal to the controller and waits for its end."""
-        self.processes.stop(CONTROLLER, number)
+    def api_address_of(self, controller: str) -> str:
+        """Where a controller's API listens: unix:PATH."""
+        return f"unix:{self.files.socket(controller)}"
 
-    def start_controller(self) -> None:
-        """Starts the controller, with the configuration of before; does not wait until it is ready."""
-        self._spawn_controller()
+    def kill_controller(self, number: int = signal.SIGKILL, name: str | None = None) -> None:
+        """Sends a signal to a controller (None: the one that leads) and waits for its end."""
+        self.processes.stop(name or self.leader, number)
+
+    def signal_controller(self, number: int, name: str) -> None:
+        """Sends a signal to a controller, such as SIGSTOP or SIGCONT."""
+        self.processes.signal(name, number)
+
+    def start_controller(self, name: str | None = None) -> None:
+        """Starts a controller (None: one that does not run), with the configuration of before; does not wait
+        until it is ready."""
+        if name is None:
+            idle = [other for other in self.controllers if not self.processes.running(other)]
+            name = (idle or self.controllers)[0]
+        config = str(self.files.controller_config(name))
+        self.processes.start(name, own_command("controller", "--config", config), None)
+
+    def tls(self, switch: str) -> SwitchTls | None:
+        """How the controller speaks TLS with a switch; None: not at all."""
+        if not self.topology.controller.tls:
+            return None
+        return SwitchTls(_tls_files(self.files, CONTROLLER_CERTIFICATE), switch)
+
+    def issue_certificate(
+        self, switch: str | None, dates: tuple[datetime, datetime] | None = None, *, trusted: bool = True
+    ) -> None:
+        """A new certificate and key in the files of a switch, or of the controller (None).
+
+        `dates`: from when to when it is good, by default from now on. `trusted` False: by a CA that nobody
+        knows. Raises LabError in a lab without TLS, or one that another process has brought up.
+        """
+        if self._authority is None:
+            raise LabError(f"lab {self.name}: its CA is not here; only who brings up a lab with TLS has it")
+        authority = self._authority if trusted else Authority(self.files.tls, "unknown CA", file=None)
+        if switch is None:
+            authority.issue(CONTROLLER_CERTIFICATE, [CLIENT], dates=dates)
+        else:
+            # localhost: the name that gRPC clients expect behind a unix socket unless told otherwise.
+            authority.issue(switch, [SERVER], names=["localhost"], dates=dates)
 
     def relay_address(self, switch: str) -> str:
         """Where a relay between the controller and a switch may listen: unix:PATH."""
         return f"unix:{self.files.socket(f'{switch}-relay')}"
 
     def reach_switch_at(self, switch: str, address: str) -> None:
-        """The controller's next start finds the switch's P4Runtime server at this address."""
-        config = yaml.safe_load(self.files.controller_config.read_text())
-        for entry in config["switches"]:
-            if entry["name"] == switch:
-                entry["address"] = address
-        self.files.controller_config.write_text(yaml.safe_dump(config, sort_keys=False))
+        """Controllers that are started from now on find the switch's P4Runtime server at this address."""
+        for name in self.controllers:
+            file = self.files.controller_config(name)
+            config = yaml.safe_load(file.read_text())
+            for entry in config["switches"]:
+                if entry["name"] == switch:
+                    entry["address"] = address
+            file.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def stop_switch(self, switch: str, number: int = signal.SIGTERM) -> None:
         """Sends a signal to a switch process and waits for its end. Namespace and interfaces stay."""
@@ -300,30 +379,43 @@ class Lab:
         try:
             switches = self.api("/api/status")["switches"]
         except ApiUnreachableError:
-            return ": the controller does not answer" if CONTROLLER in self.state.processes else ""
+            known = any(name in self.state.processes for name in self.controllers)
+            return ": the controller does not answer" if known else ""
         late = [s for s in switches if s["state"] != "in-service"]
         return "".join(f"; switch {s['name']}: {s['state']} {s['reason']}".rstrip() for s in late)
 
     # --- processes -----------------------------------------------------------------------------------------
 
-    def _write_config(self, program: ProgramConfig) -> None:
-        addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
-        config = controller_config(
-            self.plan, program, self.api_address, addresses, self.files.controller_state
-        )
-        self.files.controller_config.write_text(controller_config_text(config))
+    def _certificates(self) -> TlsConfig | None:
+        """A certificate for each switch and one for the controller, and its files; None: without TLS."""
+        if not self.topology.controller.tls:
+            return None
+        self._authority = Authority(self.files.tls)
+        for switch in self.plan.switches:
+            self.issue_certificate(switch)
+        self.issue_certificate(None)
+        own = _tls_files(self.files, CONTROLLER_CERTIFICATE)
+        return TlsConfig(ca=self._authority.file, certificate=own.certificate, key=own.key)
 
-    def _spawn_controller(self) -> None:
-        self.processes.start(
-            CONTROLLER, own_command("controller", "--config", str(self.files.controller_config)), None
-        )
+    def _write_config(self, program: ProgramConfig, tls: TlsConfig | None) -> None:
+        addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
+        state = self.files.controller_state
+        for name in self.controllers:
+            api = self.api_address_of(name)
+            config = controller_config(self.plan, program, api, addresses, state, tls)
+            self.files.controller_config(name).write_text(controller_config_text(config))
 
     def _spawn_switch(self, switch: str) -> None:
         node = self.plan.nodes[switch]
         pcap = self.pcap_dir if self.state.pcap else None
         socket_path = self.files.socket(switch)
-        command = switch_command(self._target, node, self.plan.device_id(switch), socket_path, pcap)
+        tls = _tls_files(self.files, switch) if self.topology.controller.tls else None
+        command = switch_command(self._target, node, self.plan.device_id(switch), socket_path, pcap, tls)
         self.processes.start(switch, command, node.netns)
+
+
+def _tls_files(files: LabFiles, name: str) -> TlsFiles:
+    return TlsFiles(files.tls / f"{name}.pem", files.tls / f"{name}.key", files.tls / CA_FILE)
 
 
 def need_root(what: str) -> None:

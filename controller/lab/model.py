@@ -123,8 +123,15 @@ class TopologyService(ServiceConfig):
 class ControllerSettings(Model):
     """What the lab's controller is told besides the network."""
 
+    tls: bool = Field(
+        default=False,
+        description="true for P4Runtime over mutual TLS, with certificates that the lab makes for its run",
+    )
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    instances: int = Field(
+        default=1, ge=1, le=4, description="how many controllers there are: one leads, the others stand by"
+    )
 
 
 class Topology(Model):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -25,6 +26,7 @@ from controller.config import (
     RouteConfig,
     ServiceConfig,
     SwitchConfig,
+    TlsConfig,
 )
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
@@ -154,12 +156,19 @@ def make_plan(topology: Topology, name: str | None = None) -> Plan:
 
 
 def controller_config(
-    plan: Plan, program: ProgramConfig, api: str, addresses: Mapping[str, str], state: Path | None = None
+    plan: Plan,
+    program: ProgramConfig,
+    api: str,
+    addresses: Mapping[str, str],
+    state: Path | None = None,
+    tls: TlsConfig | None = None,
 ) -> ControllerConfig:
     """The controller's configuration.
 
-    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file.
+    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file; `tls`: its files
+    for connections to the switches.
     """
+    given: dict[str, Any] = {"state": state, "tls": tls}
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -168,7 +177,7 @@ def controller_config(
         services=service_configs(plan),
         timers=plan.topology.controller.timers,
         limits=plan.topology.controller.limits,
-        **({"state": state} if state else {}),
+        **{key: value for key, value in given.items() if value is not None},
     )
 
 

@@ -2,7 +2,7 @@
 """Where a lab keeps its files, and its state file: what must be taken down again, whatever happens.
 
     BUILD/lab/NAME/state.json   namespaces and processes, written before each is made
-    BUILD/lab/NAME/run/         unix sockets, the controller's configuration
+    BUILD/lab/NAME/run/         unix sockets, the controller's configuration, certificates
     BUILD/lab/NAME/logs/        one file a process
     BUILD/lab/NAME/pcap/        captures of every switch port (with --pcap)
 
@@ -66,14 +66,18 @@ class LabFiles:
         """The topology as it was brought up; later edits of its file change nothing here."""
         return self.root / "topology.yaml"
 
-    @property
-    def controller_config(self) -> Path:
-        return self.run / "controller.yaml"
+    def controller_config(self, controller: str) -> Path:
+        return self.run / f"{controller}.yaml"
 
     @property
     def controller_state(self) -> Path:
         """What the controller keeps for the next one."""
         return self.run / "learned.json"
+
+    @property
+    def tls(self) -> Path:
+        """Certificates and private keys of the run."""
+        return self.run / "tls"
 
     def log(self, process: str) -> Path:
         return self.logs / f"{process}.log"
@@ -113,7 +117,7 @@ class LabState:
     pcap: bool
     namespaces: list[str]
     processes: dict[str, ProcessId] = field(default_factory=dict)
-    """By name: "controller", the switches', and "service-NAME" of those with a command."""
+    """By name: the controllers', the switches', and "service-NAME" of those with a command."""
     stopped: list[str] = field(default_factory=list)
     """Processes that were stopped on purpose."""
 

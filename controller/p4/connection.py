@@ -15,19 +15,20 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
-from finsy.grpcutil import GRPCStatusCode
 from finsy.p4client import P4Client, P4ClientError
 
+from controller.config import SwitchTls
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
     OK,
-    NotPrimaryError,
+    DeposedError,
     Outcome,
     SwitchError,
     switch_error,
     write_outcomes,
 )
 from controller.p4.proto import STREAM_END, Stub, p4i, p4r
+from controller.p4.tls import credentials, explain
 
 _CONNECT_TIME: Final = 5.0
 _RPC_TIME: Final = 10.0
@@ -53,7 +54,8 @@ def _errors(operation: str) -> Iterator[None]:
 
 
 class Connection:
-    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`.
+    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`, one in the files of
+    `tls` at once.
 
     `on_message` gets every StreamMessageResponse but arbitration updates.
     """
@@ -64,21 +66,25 @@ class Connection:
         device_id: int,
         arbitration: Arbitration,
         on_message: Callable[[p4r.StreamMessageResponse], None],
+        tls: SwitchTls | None = None,
     ) -> None:
         self._device_id = device_id
         self._arbitration = arbitration
         self._on_message = on_message
-        self._client = P4Client(address)
+        self._tls = tls
+        self._client = P4Client(address, None if tls is None else credentials(tls))
         self._stub: Stub
         self._stream: Any = None
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
+        self.highest_id = 0
+        """The highest election id that the switch has named."""
 
     # --- the stream -------------------------------------------------------------------------------
 
     async def open(self) -> Standing:
-        """Connect and bid; PRIMARY or BACKUP.
+        """Connect and bid; the standing that the switch answers with.
 
         Raises:
             SwitchError: no connection, or the switch refused the stream (wrong device id, id in use).
@@ -87,43 +93,50 @@ class Connection:
         assert self._client.channel is not None, "finsy opens its channel at once"
         self._stub = Stub(self._client.channel)
         try:
+            return await self._first_standing()
+        except SwitchError as err:
+            if type(err) is not SwitchError:
+                raise
+            raise SwitchError(explain(str(err), self._tls)) from None
+
+    async def _first_standing(self) -> Standing:
+        try:
             async with asyncio.timeout(_CONNECT_TIME):
                 self._stream = self._stub.stream()
                 await self._bid()
-                while (standing := await self._next_standing()) is Standing.BID:
-                    await self._bid()
-                return standing
+                return await self.next_standing()
         except TimeoutError:
             raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
-
-    async def wait_primary(self) -> None:
-        """As a backup: wait until the primary has gone and this controller has taken its place."""
-        while (standing := await self._next_standing()) is not Standing.PRIMARY:
-            if standing is Standing.BID:
-                await self._bid()
 
     async def _bid(self) -> None:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._device_id
-        self._set_id(request.arbitration.election_id)
+        if self._arbitration.election_id is not None:
+            self._set_id(request.arbitration.election_id)
         await self._send(request.SerializeToString())
 
-    async def _next_standing(self) -> Standing:
+    async def next_standing(self) -> Standing:
+        """Wait for the switch's next word on who is primary; bids again where that is what it asks for."""
         with _errors("stream"):
             while True:
                 message = await self._receive()
                 if message.HasField("arbitration"):
-                    return self._on_arbitration(message.arbitration)
+                    standing = await self._on_arbitration(message.arbitration)
+                    if standing is not Standing.BID:
+                        return standing
 
-    def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
-        election_id = update.election_id.high << 64 | update.election_id.low
+    async def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
+        self.highest_id = update.election_id.high << 64 | update.election_id.low
         try:
-            return self._arbitration.on_update(update.status.code, election_id)
+            standing = self._arbitration.on_update(update.status.code, self.highest_id)
         except ValueError as err:
             raise SwitchError(str(err)) from None
+        if standing is Standing.BID:
+            await self._bid()
+        return standing
 
     def _set_id(self, target: p4r.Uint128) -> None:
-        election_id = self._arbitration.election_id
+        election_id = self._arbitration.election_id or 0
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
     async def _send(self, data: bytes) -> None:
@@ -147,19 +160,22 @@ class Connection:
         return SwitchError(f"the switch closed the stream: {code.name} {details or ''}".rstrip())
 
     async def receive(self) -> None:
-        """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
+        """Hand messages to `on_message` until the stream breaks.
+
+        Raises:
+            DeposedError: another controller leads.
+        """
         on_message = self._on_message
         with _errors("stream"):
             while True:
                 message = await self._receive()
                 if not message.HasField("arbitration"):
                     on_message(message)
-                elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
-                    raise NotPrimaryError(self.backup_reason())
+                elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
+                    raise DeposedError(self.backup_reason())
 
     def backup_reason(self) -> str:
-        primary = self._arbitration.primary_id
-        return f"another controller is primary (election id {primary})"
+        return f"another controller is primary (election id {self.highest_id})"
 
     async def transmit(self) -> None:
         """Send what `send` queued, in order, until the stream breaks."""
@@ -178,17 +194,6 @@ class Connection:
         return True
 
     # --- RPCs -------------------------------------------------------------------------------------
-
-    async def probe(self, time_limit: float) -> None:
-        """An RPC that only shows that the switch answers."""
-        try:
-            async with asyncio.timeout(time_limit):
-                await self._client.request(p4r.CapabilitiesRequest())
-        except TimeoutError:
-            raise SwitchError(f"no answer within {time_limit:g} s") from None
-        except P4ClientError as err:
-            if err.code != GRPCStatusCode.UNIMPLEMENTED:
-                raise switch_error(err, "Capabilities") from None
 
     async def get_cookie(self) -> int | None:
         """The cookie of the program that the switch runs; None when it runs none."""
@@ -245,11 +250,16 @@ class Connection:
 
     async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
         """Read entities (wildcards allowed)."""
+        async for found in self.read_batches(entities):
+            for entity in found:
+                yield entity
+
+    async def read_batches(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[Sequence[p4r.Entity]]:
+        """The same, in the portions in which the switch sends them."""
         request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
         with _errors("Read"):
             async for reply in self._stub.read(request, timeout=_READ_TIME):
-                for entity in reply.entities:
-                    yield entity
+                yield reply.entities
 
     async def close(self) -> None:
         if self._stream is not None:

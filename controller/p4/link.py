@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -15,58 +17,76 @@ from controller.logic.keys import KeySet
 from controller.logic.liveness import Liveness, SwitchState
 from controller.logic.model import Entry, Key, PacketOut
 from controller.p4.connection import Connection
-from controller.p4.errors import OK, IdInUseError, Outcome, SwitchError
+from controller.p4.errors import OK, DeposedError, IdInUseError, Outcome, SwitchError
 from controller.p4.program import Program
 from controller.p4.proto import p4r
+from controller.p4.resync import Resync, Sessions, read_sessions
 from controller.p4.schema import Row, Schema
 from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, forwarding_rows, meter_cells
 from controller.p4.sync import (
     Held,
     enable_digests,
     ensure_program,
-    mismatches,
     read_counters,
     read_held,
-    read_sessions,
-    session_jobs,
     settle_keys,
     settle_meters,
     settle_mirror,
     settle_rows,
+    write_beat,
 )
 from controller.p4.writer import DELETE, INSERT, Job, Writer
 
 log = logging.getLogger(__name__)
 
-_PROBE_EVERY: Final = 2.0
-_PROBE_TIME: Final = 5.0
-_SYNC_ROUNDS: Final = 5
-_NEXT_BID: Final = 0.05  # when our election id is in use: the next bid is one less
+_BEATS_PER_LEASE: Final = 3
+_BEAT_TIME: Final = 5.0  # seconds in which a switch must answer
+_NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
 _MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
+_EARLY: Final = 4096  # messages of a switch that is being synchronised; the oldest give way
 _ENDS: Final = frozenset(int(end) for end in End)
 
 
-class Hub(Protocol):
+class Hub(Sessions, Protocol):
     """What a link needs of the controller."""
 
     config: ControllerConfig
+    election_id: int
 
     async def program(self) -> Program: ...
     async def first_seen(self, switch: str, held: Held) -> None: ...
+    def adopt(self, switch: str, sessions: Sequence[tuple[Key, Entry]]) -> None: ...
+    async def all_adopted(self, switch: str) -> None: ...
     def joined(self, switch: str) -> None: ...
-    def went_live(self, switch: str) -> None: ...
+    async def went_live(self, switch: str) -> None: ...
     def lost(self, switch: str) -> None: ...
     def keys_to_hold(self) -> tuple[KeySet, int]: ...
     def proxy_rows(self) -> list[Row]: ...
-    def session_entries(self) -> dict[Key, Entry]: ...
-    def session_difference(
-        self, held: dict[Key, Entry]
-    ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]: ...
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
     def on_end(self, key: Key, event: int) -> None: ...
     def on_idle(self, switch: str, keys: list[Key]) -> None: ...
     def on_written(self, switch: str, job: Job, outcome: Outcome) -> None: ...
+
+
+class Switch(Protocol):
+    """What the hub uses of a switch, whoever is connected to it."""
+
+    name: str
+    config: SwitchConfig
+    life: Liveness
+    sessions: int
+    dropped_out: int
+
+    @property
+    def in_service(self) -> bool: ...
+    def send_packets(self, packets: Sequence[PacketOut]) -> None: ...
+    def put(self, job: Job) -> None: ...
+    def fail(self, reason: str) -> None: ...
+    async def elapsed(self, keys: Sequence[Key]) -> dict[Key, float]: ...
+    async def counters(self) -> tuple[dict[int, int], dict[int, int]]: ...
+    async def service_syns(self) -> dict[int, int]: ...
+    async def flush(self) -> None: ...
 
 
 class SwitchLink:
@@ -85,6 +105,7 @@ class SwitchLink:
         self._writer: Writer | None = None
         self._seen = False
         self._failure: asyncio.Future[None] | None = None
+        self._early: deque[p4r.StreamMessageResponse] | None = None
 
     # --- used by the hub --------------------------------------------------------------------------
 
@@ -97,6 +118,15 @@ class SwitchLink:
         for message in _messages(packets):
             if connection is None or schema is None or not connection.send(schema.packet_outs(message)):
                 self.dropped_out += len(message)
+
+    def stands_by(self, reason: str, *, away: bool) -> None:
+        """Before this controller leads: why the switch is not in service here; `away`: it does not answer."""
+        if not self.life.waiting(reason):
+            return
+        if away:
+            log.warning("switch %s is down: %s", self.name, reason)
+        else:
+            log.info("switch %s: %s", self.name, reason)
 
     def put(self, job: Job) -> None:
         if self._writer is not None:
@@ -117,7 +147,7 @@ class SwitchLink:
             raise SwitchError("not connected")
         request: list[p4r.Entity] = []
         for key in keys:
-            entity = self._schema.session_entity(key)
+            entity = p4r.Entity.FromString(self._schema.session_bytes(key))
             entity.table_entry.time_since_last_hit.SetInParent()
             request.append(entity)
         found: dict[Key, float] = {}
@@ -153,15 +183,22 @@ class SwitchLink:
     # --- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep the switch in service, until cancelled."""
+        """Keep the switch in service, until cancelled.
+
+        Raises:
+            DeposedError: another controller leads.
+        """
         program = await self._hub.program()
         self._schema = program.schema
+        self._arbitration = Arbitration(self._hub.election_id)
         while True:
             try:
                 await self._connect_and_serve(program)
             except IdInUseError:
                 self._arbitration.on_stream_end(id_in_use=True)
                 await asyncio.sleep(_NEXT_BID)
+            except DeposedError:
+                raise
             except SwitchError as err:
                 await self._wait_again(str(err))
             except Exception as err:
@@ -177,47 +214,67 @@ class SwitchLink:
 
     async def _connect_and_serve(self, program: Program) -> None:
         address, device_id = self.config.address, self.config.device_id
-        connection = Connection(address, device_id, self._arbitration, self._on_message)
+        tls = self._hub.config.tls_of(self.config)
+        connection = Connection(address, device_id, self._arbitration, self._on_message, tls)
         try:
             if await connection.open() is Standing.BACKUP:
-                reason = connection.backup_reason()
-                if self.life.waiting(reason):
-                    log.warning("switch %s is down: %s", self.name, reason)
-                await connection.wait_primary()
+                raise DeposedError(connection.backup_reason())
             self.life.connected()
             self.connection = connection
             self._writer = Writer(connection, self._on_written)
             self._failure = asyncio.get_running_loop().create_future()
+            self._early = deque(maxlen=_EARLY)
+            loaded = asyncio.Event()
             await _first_failure(
                 connection.receive(),
                 connection.transmit(),
                 self._writer.run(),
-                self._keep(connection, self._writer, program),
+                self._keep(connection, self._writer, program, loaded),
+                self._beat(connection, program.schema, loaded),
                 _wait(self._failure),
             )
         finally:
             self.connection = None
             self._writer = None
             self._failure = None
+            self._early = None
             self._hub.lost(self.name)
             await connection.close()
 
-    async def _keep(self, connection: Connection, writer: Writer, program: Program) -> None:
-        await self._synchronise(connection, writer, program)
+    async def _keep(
+        self, connection: Connection, writer: Writer, program: Program, loaded: asyncio.Event
+    ) -> None:
+        fresh = await ensure_program(connection, program)
+        log.info("switch %s: connected, program %s", self.name, "loaded" if fresh else "is there already")
+        loaded.set()
+        await self._synchronise(connection, writer, program.schema, fresh)
         self.life.in_service()
         log.info("switch %s is in service: %d sessions", self.name, self.sessions)
-        while True:
-            await asyncio.sleep(_PROBE_EVERY)
-            await connection.probe(_PROBE_TIME)
+        await asyncio.Event().wait()
 
-    async def _synchronise(self, connection: Connection, writer: Writer, program: Program) -> None:
-        hub, schema = self._hub, program.schema
-        loaded = await ensure_program(connection, program)
-        log.info("switch %s: connected, program %s", self.name, "loaded" if loaded else "is there already")
+    async def _beat(self, connection: Connection, schema: Schema, loaded: asyncio.Event) -> None:
+        """Count heartbeats in the switch: who stands by knows that this controller lives, and it that the
+        switch does."""
+        await loaded.wait()
+        for count in itertools.count(1):
+            try:
+                async with asyncio.timeout(_BEAT_TIME):
+                    await write_beat(connection, schema, count)
+            except TimeoutError:
+                raise SwitchError(f"no answer within {_BEAT_TIME:g} s") from None
+            await asyncio.sleep(self._hub.config.timers.lease / _BEATS_PER_LEASE)
+
+    async def _synchronise(
+        self, connection: Connection, writer: Writer, schema: Schema, loaded: bool
+    ) -> None:
+        hub = self._hub
         held = await read_held(connection, schema)
         if not self._seen:
-            self._seen = True
             await hub.first_seen(self.name, held)
+            async for portion in read_sessions(connection, schema):
+                hub.adopt(self.name, portion)
+            await hub.all_adopted(self.name)
+            self._seen = True
         rows = hub.proxy_rows()
         await settle_rows(connection, schema, PROXY_TABLES, rows)
         await settle_meters(connection, meter_cells(schema, hub.config.services), fresh=loaded)
@@ -234,20 +291,16 @@ class SwitchLink:
             rows = hub.proxy_rows()
             await settle_rows(connection, schema, PROXY_TABLES, rows)
         # Barriers wait for it before any traffic can flow through it.
-        hub.went_live(self.name)
+        await hub.went_live(self.name)
+        early, self._early = self._early, None
+        for message in early or ():
+            self._on_message(message)
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
-        for _ in range(_SYNC_ROUNDS):
-            await writer.flush()
-            before = self._hub.session_entries()
-            held = await read_sessions(connection, schema)
-            self.sessions = len(held)
-            if mismatches(before, held, self._hub.session_entries()) == 0:
-                return
-            for job in session_jobs(schema, *self._hub.session_difference(held)):
-                writer.put(job)
-        raise SwitchError(f"the switch holds {len(held)} sessions, not the {len(before)} that were written")
+        resync = Resync(self.name, self._hub, connection, writer, schema)
+        await resync.run()
+        self.sessions = resync.held
 
     # --- what the switch says ---------------------------------------------------------------------
 
@@ -259,6 +312,9 @@ class SwitchLink:
         self._hub.on_written(self.name, job, outcome)
 
     def _on_message(self, message: p4r.StreamMessageResponse) -> None:
+        if self._early is not None:  # nothing can be judged before the switch's sessions are known
+            self._early.append(message)
+            return
         try:
             self._dispatch(message)
         except Exception:  # one message that cannot be processed must not end the connection

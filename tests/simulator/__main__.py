@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.simulator`: the state machines under many schedules; docs/invariants.md has what is checked."""
+"""`python -m tests.simulator`: the state machines under many schedules (docs/invariants.md)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Protocol
 
 from controller.config import ControllerConfig
-from controller.dataplane import End, Mode, Phase, Punt, PuntHeader
+from controller.dataplane import End, Mode, Punt, PuntHeader
 from controller.logic.coordinator import Coordinator
 from controller.logic.keys import CookieKey, Expel, InstallKey, KeyEffect, KeyRing, KeySet
 from controller.logic.model import CheckIdle, Effects, Entry, Key, PacketOut, Put, Remove
@@ -41,7 +41,9 @@ class Job:
 
 @dataclass
 class Link:
-    """`stage`: down, settling (writes of a synchronisation are under way), comparing, or up (in service)."""
+    """`stage`: down, settling (writes of a synchronisation are under way), comparing, catching up (with what
+    was released without it), or up (in service).
+    """
 
     switch: Switch
     stage: str = "down"
@@ -53,6 +55,7 @@ class Link:
     before: dict[Key, Entry] = field(default_factory=dict)
     generation: int = 0
     rounds: int = 0
+    behind: list[Key] = field(default_factory=list)
 
     def clear(self) -> None:
         self.stage = "down"
@@ -85,7 +88,6 @@ class Control:
         self.core = make(config)
         self.keys = make_ring(config.timers.epoch, new_key)
         self.links = {name: Link(switch) for name, switch in switches.items()}
-        self.seen: set[str] = set()
         self._served: set[str] = set()
         self.server = int(config.services[0].address)
 
@@ -240,11 +242,10 @@ class Control:
         if not self.keys.ready:
             found = {n: link.switch for n, link in self.links.items()}
             self.keys.begin(self.clock(), [KeySet(dict(s.keys), s.parity) for s in found.values()])
+            for n, link in self.links.items():
+                held = [(key, row.entry) for key, row in link.switch.table.items()]
+                self.execute(self.core.adopt(n, held, self.clock(), self.wall))
         link = self.links[name]
-        if name not in self.seen:
-            self.seen.add(name)
-            held = {key: row.entry for key, row in link.switch.table.items()}
-            self.execute(self.core.adopt(name, held, self.clock(), self.wall))
         link.stage, link.rounds = "settling", 0
         self._settle_keys(link)
         link.switch.guards = True
@@ -259,11 +260,14 @@ class Control:
         """A step of link._synchronise: read everything, or compare and go on."""
         link = self.links[name]
         if link.stage == "settling":
-            link.before = self.core.sessions.entries()
+            link.before = self._entries(name)
             link.held = {key: row.entry for key, row in link.switch.table.items()}
             link.stage = "comparing"
             return
-        after, held = self.core.sessions.entries(), link.held
+        if link.stage == "catching up":
+            self._serve(link)
+            return
+        after, held = self._entries(name), link.held
         wrong = any(held.get(k) != e and after.get(k) == e for k, e in link.before.items())
         if wrong or any(k not in link.before and k not in after for k in held):
             self._write_difference(link, after)
@@ -271,8 +275,17 @@ class Control:
         if link.generation != self.keys.generation:
             self._settle_keys(link)
         self.core.switch_live(name)
-        link.stage = "up"
-        link.switch.forwards = link.switch.in_service = True
+        link.stage, link.behind = "catching up", self.core.spread.behind(name)
+        self._serve(link)
+
+    def _serve(self, link: Link) -> None:
+        if not any(self.core.spread.lacks(key, link.switch.name) for key in link.behind):
+            link.stage = "up"
+            link.switch.forwards = link.switch.in_service = True
+
+    def _entries(self, name: str) -> dict[Key, Entry]:
+        """What a switch must hold."""
+        return {s.key: s.entry for s in self.core.sessions.values() if not self.core.comes_last(name, s.key)}
 
     def _write_difference(self, link: Link, wanted: Mapping[Key, Entry]) -> None:
         link.rounds += 1
@@ -290,9 +303,8 @@ class Control:
     def may_read(self, name: str) -> bool:
         """Whether `read_back` is due: all writes are carried out and answered, or the reading is done."""
         link = self.links[name]
-        return link.stage == "comparing" or (
-            link.stage == "settling" and not link.writes and not link.outcomes
-        )
+        idle = not link.writes and not link.outcomes
+        return link.stage == "comparing" or (link.stage in ("settling", "catching up") and idle)
 
     def quiet(self) -> bool:
         """Nothing is under way on any link."""
@@ -300,7 +312,3 @@ class Control:
             not (link.writes or link.outcomes or link.packets_out or link.said) and link.stage == "up"
             for link in self.links.values()
         )
-
-
-def is_open(entry: Entry) -> bool:
-    return entry.phase == Phase.OPEN

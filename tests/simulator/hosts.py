@@ -147,9 +147,7 @@ def server(syn: Packet, isn: int, send: Callable[[Packet], None]) -> Connection:
     """A server's end that answers a SYN."""
     after = (syn.seq + 1) & MASK32
     nxt = (isn + 1) & MASK32
-    end = Connection(
-        syn.key, False, isn, send, Tcp.SYN_RCVD, peer_isn=syn.seq, una=nxt, nxt=nxt, rcv=after
-    )
+    end = Connection(syn.key, False, isn, send, Tcp.SYN_RCVD, peer_isn=syn.seq, una=nxt, nxt=nxt, rcv=after)
     send(end.packet(SYN | ACK, isn, after))
     return end
 

@@ -50,7 +50,9 @@ class Invariants:
             return  # it was taken back while the ACK was on its way
         if not sent and via != session.ingress:
             return  # the routes moved within the handshake, to a switch that has the session
-        counting = [control.links[name].switch for name in control.core.live if world.whole(name)]
+        counting = [
+            link.switch for name, link in control.links.items() if link.stage == "up" and world.whole(name)
+        ]
         having = [s for s in counting if self._knows(s, end.key, delta)]
         sync = world.sync
         if sync == "all" and len(having) < len(counting):
@@ -130,8 +132,6 @@ class Invariants:
             for name, link in world.control.links.items():
                 if link.stage != "up" or not world.whole(name):
                     continue
-                if core.spread.lacks(session.key, name):
-                    continue  # it came into service since, or the session was taken over: packets are held
                 if not self._knows(link.switch, session.key, session.entry.delta):
                     raise Violation(5, f"{name} is in service and lacks a session of port {session.key[2]}")
 
@@ -170,7 +170,9 @@ class Invariants:
             if last <= due:
                 del self._used[key]
             elif any(switch.keys.get(key.epoch & 1) is not key for switch in serving):
-                raise Violation(7, f"not all honour cookies of epoch {key.epoch}, {world.now - last:.1f} s old")
+                raise Violation(
+                    7, f"not all honour cookies of epoch {key.epoch}, {world.now - last:.1f} s old"
+                )
 
     def cookie_refused(self, switch: Switch, packet: Packet) -> None:
         """An honest client's first ACK is refused: only when its cookie has outlived an epoch."""
@@ -216,8 +218,11 @@ class Invariants:
             gone = server is None or server.state is Tcp.CLOSED  # it cannot tell the client so any more
             if end.state is Tcp.ESTABLISHED and not end.complete and not gone:
                 raise Violation(8, f"port {key[2]} hangs: {(end.nxt - end.una) & MASK32} bytes under way")
-            if end.state is Tcp.ESTABLISHED and server is not None and server.peer_isn == end.isn and (
-                server.state is Tcp.ESTABLISHED and not server.complete
+            if (
+                end.state is Tcp.ESTABLISHED
+                and server is not None
+                and server.peer_isn == end.isn
+                and (server.state is Tcp.ESTABLISHED and not server.complete)
             ):
                 raise Violation(8, f"the server of port {key[2]} hangs")
             if quiet and end.was_reset and not end.aborted and not (server is not None and server.aborted):

@@ -125,7 +125,7 @@ class UsesKeysAtOnce(KeyRing):
 
 
 class RotatesTooSoon(KeyRing):
-    """The next rotation is reckoned from when an epoch is announced, not from when the last switch uses it."""
+    """The next rotation is reckoned from when an epoch is announced, not from when all use it."""
 
     def _advance(self, now: float, live: tuple[str, ...]) -> list[KeyEffect]:
         began = self.began

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segments as the simulation moves them, and their frames where the controller sees them.
 
-One of a segment's two numbers is never translated, and so says for ever which connection it belongs to: towards
-the server the sequence number, towards the client the acknowledgment.
+One of a segment's two numbers is never translated, and so says for ever which connection it belongs to:
+towards the server the sequence number, towards the client the acknowledgment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Packet(NamedTuple):
         return (self.seq + self.length + bool(self.flags & FIN) + bool(self.flags & SYN)) & MASK32
 
     def __str__(self) -> str:
-        flags = "".join(letter for letter, bit in zip("FSRPA", (1, 2, 4, 8, 16), strict=True) if self.flags & bit)
+        flags = "".join(
+            letter for letter, bit in zip("FSRPA", (1, 2, 4, 8, 16), strict=True) if self.flags & bit
+        )
         way = "C>S" if self.to_server else "S>C"
         return f"{way} {flags} seq {self.seq:08x} ack {self.ack:08x} len {self.length} port {self.key[2]}"
 
@@ -60,7 +62,11 @@ class Made:
 @lru_cache(maxsize=4096)
 def _frame(key: Key, to_server: bool, flags: int, seq: int, ack: int, length: int) -> bytes:
     client, server, client_port, server_port = key
-    ends = (client, server, client_port, server_port) if to_server else (server, client, server_port, client_port)
+    ends = (
+        (client, server, client_port, server_port)
+        if to_server
+        else (server, client, server_port, client_port)
+    )
     frame = build(L2, *ends, seq=seq, ack=ack, flags=flags, window=1000)
     if not length:
         return frame

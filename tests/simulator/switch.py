@@ -122,7 +122,9 @@ class Switch:
 
     def _is_pending(self, packet: Packet, now: float) -> bool:
         cell = self._pending.get(packet.key)
-        return cell is not None and cell.cookie == (packet.ack - 1) & MASK32 and now - cell.since < PENDING_TIME
+        return (
+            cell is not None and cell.cookie == (packet.ack - 1) & MASK32 and now - cell.since < PENDING_TIME
+        )
 
     def _hold_back(
         self,

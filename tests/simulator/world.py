@@ -17,7 +17,7 @@ from controller.dataplane import End, Phase, PuntHeader
 from controller.logic.coordinator import Coordinator
 from controller.logic.keys import KeyRing
 from controller.logic.model import MASK32, Key
-from controller.packets import ACK, RST, SYN
+from controller.packets import SYN
 
 from . import hosts
 from .control import Control
@@ -299,8 +299,8 @@ class World:
         return moves
 
     def _is_over(self, end: Connection) -> bool:
-        """Whether the tuple may be used again: its last handshake is through or forgotten, and no switch takes
-        it for open (docs/invariants.md, "Assumptions").
+        """Whether the tuple may be used again: its last handshake is through or forgotten, and no switch
+        takes it for open (docs/invariants.md, "Assumptions").
         """
         key, core = end.key, self.control.core
         if end.state is not Tcp.CLOSED or core.flows.get(key) is not None:
