@@ -9,6 +9,7 @@ eighth of the bytes free, the packets of flows under way may use the rest. What 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from itertools import count
 
@@ -86,7 +87,9 @@ class FlowTable:
 
     def schedule(self, flow: Handshake) -> None:
         """Make `due` return the flow once its deadline has passed (and is still the same)."""
-        heapq.heappush(self._deadlines, (flow.deadline, next(self._ticket), flow))
+        if flow.scheduled != flow.deadline:
+            flow.scheduled = flow.deadline
+            heapq.heappush(self._deadlines, (flow.deadline, next(self._ticket), flow))
 
     def due(self, now: float) -> list[Handshake]:
         """Flows whose deadline has passed, each once."""
@@ -95,6 +98,7 @@ class FlowTable:
             deadline, _, flow = heapq.heappop(self._deadlines)
             if flow.state is not State.DONE and flow.deadline == deadline:
                 found.append(flow)
+                flow.deadline = math.inf  # it may be in the queue twice, with the same deadline
         return found
 
 
