@@ -151,7 +151,7 @@ class NatsBus:
     def _receiver(self, cut: int, put: str) -> Callable[[Msg], Awaitable[None]]:
         async def receive(message: Msg) -> None:
             topic = put + message.subject[cut:]
-            asked = put == "to." and message.reply  # records have one too: the store's acknowledgment goes there
+            asked = put == "to." and message.reply  # records have one too, for the store
             try:
                 self._handler(topic, message.data, self._answer(message.reply) if asked else None)
             except Exception:  # one message that cannot be processed must not end the others

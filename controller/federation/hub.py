@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from controller.config import ControllerConfig, FederationConfig
-from controller.dataplane import End, PuntHeader
+from controller.dataplane import PuntHeader
 from controller.federation.bus import Bus, Handler, NatsBus
 from controller.federation.keys import SharedKeys
 from controller.federation.members import Members, Peer
@@ -220,11 +220,12 @@ class FederatedHub(ControllerHub):
             return
         self.routing.punt(switch, header, frame)
 
-    def on_end(self, key: Key, event: int) -> None:
-        self.routing.ended(key, event)
+    def on_end(self, key: Key, event: int, version: int) -> None:
+        self.routing.ended(key, event, version)
 
-    def end_seen(self, key: Key, event: int) -> None:
-        self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall()))
+    def end_seen(self, key: Key, event: int, version: int) -> None:
+        """A FIN or RST in a session that is this member's."""
+        super().on_end(key, event, version)
 
     def on_idle(self, switch: str, keys: list[Key]) -> None:
         self.routing.idle(switch, keys)

@@ -162,7 +162,8 @@ class Ended(Message):
     """A FIN or RST passed a switch of the sender, in a session that is the receiver's."""
 
     key: Tuple
-    event: int
+    event: Annotated[int, Field(ge=1, le=4)]
+    version: Word
 
 
 class Idle(Message):

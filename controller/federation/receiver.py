@@ -62,7 +62,7 @@ class Receiver:
             "to.known": (Known, routing.known),
             "to.out": (Outs, self._out),
             "to.applied": (Applied, self._applied),
-            "to.ended": (Ended, lambda message: hub.end_seen(message.key, message.event)),
+            "to.ended": (Ended, lambda message: hub.end_seen(message.key, message.event, message.version)),
             "to.idle": (Idle, lambda message: hub.idle_seen(message.switch, list(message.keys))),
             "to.expelled": (Expelled, self._expelled),
             "to.keyed": (Keyed, lambda message: hub.peer_keyed(message.by, message.revision)),

@@ -196,7 +196,7 @@ class Routing:
 
     # --- sessions ---------------------------------------------------------------------------------
 
-    def ended(self, key: Key, event: int) -> None:
+    def ended(self, key: Key, event: int, version: int) -> None:
         """An own switch has seen a FIN or RST."""
         hub = self._hub
         session = hub.coordinator.sessions.get(key)
@@ -204,9 +204,9 @@ class Routing:
             return
         owner = hub.members.owner(session)
         if owner == hub.me or not hub.is_member:
-            hub.end_seen(key, event)
+            hub.end_seen(key, event, version)
         else:
-            self._send(f"to.{owner}.ended", Ended, key=key, event=event)
+            self._send(f"to.{owner}.ended", Ended, key=key, event=event, version=version)
 
     def idle(self, switch: str, keys: list[Key]) -> None:
         """An own switch reports sessions idle."""

@@ -100,6 +100,11 @@ class Federation:
         b.punt(SYNACK, WORLD.server_frame())
         await until(lambda: len(a.packets_out) == 2)
 
+    def version(self, name: str = "a") -> int:
+        session = self.hubs[name].coordinator.sessions.get(KEY)
+        assert session is not None
+        return session.entry.version
+
     def held(self, name: str) -> int:
         return len(self.switches[name].table("sessions_v4"))
 
@@ -230,7 +235,7 @@ async def test_fins_at_two_members_close_a_session(federation: Federation) -> No
     await federation.ready()
     await federation.open_session()
     for hub, event in (("a", 1), ("b", 2)):
-        federation.hubs[hub].on_end(KEY, event)
+        federation.hubs[hub].on_end(KEY, event, federation.version())
     await until(
         lambda: all(row[4] == 1 for s in federation.switches.values() for row in s.params("sessions_v4"))
     )
@@ -253,7 +258,7 @@ async def test_a_member_that_is_cut_off_releases_nothing_and_comes_back(federati
     # meanwhile the session ends, and another begins
     session = hubs["a"].coordinator.sessions.get(KEY)
     assert session is not None
-    hubs["a"].on_end(KEY, 3)
+    hubs["a"].on_end(KEY, 3, federation.version())
     hubs["a"]._execute(hubs["a"].coordinator.idle_checked({KEY: {"a": 1e9, "b": 1e9}}, 0.0, hubs["a"].wall()))
     await until(lambda: federation.held("b") == 0)
     federation.broker.cut.discard("c")
@@ -269,7 +274,7 @@ async def test_what_changed_meanwhile_is_not_rolled_back(federation: Federation)
     await federation.open_session()
     federation.broker.cut.add("b")
     await until(lambda: not federation.hubs["b"].is_member and "b" not in federation.hubs["a"].members.peers)
-    federation.hubs["a"].on_end(KEY, 3)
+    federation.hubs["a"].on_end(KEY, 3, federation.version())
     [closing] = federation.switches["a"].params("sessions_v4")
     await until(lambda: federation.switches["a"].params("sessions_v4")[0][4] == 1)
     [closing] = federation.switches["a"].params("sessions_v4")
@@ -290,7 +295,7 @@ async def test_a_killed_members_sessions_are_another_ones(federation: Federation
     session = b.coordinator.sessions.get(KEY)
     assert session is not None
     assert b.members.owner(session) == "b"
-    b.on_end(KEY, 3)
+    b.on_end(KEY, 3, federation.version("b"))
     await until(lambda: federation.switches["b"].params("sessions_v4")[0][4] == 1)
     await federation.start("a")
     await federation.ready()
