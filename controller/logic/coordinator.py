@@ -226,6 +226,10 @@ class Coordinator:
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
+        elif session is not None and session.isn is not None and segment.ack != (session.isn + 1) & MASK32:
+            # Of a SYN that met the session after its connection had ended: nobody has proven that one.
+            self.results["synack_unproven"] += 1
+            self._reset_answer(segment, switch, port, out)
         elif session is not None:
             self.results["synack_repeated"] += 1
             if session.open and session.is_answer(segment.seq):
@@ -245,10 +249,16 @@ class Coordinator:
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
-            if segment.flags & ACK:
-                reset = build(segment.l2, *key, seq=segment.ack, flags=RST)
-                out.append(PacketOut(switch, Mode.ROUTE, port, reset))
+            self._reset_answer(segment, switch, port, out)
         return out
+
+    @staticmethod
+    def _reset_answer(segment: Segment, switch: str, port: int, out: Effects) -> None:
+        """RST to a server for its SYN/ACK."""
+        if segment.flags & ACK:
+            ends = (segment.destination, segment.source, segment.destination_port, segment.source_port)
+            reset = build(segment.l2, *ends, seq=segment.ack, flags=RST)
+            out.append(PacketOut(switch, Mode.ROUTE, port, reset))
 
     def punt_early_return(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
         """Another packet of a protected service, at a switch without a session for it."""
@@ -274,10 +284,12 @@ class Coordinator:
 
     # --- reports of the switches ------------------------------------------------------------------
 
-    def end_seen(self, key: Key, event: End, now: float, wall: float) -> Effects:
-        """A FIN or RST passed through a session."""
+    def end_seen(self, key: Key, event: End, now: float, wall: float, version: int | None = None) -> Effects:
+        """A FIN or RST passed through a session, whose entry had this version; None: it is not known."""
         session = self.sessions.get(key)
-        if session is None or not self.sessions.on_end(session, event, now, wall):
+        if session is None or (version is not None and self.sessions.began_after(session, version)):
+            return []  # the tuple's last connection, reported late
+        if not self.sessions.on_end(session, event, now, wall):
             return []
         flow = self.flows.get(key)
         if flow is not None and flow.state is State.SHARING:
@@ -436,6 +448,10 @@ class Coordinator:
             flow.refuse_client(out, acknowledge=False)
             flow.reset_server(out)
             self._end(flow, "options_mismatch")
+        elif answer is Answer.OUTDATED:
+            self.results["server_outdated"] += 1
+            flow.send_syn(now, wall, out)  # at once: nothing is there any more that would not answer it
+            self.flows.schedule(flow)
 
     def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         version = self.sessions.next_version(flow.key, wall)
@@ -448,6 +464,7 @@ class Coordinator:
             flow.cookie,
             flow.ingress,
             flow.timeline,
+            opened=version,
         )
         flow.session, flow.version = session, version
         flow.service.sessions += not flow.reuses

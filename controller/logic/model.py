@@ -72,6 +72,7 @@ class Session:
     fin_client: bool = False
     fin_server: bool = False
     idle_at: set[str] | None = None  # switches that reported it idle since they last saw traffic
+    opened: int | None = None  # its first version; None when it was read back from a switch
     replays: int = 0  # late duplicates sent through the pipeline again within `replay_second`
     replay_second: int = 0
 
