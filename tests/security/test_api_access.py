@@ -87,10 +87,10 @@ def test_files_of_tls_are_checked_with_the_configuration(tmp_path: Path) -> None
         "tls.certificate: missing; give path of the controller's certificate, with its chain",
         "tls.certifcate: unknown key; did you mean certificate?",
     ]
-    [line] = problems(
-        file, tls=None, switches=[{**file.parts["switches"][0], "tls": {**good, "key": "ca.pem"}}]
-    )
-    assert line.startswith(f"switches[0].tls.key: {tmp_path}/ca.pem: mode ")
+    secret(tmp_path / "open.key", "", 0o644)
+    own = {**file.parts["switches"][0], "tls": {**good, "key": "open.key"}}
+    [line] = problems(file, tls=None, switches=[own])
+    assert line.startswith(f"switches[0].tls.key: {tmp_path}/open.key: mode 0644")
 
 
 class Controller:
