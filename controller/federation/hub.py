@@ -120,6 +120,12 @@ class FederatedHub(ControllerHub):
 
     # --- the membership's events ------------------------------------------------------------------
 
+    def configure(self, config: ControllerConfig) -> None:
+        super().configure(config)
+        for name in [name for name in self.members.switches if name not in self.own]:
+            del self.members.switches[name]
+        self.membership.tell()
+
     def switches_held(self) -> tuple[dict[str, int], dict[str, str]]:
         return (
             {name: link.sessions for name, link in self.own.items()},
