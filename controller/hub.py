@@ -257,8 +257,8 @@ class ControllerHub:
             return self.coordinator.punt_early_return(switch, port, frame, now, wall)
         return []
 
-    def on_end(self, key: Key, event: int) -> None:
-        self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall()))
+    def on_end(self, key: Key, event: int, version: int) -> None:
+        self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall(), version))
 
     def on_idle(self, switch: str, keys: list[Key]) -> None:
         self._execute(self.coordinator.idle_seen(switch, keys))

@@ -26,11 +26,13 @@ from controller.logic.model import (
     Service,
     ServiceChanged,
     Session,
+    Timeline,
 )
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread, enough
+from controller.logic.times import Times
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
@@ -40,7 +42,8 @@ class Coordinator:
     """All flows, sessions and services, and which switches take part.
 
     Every event method returns the effects in the order in which they are to be carried out. `results`
-    counts how handshakes and exceptional packets ended, by name.
+    counts how handshakes and exceptional packets ended, by name. `setup_times`: from a client's proof to
+    the release of its packets; `share_times`: from the server's SYN/ACK to the session in all live switches.
     """
 
     def __init__(self, config: ControllerConfig) -> None:
@@ -53,6 +56,8 @@ class Coordinator:
         self.sessions = SessionTable(config.timers)
         self.spread = Spread()
         self.results: Counter[str] = Counter()
+        self.setup_times = Times()
+        self.share_times = Times()
         self.returns = EarlyReturns(config.timers.early_return)
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
         self.began = float("-inf")  # when this controller began to lead
@@ -190,6 +195,10 @@ class Coordinator:
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
+        elif session is not None and session.isn is not None and segment.ack != (session.isn + 1) & MASK32:
+            # Of a SYN that met the session after its connection had ended: nobody has proven that one.
+            self.results["synack_unproven"] += 1
+            self._reset_answer(segment, switch, port, out)
         elif session is not None:
             self.results["synack_repeated"] += 1
             if session.open and session.is_answer(segment.seq):
@@ -209,10 +218,16 @@ class Coordinator:
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
-            if segment.flags & ACK:
-                reset = build(segment.l2, *key, seq=segment.ack, flags=RST)
-                out.append(PacketOut(switch, Mode.ROUTE, port, reset))
+            self._reset_answer(segment, switch, port, out)
         return out
+
+    @staticmethod
+    def _reset_answer(segment: Segment, switch: str, port: int, out: Effects) -> None:
+        """RST to a server for its SYN/ACK."""
+        if segment.flags & ACK:
+            ends = (segment.destination, segment.source, segment.destination_port, segment.source_port)
+            reset = build(segment.l2, *ends, seq=segment.ack, flags=RST)
+            out.append(PacketOut(switch, Mode.ROUTE, port, reset))
 
     def punt_early_return(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
         """Another packet of a protected service, at a switch without a session for it."""
@@ -238,10 +253,12 @@ class Coordinator:
 
     # --- reports of the switches ------------------------------------------------------------------
 
-    def end_seen(self, key: Key, event: End, now: float, wall: float) -> Effects:
-        """A FIN or RST passed through a session."""
+    def end_seen(self, key: Key, event: End, now: float, wall: float, version: int | None = None) -> Effects:
+        """A FIN or RST passed through a session, whose entry had this version; None: it is not known."""
         session = self.sessions.get(key)
-        if session is None or not self.sessions.on_end(session, event, now, wall):
+        if session is None or (version is not None and self.sessions.began_after(session, version)):
+            return []  # the tuple's last connection, reported late
+        if not self.sessions.on_end(session, event, now, wall):
             return []
         flow = self.flows.get(key)
         if flow is not None and flow.state is State.SHARING:
@@ -279,6 +296,10 @@ class Coordinator:
         out: Effects = []
         if self.spread.confirmed(switch, key, version, removed):
             self._replays.release_returns(key, out)
+            session = self.sessions.get(key)
+            if session is not None and session.timeline is not None:
+                session.timeline.confirmed[switch] = wall
+                self._note_shared(key, session.timeline, wall)
         flow = self.flows.get(key)
         if flow is None or flow.version != version:
             return out
@@ -394,6 +415,10 @@ class Coordinator:
             flow.refuse_client(out, acknowledge=False)
             flow.reset_server(out)
             self._end(flow, "options_mismatch")
+        elif answer is Answer.OUTDATED:
+            self.results["server_outdated"] += 1
+            flow.send_syn(now, wall, out)  # at once: nothing is there any more that would not answer it
+            self.flows.schedule(flow)
 
     def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         version = self.sessions.next_version(flow.key, wall)
@@ -406,6 +431,7 @@ class Coordinator:
             flow.cookie,
             flow.ingress,
             flow.timeline,
+            opened=version,
         )
         flow.session, flow.version = session, version
         flow.service.sessions += not flow.reuses
@@ -453,9 +479,17 @@ class Coordinator:
         flow.release(out)
         held = flow.held
         self.spread.released(flow.key, flow.version, flow.waiting)
+        self.setup_times.add(wall - flow.timeline.proven)
+        self._note_shared(flow.key, flow.timeline, wall)
         self._end(flow, "released")
         self._replays.released.add(flow, held, now)
         self._replays.release_returns(flow.key, out)
+
+    def _note_shared(self, key: Key, timeline: Timeline, wall: float) -> None:
+        """Take the time when the last live switch has a released session."""
+        if not timeline.shared and not any(self.spread.lacks(key, name) for name in self.live):
+            timeline.shared = wall
+            self.share_times.add(wall - timeline.synack)
 
     def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
         """The session cannot be shared: both sides are reset and no entry is left anywhere."""

@@ -86,7 +86,9 @@ class FlowTable:
 
     def schedule(self, flow: Handshake) -> None:
         """Make `due` return the flow once its deadline has passed (and is still the same)."""
-        heapq.heappush(self._deadlines, (flow.deadline, next(self._ticket), flow))
+        if flow.scheduled != flow.deadline:
+            flow.scheduled = flow.deadline
+            heapq.heappush(self._deadlines, (flow.deadline, next(self._ticket), flow))
 
     def due(self, now: float) -> list[Handshake]:
         """Flows whose deadline has passed, each once."""

@@ -47,13 +47,14 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Timeline:
-    """When a session's steps happened (Unix time, seconds)."""
+    """When a session's steps happened (Unix time, seconds). `shared`: every live switch had confirmed it."""
 
     proven: float
     syn_sent: float = 0.0
     synack: float = 0.0
     confirmed: dict[str, float] = field(default_factory=dict)
     released: float = 0.0
+    shared: float = 0.0
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Session:
     fin_client: bool = False
     fin_server: bool = False
     idle_at: set[str] | None = None  # switches that reported it idle since they last saw traffic
+    opened: int | None = None  # its first version; None when it was read back from a switch
     replays: int = 0  # late duplicates sent through the pipeline again within `replay_second`
     replay_second: int = 0
 

@@ -144,6 +144,11 @@ class SessionTable:
 
     # --- ends of connections ----------------------------------------------------------------------
 
+    @staticmethod
+    def began_after(session: Session, version: int) -> bool:
+        """Whether an entry of this version was that of an older session of the tuple, as far as is known."""
+        return session.opened is not None and newer(session.opened, version)
+
     def on_end(self, session: Session, event: End, now: float, wall: float) -> bool:
         """A FIN or RST was seen; True when the session changes to CLOSING (its new entry must be written)."""
         if event is End.FIN_FROM_CLIENT:

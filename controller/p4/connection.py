@@ -17,6 +17,7 @@ from typing import Any, Final
 import grpc
 from finsy.p4client import P4Client, P4ClientError
 
+from controller.config import SwitchTls
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
     OK,
@@ -27,6 +28,7 @@ from controller.p4.errors import (
     write_outcomes,
 )
 from controller.p4.proto import STREAM_END, Stub, p4i, p4r
+from controller.p4.tls import credentials, explain
 
 _CONNECT_TIME: Final = 5.0
 _RPC_TIME: Final = 10.0
@@ -52,7 +54,8 @@ def _errors(operation: str) -> Iterator[None]:
 
 
 class Connection:
-    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`.
+    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`, one in the files of
+    `tls` at once.
 
     `on_message` gets every StreamMessageResponse but arbitration updates.
     """
@@ -63,11 +66,13 @@ class Connection:
         device_id: int,
         arbitration: Arbitration,
         on_message: Callable[[p4r.StreamMessageResponse], None],
+        tls: SwitchTls | None = None,
     ) -> None:
         self._device_id = device_id
         self._arbitration = arbitration
         self._on_message = on_message
-        self._client = P4Client(address)
+        self._tls = tls
+        self._client = P4Client(address, None if tls is None else credentials(tls))
         self._stub: Stub
         self._stream: Any = None
         self._outgoing: deque[bytes] = deque()
@@ -87,6 +92,14 @@ class Connection:
         await self._client.open()
         assert self._client.channel is not None, "finsy opens its channel at once"
         self._stub = Stub(self._client.channel)
+        try:
+            return await self._first_standing()
+        except SwitchError as err:
+            if type(err) is not SwitchError:
+                raise
+            raise SwitchError(explain(str(err), self._tls)) from None
+
+    async def _first_standing(self) -> Standing:
         try:
             async with asyncio.timeout(_CONNECT_TIME):
                 self._stream = self._stub.stream()

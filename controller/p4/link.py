@@ -65,7 +65,7 @@ class Hub(Sessions, Protocol):
     def keys_to_hold(self) -> tuple[KeySet, int]: ...
     def proxy_rows(self) -> list[Row]: ...
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
-    def on_end(self, key: Key, event: int) -> None: ...
+    def on_end(self, key: Key, event: int, version: int) -> None: ...
     def on_idle(self, switch: str, keys: list[Key]) -> None: ...
     def on_written(self, switch: str, job: Job, outcome: Outcome) -> None: ...
 
@@ -215,7 +215,8 @@ class SwitchLink:
 
     async def _connect_and_serve(self, program: Program) -> None:
         address, device_id = self.config.address, self.config.device_id
-        connection = Connection(address, device_id, self._arbitration, self._on_message)
+        tls = self._hub.config.tls_of(self.config)
+        connection = Connection(address, device_id, self._arbitration, self._on_message, tls)
         try:
             if await connection.open() is Standing.BACKUP:
                 raise DeposedError(connection.backup_reason())
@@ -345,11 +346,11 @@ class SwitchLink:
         ack.digest_ack.digest_id, ack.digest_ack.list_id = digest.digest_id, digest.list_id
         self.connection.send(ack.SerializeToString())
         for data in digest.data:
-            client, server, client_port, server_port, event = (
+            client, server, client_port, server_port, event, version = (
                 int.from_bytes(member.bitstring, "big") for member in data.struct.members
             )
             if event in _ENDS:
-                self._hub.on_end((client, server, client_port, server_port), event)
+                self._hub.on_end((client, server, client_port, server_port), event, version)
 
     @property
     def in_service(self) -> bool:

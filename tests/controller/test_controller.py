@@ -369,10 +369,15 @@ async def test_ends_and_idle_times_remove_the_session_everywhere(
     async with running(config()) as hub:
         await ready(hub)
         await open_session(a, b)
-        a.digest(5, (CLIENT, SERVER, CPORT, SPORT, 1))
-        b.digest(6, (CLIENT, SERVER, CPORT, SPORT, 2))
+        version = a.params("sessions_v4")[0][5]
+        old = [(CLIENT, SERVER, CPORT, SPORT, end, version - 1) for end in (1, 2, 3, 4)]
+        a.digest(4, *old)  # of the tuple's last connection
+        a.digest(5, (CLIENT, SERVER, CPORT, SPORT, 1, version))
+        await until(lambda: a.acks == [4, 5])
+        assert [s.params("sessions_v4")[0][4] for s in switches] == [Phase.OPEN, Phase.OPEN]
+        b.digest(6, (CLIENT, SERVER, CPORT, SPORT, 2, version))
         await until(lambda: all(s.params("sessions_v4")[0][4] == Phase.CLOSING for s in switches))
-        assert (a.acks, b.acks) == ([5], [6])
+        assert b.acks == [6]
         assert {e.idle_timeout_ns for s in switches for e in s.table("sessions_v4")} == {60 * 10**9}
         for switch in switches:
             switch.elapsed_ns = 61 * 10**9
@@ -405,8 +410,8 @@ async def test_ipv6_sessions_live_and_die_as_ipv4_ones(switches: list[FakeSwitch
     async with running(both) as hub:  # takes over
         await ready(hub)
         assert set(hub.coordinator.sessions.entries()) == {(client, server, CPORT, SPORT), KEY}
-        a.digest(5, (client, server, CPORT, SPORT, 1), v6=True)
-        b.digest(6, (client, server, CPORT, SPORT, 2), v6=True)
+        a.digest(5, (client, server, CPORT, SPORT, 1, 0), v6=True)
+        b.digest(6, (client, server, CPORT, SPORT, 2, 0), v6=True)
         await until(lambda: all(s.params("sessions_v6")[0][4] == Phase.CLOSING for s in switches))
         for switch in switches:
             switch.elapsed_ns = 61 * 10**9
@@ -552,6 +557,8 @@ async def test_the_api_tells_everything_but_keys(
         assert set(timeline["confirmed"]) == {"a", "b"}
         _, metrics = await get("/metrics")
         assert 'syncline_sessions{phase="open"} 1.0' in metrics
+        assert "syncline_share_seconds_count 1.0" in metrics
+        assert 'syncline_setup_seconds_bucket{le="+Inf"} 1.0' in metrics
         assert 'syncline_packet_outs_dropped_total{switch="a"} 0.0' in metrics
         assert 'syncline_switch_drops_total{reason="FRAGMENT",switch="b"} 30.0' in metrics
         for key in hub.keys.held().keys.values():

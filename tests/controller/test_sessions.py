@@ -72,6 +72,31 @@ def test_a_repeated_syn_ack_of_a_session_is_acknowledged_once_it_is_shared() -> 
     assert world.synack() == []
 
 
+def test_a_late_report_of_the_tuples_last_connection_counts_for_nothing() -> None:
+    world = opened()
+    session = world.core.sessions.get(KEY)
+    assert session is not None
+    first = session.entry.version
+    for event in End:
+        assert world.core.end_seen(KEY, event, world.now, world.wall, (first - 1) & 0xFFFFFFFF) == []
+    assert (session.fin_client, session.fin_server) == (False, False)
+    [put] = of(Put, world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall, first))
+    assert put.entry.phase == Phase.CLOSING
+    assert not session.open
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_syn_ack_for_another_syn_than_the_sessions_is_reset(closing: bool) -> None:
+    """That SYN met the session when the server's connection had ended: it was no challenge to it."""
+    world = opened()
+    if closing:
+        end(world, End.RST_FROM_CLIENT)
+    [(out, reset)] = packets(world.synack(seq=R + 1, ack=77))
+    assert (out.switch, out.mode) == ("b", Mode.ROUTE)
+    assert (reset.seq, reset.flags) == (77, RST)
+    assert len(world.core.sessions) == 1
+
+
 def test_a_syn_ack_that_nobody_waits_for_is_reset() -> None:
     world = World()
     [(out, reset)] = packets(world.synack("b"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from controller.lab.model import Topology
 from controller.scenario.faults import Fault
 from controller.scenario.relay import Relay
 from controller.scenario.steps.base import Step
@@ -40,6 +42,10 @@ class DelayWrites(Step):
         relay.late, relay.delay_s = self.late, self.seconds
         return f"{self.seconds:g} s"
 
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        yield from super().problems(topology)
+        yield from _no_relay(topology)
+
 
 class SwitchFault(Step):
     """From now on the controllers meet this fault at a switch; its data plane goes on. The first of these
@@ -55,6 +61,10 @@ class SwitchFault(Step):
             interpose(world, self.switch)
         world.relays[self.switch].fault = self.kind
         return self.kind
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        yield from super().problems(topology)
+        yield from _no_relay(topology)
 
 
 class OutOfService(Step):
@@ -79,6 +89,11 @@ class OutOfService(Step):
             if switch["name"] in away and self.reason not in switch["reason"]:
                 return f"switch {switch['name']}: {switch['state']}: {switch['reason']}"
         return None
+
+
+def _no_relay(topology: Topology) -> Iterable[tuple[str, str]]:
+    if topology.controller.tls:
+        yield "switch", "no relay can come between them when they speak TLS; leave out tls: true"
 
 
 def interpose(world: World, *switches: str) -> None:
@@ -182,7 +197,8 @@ class InService(Step):
 def entries_of(world: World, switch: str) -> list[SessionEntry]:
     """The session entries of a switch; UnmetError when it cannot be read."""
     try:
-        return session_entries(world.lab.grpc_address(switch), world.lab.plan.device_id(switch))
+        device_id = world.lab.plan.device_id(switch)
+        return session_entries(world.lab.grpc_address(switch), device_id, world.lab.tls(switch))
     except TableError as error:
         raise UnmetError(str(error)) from error
 
