@@ -215,8 +215,12 @@ class ControllerHub:
         self.coordinator.switch_joined(switch)
 
     async def went_live(self, switch: str) -> None:
-        """From now on barriers wait for the switch; returns when they do."""
+        """From now on barriers wait for the switch; returns when it has what was released without it, too."""
         self.coordinator.switch_live(switch)
+        spread = self.coordinator.spread
+        behind = spread.behind(switch)
+        while any(spread.lacks(key, switch) for key in behind):
+            await asyncio.sleep(_TICK)
 
     def lost(self, switch: str) -> None:
         now = self.clock()

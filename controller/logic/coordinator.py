@@ -107,6 +107,8 @@ class Coordinator:
 
         others = tuple(name for name in self.writable if name != switch)
         adopted = self.sessions.adopt(held, make, now)
+        for session, _ in adopted:
+            self.spread.released(session.key, session.entry.version, others)
         return [Put(others, session.key, session.entry, new) for session, new in adopted] if others else []
 
     def comes_last(self, switch: str, key: Key) -> bool:
@@ -149,9 +151,8 @@ class Coordinator:
             if session.fin_client and session.fin_server:
                 self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
                 return out
-            if not session.open:  # only a live client repeats its first packet: the RST was forged
-                self.sessions.reopen(session, wall)
-                out.append(Put(self.writable, key, session.entry, False))
+            # If it is CLOSING, its packets go on all the same. Whether the RST was forged shows later: a late
+            # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
         self._start(key, session, switch, header, segment, now, wall, out)
@@ -459,9 +460,10 @@ class Coordinator:
             if not flow.waiting & counting:
                 flow.send_syn(now, wall, out)
                 self.flows.schedule(flow)
+        elif not enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
+            return  # also if a switch came into the live set while the ingress was being written
         elif flow.state is State.SHARING:
-            if enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
-                self._open_ingress(flow, now, wall, out)
+            self._open_ingress(flow, now, wall, out)
         elif flow.ingress not in flow.waiting:
             self._release(flow, now, wall, out)
 

@@ -9,6 +9,7 @@ eighth of the bytes free, the packets of flows under way may use the rest. What 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from itertools import count
 
@@ -97,6 +98,7 @@ class FlowTable:
             deadline, _, flow = heapq.heappop(self._deadlines)
             if flow.state is not State.DONE and flow.deadline == deadline:
                 found.append(flow)
+                flow.deadline = math.inf  # it may be in the queue twice, with the same deadline
         return found
 
 

@@ -166,7 +166,8 @@ class KeyRing:
 
     def _advance(self, now: float, live: tuple[str, ...]) -> list[KeyEffect]:
         if self._step is _Step.SWITCHING or self.epoch is None:
-            self._step = _Step.STEADY
+            # Until now the slowest switch made cookies with the last key. They live an epoch from here on.
+            self._step, self.began = _Step.STEADY, now
             return []
         self.epoch = (self.epoch + 1) & MASK32
         self.began = now
