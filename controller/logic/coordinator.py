@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from controller.config import ControllerConfig
+from controller.config import MOST_SERVICES, ControllerConfig, bypassed
 from controller.dataplane import End, Mode, Phase, PuntHeader
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Answer, Handshake, State
@@ -62,6 +62,37 @@ class Coordinator:
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
         self.began = float("-inf")  # when this controller began to lead
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
+        self._leaving = False  # whether some service is no longer configured
+
+    # --- another configuration --------------------------------------------------------------------
+
+    def configure(self, config: ControllerConfig) -> None:
+        """Go on with another configuration. Handshakes under way keep the timers that they began with.
+
+        A service that is no longer there is bypassed from now on: its sessions go on until they end.
+        """
+        self._timers = config.timers
+        self._max_sessions = config.limits.sessions
+        self.flows.limits = config.limits
+        self.sessions.set_timers(config.timers)
+        self.returns.hold_time = config.timers.early_return
+        wanted = {(int(s.address), s.port): s for s in config.services}
+        for key, service in self.services.items():
+            service.leaving = key not in wanted
+            service.configure(bypassed(service.config) if service.leaving else wanted[key])
+        self.drop_left()
+        used = {service.service_id for service in self.services.values()}
+        free = (number for number in range(MOST_SERVICES) if number not in used)
+        for key, added in wanted.items():
+            if key not in self.services:
+                self.services[key] = Service.of(added, next(free))
+
+    def drop_left(self) -> None:
+        """Forget the services that are no longer configured and have no session any more."""
+        left = [key for key, s in self.services.items() if s.leaving and not s.sessions and not s.pending]
+        for key in left:
+            del self.services[key]
+        self._leaving = any(service.leaving for service in self.services.values())
 
     # --- switches ---------------------------------------------------------------------------------
 
@@ -344,6 +375,8 @@ class Coordinator:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
         self._replays.expire(now, out)
+        if self._leaving:
+            self.drop_left()
         due = self.sessions.closing_due(now)
         if due and self.live:
             out.append(CheckIdle(self.live, due))

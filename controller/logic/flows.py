@@ -20,10 +20,12 @@ from controller.packets import Segment
 
 
 class FlowTable:
-    """Pending handshakes by key. `shed` counts refusals by reason; `held_bytes`: all packets held."""
+    """Pending handshakes by key, within `limits`. `shed` counts refusals by reason; `held_bytes`: all packets
+    held.
+    """
 
     def __init__(self, limits: LimitsConfig) -> None:
-        self._limits = limits
+        self.limits = limits
         self._flows: dict[Key, Handshake] = {}
         self._per_source: Counter[tuple[bool, int]] = Counter()
         self._deadlines: list[tuple[float, int, Handshake]] = []
@@ -42,7 +44,7 @@ class FlowTable:
 
     def admits(self, key: Key, service: Service, length: int) -> bool:
         """Whether a new flow to a service may begin with a packet of `length` bytes; a refusal is counted."""
-        limits = self._limits
+        limits = self.limits
         if len(self._flows) >= limits.flows:
             reason = "flows"
         elif self._per_source[_source(key)] >= limits.flows_per_source:
@@ -63,7 +65,7 @@ class FlowTable:
 
     def hold(self, flow: Handshake, port: int, segment: Segment) -> None:
         """Queue a packet of a flow unless a limit forbids it (counted) or it is a copy (not counted)."""
-        limits, length = self._limits, len(segment.frame)
+        limits, length = self.limits, len(segment.frame)
         if len(flow.held) >= limits.packets_per_flow:
             self.shed["packets_per_flow"] += 1
         elif flow.held_bytes + length > limits.bytes_per_flow:
