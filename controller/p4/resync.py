@@ -23,7 +23,7 @@ from controller.p4.writer import DELETE, INSERT, MODIFY, Job, Writer
 
 _ROUNDS: Final = 5
 _WAITING: Final = 512  # jobs that may wait for a switch: what is written meanwhile comes behind them
-_PORTION: Final = 256  # sessions that are looked at before others get their turn
+_PORTION: Final = 64  # sessions that are looked at before others get their turn
 
 
 class Sessions(Protocol):
