@@ -35,14 +35,18 @@ def newer(version: int, than: int) -> bool:
 
 class SessionTable:
     def __init__(self, timers: TimersConfig) -> None:
-        self._idle_ns = int(timers.idle * _NANOSECONDS)
-        self._linger = timers.linger
-        self._linger_ns = int(timers.linger * _NANOSECONDS)
+        self.set_timers(timers)
         self._sessions: dict[Key, Session] = {}
         self._removed: dict[Key, int] = {}
         self._closing: list[tuple[float, Key, int]] = []
         self._with_timeline: deque[Session] = deque()
         self.closing = 0
+
+    def set_timers(self, timers: TimersConfig) -> None:
+        """Idle times from now on; a session keeps what it was written with until its phase changes."""
+        self._idle_ns = int(timers.idle * _NANOSECONDS)
+        self._linger = timers.linger
+        self._linger_ns = int(timers.linger * _NANOSECONDS)
 
     def __len__(self) -> int:
         return len(self._sessions)

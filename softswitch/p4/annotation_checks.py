@@ -9,8 +9,8 @@ from softswitch.p4.errors import Failure
 from softswitch.p4.ir_expr import Loc
 from softswitch.p4.types import Annotation
 
-_MOST = {"id": 0xFFFFFFFF, "max_group_size": 0x7FFFFFFF, "max_member_weight": 0x7FFFFFFF}
-_MOST_BITS = 0x7FFFFFFF
+_MOST_32 = 0x7FFFFFFF  # of P4Info's int32
+_MOST = {"id": 0xFFFFFFFF, "max_group_size": _MOST_32, "max_member_weight": _MOST_32}
 _SDN_TYPE = re.compile(r"string|bit\s*<\s*(\d{1,9})\s*>")
 
 
@@ -20,15 +20,17 @@ def check_annotation(annotation: Annotation, loc: Loc) -> None:
         if annotation.structured and isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise Failure(loc, f"@{annotation.name}: {value} does not fit in 64 bits")
     if annotation.name in _MOST and annotation.values:
-        _check_number(annotation, loc, _MOST[annotation.name])
+        _check_number(f"@{annotation.name}", annotation.values[0], loc, _MOST[annotation.name])
+    if annotation.name == "platform_property":
+        for key, value in annotation.pairs:
+            _check_number(f"@platform_property: {key}", value, loc, _MOST_32)
     if annotation.name == "p4runtime_translation":
         _check_translation(annotation, loc)
 
 
-def _check_number(annotation: Annotation, loc: Loc, most: int) -> None:
-    value = annotation.values[0]
+def _check_number(what: str, value: int | str | bool, loc: Loc, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise Failure(loc, f"@{annotation.name} wants a number from 0 to {most}, not {value!r:.40}")
+        raise Failure(loc, f"{what} wants a number from 0 to {most}, not {value!r:.40}")
 
 
 def _check_translation(annotation: Annotation, loc: Loc) -> None:
@@ -36,6 +38,6 @@ def _check_translation(annotation: Annotation, loc: Loc) -> None:
     uri, *others = annotation.values or (None,)
     sdn = others[0] if others else None
     by_name = _SDN_TYPE.fullmatch(annotation.text.rsplit(",", 1)[-1].strip()) is not None
-    by_width = isinstance(sdn, int) and not isinstance(sdn, bool) and 0 < sdn <= _MOST_BITS
+    by_width = isinstance(sdn, int) and not isinstance(sdn, bool) and 0 < sdn <= _MOST_32
     if not isinstance(uri, str) or len(others) > 1 or not (by_name or by_width or sdn == "string"):
         raise Failure(loc, "@p4runtime_translation wants a string, and a number of bits, bit<W> or string")

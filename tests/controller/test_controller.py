@@ -21,7 +21,7 @@ from google.protobuf import text_format
 
 from controller.api.server import ApiError, ApiServer
 from controller.api.status import sessions
-from controller.config import ControllerConfig
+from controller.config import ApiConfig, ControllerConfig
 from controller.dataplane import Mode, Phase, PuntHeader
 from controller.hub import ControllerHub, SteppedDownError
 from controller.packets import RST, SYN, parse
@@ -509,7 +509,7 @@ async def client_of(
     hub: ControllerHub, path: Path
 ) -> AsyncIterator[Callable[[str], Awaitable[tuple[int, str]]]]:
     server = ApiServer(hub)
-    await server.start(f"unix:{path}")
+    await server.start(ApiConfig(listen=f"unix:{path}"))
     connector = aiohttp.UnixConnector(str(path))
     async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -581,7 +581,7 @@ async def test_a_socket_in_use_and_one_left_behind(config: Any, tmp_path: Path) 
     path = tmp_path / "api.sock"
     async with client_of(hub, path):
         with pytest.raises(ApiError, match=f"api.listen: unix:{path}: already in use"):
-            await ApiServer(hub).start(f"unix:{path}")
+            await ApiServer(hub).start(ApiConfig(listen=f"unix:{path}"))
     import socket
 
     with socket.socket(socket.AF_UNIX) as dead:
@@ -595,5 +595,5 @@ async def test_a_port_in_use(config: Any) -> None:
     server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(ApiError, match="already in use"):
-        await ApiServer(hub).start(f"127.0.0.1:{port}")
+        await ApiServer(hub).start(ApiConfig(listen=f"127.0.0.1:{port}"))
     server.close()
