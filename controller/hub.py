@@ -319,7 +319,7 @@ class ControllerHub:
                 self._execute(effects)
                 return
             full = outcome.code == RESOURCE_EXHAUSTED
-            if not token.removed and self.coordinator.awaits(key, token.version):
+            if full and not token.removed and self.coordinator.awaits(key, token.version):
                 self._execute(self.coordinator.refused(switch, key, token.version, full, now, wall))
                 return
         elif outcome.code == OK:

@@ -35,12 +35,13 @@ from controller.p4.sync import (
     settle_rows,
     write_beat,
 )
-from controller.p4.writer import DELETE, INSERT, Job, Writer
+from controller.p4.writer import DELETE, INSERT, NOTHING_THERE, Job, Writer
 
 log = logging.getLogger(__name__)
 
 _BEATS_PER_LEASE: Final = 3
-_BEAT_TIME: Final = 5.0  # seconds in which a switch must answer
+_ANSWER_LEASES: Final = 2  # in which a switch in service must answer
+_SYNC_ANSWER_TIME: Final = 10.0  # seconds: while it is filled it may be slow
 _NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
 _MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
@@ -271,12 +272,14 @@ class SwitchLink:
         switch does."""
         await loaded.wait()
         for count in itertools.count(1):
+            lease = self._hub.config.timers.lease
+            limit = _ANSWER_LEASES * lease if self.in_service else _SYNC_ANSWER_TIME
             try:
-                async with asyncio.timeout(_BEAT_TIME):
+                async with asyncio.timeout(limit):
                     await write_beat(connection, schema, count)
             except TimeoutError:
-                raise SwitchError(f"no answer within {_BEAT_TIME:g} s") from None
-            await asyncio.sleep(self._hub.config.timers.lease / _BEATS_PER_LEASE)
+                raise SwitchError(f"no answer within {limit:g} s") from None
+            await asyncio.sleep(lease / _BEATS_PER_LEASE)
 
     async def _synchronise(
         self, connection: Connection, writer: Writer, schema: Schema, loaded: bool
@@ -321,7 +324,7 @@ class SwitchLink:
     def _on_written(self, job: Job, outcome: Outcome) -> None:
         if outcome.code == OK and job.kind == INSERT:
             self.sessions += 1
-        elif outcome.code == OK and job.kind == DELETE:
+        elif outcome.code == OK and job.kind == DELETE and outcome is not NOTHING_THERE:
             self.sessions = max(0, self.sessions - 1)
         self._hub.on_written(self.name, job, outcome)
 
