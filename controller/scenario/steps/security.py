@@ -41,8 +41,8 @@ class NewCertificate(Step):
 
 
 class Reload(Step):
-    """Has every controller load its configuration anew: as it was, without a service, or with a mistake in it,
-    which must be refused.
+    """Has every controller load its configuration anew: as it was, without a service, or with a
+    mistake in it, which must be refused.
     """
 
     keyword: ClassVar[str] = "reload"
