@@ -298,6 +298,26 @@ class Lab:
         config = str(self.files.controller_config(name))
         self.processes.start(name, own_command("controller", "--config", config), None)
 
+    def controller_config(self) -> dict[str, Any]:
+        """The first controller's configuration, as it stands in its file."""
+        text = self.files.controller_config(self.controllers[0]).read_text()
+        config: dict[str, Any] = yaml.safe_load(text)
+        return config
+
+    def reload(self, change: Callable[[dict[str, Any]], None]) -> list[str]:
+        """Change the file of every controller and have it loaded anew; what the last one says has changed.
+
+        Raises ApiUnreachableError with the reason when one refuses it.
+        """
+        changed: list[str] = []
+        for name in self.controllers:
+            file = self.files.controller_config(name)
+            config = yaml.safe_load(file.read_text())
+            change(config)
+            file.write_text(yaml.safe_dump(config, sort_keys=False))
+            changed = get_json(self.api_address_of(name), "/api/reload", method="POST")["changed"]
+        return changed
+
     def tls(self, switch: str) -> SwitchTls | None:
         """How the controller speaks TLS with a switch; None: not at all."""
         if not self.topology.controller.tls:

@@ -318,7 +318,8 @@ class SwitchLink:
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
-        resync = Resync(self.name, self._hub, connection, writer, schema)
+        self.sessions = 0
+        resync = Resync(self.name, self._hub, connection, writer, schema, lambda: self.sessions)
         await resync.run()
         self.sessions = resync.held
 
