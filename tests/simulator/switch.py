@@ -50,7 +50,7 @@ class Row:
 
 @dataclass
 class Switch:
-    """`emit` hands on what leaves it, `punt` a packet-in, `digest` a connection's end and its entry's version."""
+    """`emit` hands on what leaves it, `punt` a packet-in, `digest` an end with its entry's version."""
 
     name: str
     observer: Observer
