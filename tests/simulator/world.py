@@ -139,8 +139,8 @@ class World:
     def _punted(self, name: str, header: PuntHeader, packet: Packet) -> None:
         self.control.punt(name, header, packet)
 
-    def _ended(self, name: str, key: Key, end: End) -> None:
-        self.control.digest(name, key, end)
+    def _ended(self, name: str, key: Key, end: End, version: int) -> None:
+        self.control.digest(name, key, end, version)
 
     def _at_switch(self, index: int) -> None:
         packet = self._to_switch.pop(index)
@@ -313,7 +313,9 @@ class World:
             return False
         if session is not None:
             return not session.open and session.isn in (None, end.isn)
-        unheard = any(link.said or (link.writes and not removed) for link in self.control.links.values())
+        links = self.control.links
+        unheard = any(link.said or (link.writes and not removed) for link in links.values())
+        unheard = unheard or bool(links[self._entry].writes)
         return not unheard and all(packet.key != key for packet in self._to_switch)
 
     def _open(self, key: Key) -> None:
