@@ -13,6 +13,8 @@ import logging
 import signal
 import sys
 
+import uvloop
+
 from controller.api.server import ApiError, ApiServer
 from controller.config import ControllerConfig
 from controller.hub import ControllerHub
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 def run(config: ControllerConfig) -> int:
     """Run a controller until SIGTERM or SIGINT; exit code 0, or 1 when it cannot start (stderr says why)."""
     set_up_collector()
-    return asyncio.run(_serve(config))
+    return uvloop.run(_serve(config))
 
 
 def set_up_logging(level: str = "info") -> None:

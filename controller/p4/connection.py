@@ -2,8 +2,8 @@
 """One P4Runtime connection to one switch: channel, stream, and RPCs, each with a time limit of its own.
 
 The channel and the plain requests are those of finsy's `P4Client`. It gives every RPC ten seconds; a cold
-compilation in the switch and a table read back whole need more, and the hot path (Write, packet-outs) sends
-messages that are serialised already: these go by a `Stub` on the same channel.
+compilation in the switch and a table read back whole need more, and Write sends messages that are serialised
+already: these go by a `Stub` on the same channel. The stream is a `MessageStream` beside it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import grpc
 from finsy.grpcutil import GRPCStatusCode
 from finsy.p4client import P4Client, P4ClientError
+from google.protobuf.message import DecodeError
 
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
@@ -27,7 +28,8 @@ from controller.p4.errors import (
     switch_error,
     write_outcomes,
 )
-from controller.p4.proto import STREAM_END, Stub, p4i, p4r
+from controller.p4.proto import Stub, p4i, p4r
+from controller.p4.stream import MessageStream
 
 _CONNECT_TIME: Final = 5.0
 _RPC_TIME: Final = 10.0
@@ -70,7 +72,7 @@ class Connection:
         self._on_message = on_message
         self._client = P4Client(address)
         self._stub: Stub
-        self._stream: Any = None
+        self._stream = MessageStream(address)
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
@@ -88,7 +90,7 @@ class Connection:
         self._stub = Stub(self._client.channel)
         try:
             async with asyncio.timeout(_CONNECT_TIME):
-                self._stream = self._stub.stream()
+                await self._stream.open()
                 await self._bid()
                 while (standing := await self._next_standing()) is Standing.BID:
                     await self._bid()
@@ -106,14 +108,13 @@ class Connection:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._device_id
         self._set_id(request.arbitration.election_id)
-        await self._send(request.SerializeToString())
+        await self._stream.send(request.SerializeToString())
 
     async def _next_standing(self) -> Standing:
-        with _errors("stream"):
-            while True:
-                message = await self._receive()
-                if message.HasField("arbitration"):
-                    return self._on_arbitration(message.arbitration)
+        while True:
+            message = await self._receive()
+            if message.HasField("arbitration"):
+                return self._on_arbitration(message.arbitration)
 
     def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
         election_id = update.election_id.high << 64 | update.election_id.low
@@ -126,36 +127,21 @@ class Connection:
         election_id = self._arbitration.election_id
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
-    async def _send(self, data: bytes) -> None:
-        try:
-            await self._stream.write(data)
-        except (grpc.RpcError, asyncio.InvalidStateError) as err:
-            raise await self._stream_error(err) from None
-
     async def _receive(self) -> p4r.StreamMessageResponse:
-        message = await self._stream.read()
-        if message is STREAM_END:
-            raise await self._stream_error(None)
-        response: p4r.StreamMessageResponse = message
-        return response
-
-    async def _stream_error(self, error: BaseException | None) -> SwitchError:
-        """The reason of a stream that ended: its status, which a failed write alone does not tell."""
-        if isinstance(error, grpc.RpcError):
-            return switch_error(error, "stream")
-        code, details = await self._stream.code(), await self._stream.details()
-        return SwitchError(f"the switch closed the stream: {code.name} {details or ''}".rstrip())
+        try:
+            return p4r.StreamMessageResponse.FromString(await self._stream.receive())
+        except DecodeError as err:
+            raise SwitchError(f"a message on the stream that cannot be read: {err}") from None
 
     async def receive(self) -> None:
         """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
         on_message = self._on_message
-        with _errors("stream"):
-            while True:
-                message = await self._receive()
-                if not message.HasField("arbitration"):
-                    on_message(message)
-                elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
-                    raise NotPrimaryError(self.backup_reason())
+        while True:
+            message = await self._receive()
+            if not message.HasField("arbitration"):
+                on_message(message)
+            elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
+                raise NotPrimaryError(self.backup_reason())
 
     def backup_reason(self) -> str:
         primary = self._arbitration.primary_id
@@ -165,7 +151,7 @@ class Connection:
         """Send what `send` queued, in order, until the stream breaks."""
         while True:
             while self._outgoing:
-                await self._send(self._outgoing.popleft())
+                await self._stream.send(self._outgoing.popleft())
             self._wakeup.clear()
             await self._wakeup.wait()
 
@@ -252,6 +238,5 @@ class Connection:
                     yield entity
 
     async def close(self) -> None:
-        if self._stream is not None:
-            self._stream.cancel()
+        self._stream.close()
         await self._client.close()

@@ -47,18 +47,23 @@ class Outcome:
 def switch_error(error: grpc.RpcError | P4ClientError, operation: str) -> SwitchError:
     """A failed RPC as one line."""
     status = error if isinstance(error, P4ClientError) else P4RpcStatus.from_rpc_error(error)
-    text = " ".join(status.message.split())
-    if status.code == GRPCStatusCode.UNAVAILABLE:
+    return status_error(status.code, status.message, operation)
+
+
+def status_error(code: int, message: str, operation: str) -> SwitchError:
+    """A gRPC status as one line."""
+    text = " ".join(message.split())
+    if code == GRPCStatusCode.UNAVAILABLE:
         if _CONNECT in text:
             return SwitchError(f"cannot connect: {text.rpartition('error: ')[2].rstrip(';')}")
         return SwitchError(f"connection lost: {text}")
-    if status.code == GRPCStatusCode.INVALID_ARGUMENT and _ID_IN_USE.search(text):
+    if code == GRPCStatusCode.INVALID_ARGUMENT and _ID_IN_USE.search(text):
         return IdInUseError("another controller uses the same election id")
-    if status.code == GRPCStatusCode.DEADLINE_EXCEEDED:
+    if code == GRPCStatusCode.DEADLINE_EXCEEDED:
         return SwitchError(f"{operation}: no answer in time")
-    if status.code == GRPCStatusCode.PERMISSION_DENIED:
+    if code == GRPCStatusCode.PERMISSION_DENIED:
         return NotPrimaryError(f"{operation} refused: {text or 'not primary'}")
-    return SwitchError(f"{operation}: {status.code.name} {text}".rstrip())
+    return SwitchError(f"{operation}: {GRPCStatusCode(code).name} {text}".rstrip())
 
 
 def write_outcomes(error: grpc.RpcError, count: int) -> list[Outcome]:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The StreamChannel of one switch, by grpclib on a connection of its own.
+
+Packets come and go here one message at a time. grpclib works in the event loop alone: many messages that
+arrive together cost one wake-up, where grpcio hands each one from thread to thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from grpclib.client import Channel, Stream, StreamStreamMethod
+from grpclib.encoding.base import CodecBase
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+
+from controller.p4.errors import SwitchError, status_error
+from controller.p4.proto import STREAM_CHANNEL
+
+_AT_ONCE: Final = 64  # messages, until others have their turn
+
+
+class Serialised(CodecBase):
+    """Messages as bytes: they are encoded and decoded where they are used."""
+
+    __content_subtype__ = "proto"
+
+    def encode(self, message: Any, message_type: Any) -> bytes:
+        data: bytes = message
+        return data
+
+    def decode(self, data: bytes, message_type: Any) -> bytes:
+        return data
+
+
+@asynccontextmanager
+async def _errors(call: Stream[bytes, bytes]) -> AsyncIterator[None]:
+    """Whatever ends the stream as a SwitchError."""
+    try:
+        yield
+    except GRPCError as err:
+        raise _status_error(err) from None
+    except StreamTerminatedError as err:
+        # grpclib cancels who waits: that is done with, unless somebody else has cancelled the task, too.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() and task.uncancel():
+            raise asyncio.CancelledError from None
+        try:
+            await call.__aexit__(type(err), err, None)
+        except GRPCError as status:  # it said why before
+            raise _status_error(status) from None
+        raise SwitchError(f"connection lost: {err}") from None
+    except ProtocolError as err:
+        raise SwitchError(f"stream: {err}") from None
+    except OSError as err:
+        raise SwitchError(f"cannot connect: {err.strerror or err}") from None
+
+
+def _status_error(error: GRPCError) -> SwitchError:
+    return status_error(error.status.value, error.message or "", "stream")
+
+
+class MessageStream:
+    """Serialised StreamMessageRequests go out, StreamMessageResponses come in; every failure is a
+    `SwitchError`."""
+
+    def __init__(self, address: str) -> None:
+        """`address`: unix:PATH or HOST:PORT."""
+        self._channel = _channel(address)
+        self._call: Stream[bytes, bytes] | None = None
+        self._in_a_row = 0
+
+    async def open(self) -> None:
+        """Connect and begin the stream."""
+        call: Stream[bytes, bytes] = StreamStreamMethod(self._channel, STREAM_CHANNEL, bytes, bytes).open()
+        async with _errors(call):
+            await call.__aenter__()
+            await call.send_request()
+        self._call = call
+
+    async def send(self, data: bytes) -> None:
+        call = self._opened()
+        async with _errors(call):
+            await call.send_message(data)
+
+    async def receive(self) -> bytes:
+        """The next message. Now and then others have their turn first, however many have come."""
+        call = self._opened()
+        self._in_a_row += 1
+        if self._in_a_row >= _AT_ONCE:
+            self._in_a_row = 0
+            await asyncio.sleep(0)
+        async with _errors(call):
+            data = await call.recv_message()
+            if data is None:
+                await call.end()
+                await call.recv_trailing_metadata()
+                raise SwitchError("the switch closed the stream")
+            return data
+
+    def _opened(self) -> Stream[bytes, bytes]:
+        if self._call is None:
+            raise SwitchError("not connected")
+        return self._call
+
+    def close(self) -> None:
+        """Break the connection."""
+        self._channel.close()
+
+
+def _channel(address: str) -> Channel:
+    if address.startswith("unix:"):
+        return Channel(path=address.removeprefix("unix:"), codec=Serialised())
+    host, _, port = address.rpartition(":")
+    return Channel(host.strip("[]"), int(port), codec=Serialised())
