@@ -17,7 +17,7 @@ import uvloop
 
 from controller.api.server import ApiError, ApiServer
 from controller.config import ControllerConfig
-from controller.hub import ControllerHub
+from controller.hub import ControllerHub, SteppedDownError
 from controller.p4.program import ProgramError
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,7 @@ def set_up_collector() -> None:
 
 
 async def _serve(config: ControllerConfig) -> int:
-    hub = ControllerHub(config)
-    api = ApiServer(hub)
+    api = ApiServer(ControllerHub(config))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -66,7 +65,7 @@ async def _serve(config: ControllerConfig) -> int:
         log.error("%s", err)
         return 1
     log.info("controller %s: API on %s", config.name, config.api.listen)
-    work = asyncio.ensure_future(hub.run())
+    work = asyncio.ensure_future(_lead_in_turn(config, api))
     stopped = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -80,6 +79,19 @@ async def _serve(config: ControllerConfig) -> int:
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await work
         await api.stop()
+
+
+async def _lead_in_turn(config: ControllerConfig, api: ApiServer) -> None:
+    """Stand by, lead, step down when another controller leads, and so on, until cancelled.
+
+    A hub that stepped down is thrown away with all that it knew: the next one reads back what is true.
+    """
+    while True:
+        try:
+            await api.hub.run()
+        except SteppedDownError as err:
+            log.warning("controller %s: stepping down: %s", config.name, err)
+            api.hub = ControllerHub(config)
 
 
 def _report(work: asyncio.Future[None]) -> int:

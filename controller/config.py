@@ -325,6 +325,9 @@ class TimersConfig(Model):
     early_return: Seconds = Field(
         default=0.2, description="how long a server's packet waits for its session, seconds"
     )
+    lease: Seconds = Field(
+        default=1.5, description="silence after which another controller takes over, seconds"
+    )
     reconnect_min: Seconds = Field(default=0.25, description="first wait before a reconnection, seconds")
     reconnect_max: Seconds = Field(default=5, description="longest wait before a reconnection, seconds")
 

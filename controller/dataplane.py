@@ -108,7 +108,10 @@ EVENTS: Final = (
     "ICMP_TRANSLATED",
     "ND_ANSWERED",
 )
-"""Indices of the counter `events`; 0 is unused."""
+"""Indices of the counter `events`; no packet is counted in the first cell."""
+
+BEAT: Final = 0
+"""The cell of `events` that the leading controller counts its heartbeats in: those who stand by read it."""
 
 PUNT_METER_STRIDE: Final = 8
 """`punt_meter` is indexed by service_id * 8 + reason, so that one kind of punt cannot starve another."""

@@ -25,13 +25,15 @@ from controller.logic.model import (
     PacketOut,
     Put,
     Remove,
+    Service,
     ServiceChanged,
 )
 from controller.logic.policy import Stance
-from controller.p4.errors import OK, RESOURCE_EXHAUSTED, Outcome, SwitchError
-from controller.p4.link import SwitchLink
+from controller.p4.errors import OK, RESOURCE_EXHAUSTED, DeposedError, Outcome, SwitchError
+from controller.p4.link import Switch, SwitchLink
 from controller.p4.program import Program, load_program
-from controller.p4.schema import Row
+from controller.p4.schema import Row, Schema
+from controller.p4.standby import Standby
 from controller.p4.static import epoch_row, key_row, row_job, service_row
 from controller.p4.sync import Held
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
@@ -40,20 +42,18 @@ from controller.policies import Policies
 log = logging.getLogger(__name__)
 
 _TICK: Final = 0.02
-_GATHER_TIME: Final = (
-    2.0  # how long a new controller waits for all switches before it trusts the first ones alone
-)
+_GATHER_TIME: Final = 2.0  # how long a controller that begins to lead waits for all switches
 _IDLE_CHUNK: Final = 500
 
 
-class _Session(NamedTuple):
+class SessionWrite(NamedTuple):
     """Whose write it was: a session's, of this version."""
 
     version: int
     removed: bool
 
 
-class _KeyWrite(NamedTuple):
+class KeyWrite(NamedTuple):
     """Whose write it was: the key ring's, of this generation."""
 
     generation: int
@@ -68,8 +68,12 @@ def _goes_through(effect: Effect) -> str | None:
     return effect.switch if isinstance(effect, PacketOut) else None
 
 
+class SteppedDownError(Exception):
+    """Another controller leads; what this one knew is out of date. The text is one line."""
+
+
 class ControllerHub:
-    """One controller: its state machines and one link per switch."""
+    """One controller, from standing by to stepping down: its state machines and one link per switch."""
 
     def __init__(
         self,
@@ -85,32 +89,61 @@ class ControllerHub:
         self.started = clock()
         self.coordinator = Coordinator(config)
         self.learned = LearnedFile(config.state)
-        self.learned.restore(self.coordinator.services.values())
         self.keys = KeyRing(config.timers.epoch, new_key)
-        self.links = {switch.name: SwitchLink(switch, self) for switch in config.switches}
+        self.own = {switch.name: SwitchLink(switch, self) for switch in config.switches}
+        self.links: dict[str, Switch] = dict(self.own)
         self.policies = Policies(config, self.coordinator.services.values(), self.links, clock)
+        self.election_id = 0
+        """What it leads with; 0 as long as it stands by."""
         self._loaded: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
         self._gathered: dict[str, Held] = {}
         self._gathering_done = asyncio.Event()
+        self._expected = set(self.own)  # who is waited for before the first ones are trusted alone
         self._tasks: set[asyncio.Task[None]] = set()
         self._served: set[str] = set()
 
     # --- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Load the program, then keep all switches in service, until cancelled.
+        """Load the program, stand by while another controller leads, then keep all switches in service, until
+        cancelled.
 
         Raises:
             ProgramError: the program cannot be had.
+            SteppedDownError: another controller leads now. This hub is of no use any more.
         """
         program = await asyncio.to_thread(load_program, self.config.program)
         self._loaded.set_result(program)
-        async with asyncio.TaskGroup() as group:
-            for link in self.links.values():
-                group.create_task(link.run(), name=f"switch {link.name}")
-            group.create_task(self._ticks(), name="ticks")
-            group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
-            group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+        await self._stand_by(program.schema)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for link in self.own.values():
+                    group.create_task(link.run(), name=f"switch {link.name}")
+                group.create_task(self._ticks(), name="ticks")
+                group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
+                group.create_task(self.policies.run(program.schema, self._writable), name="policies")
+        except BaseExceptionGroup as failures:
+            deposed = failures.subgroup(DeposedError)
+            if deposed is None:
+                raise
+            raise SteppedDownError(str(deposed.exceptions[0])) from None
+
+    async def _stand_by(self, schema: Schema) -> None:
+        began = self.clock()
+        standby = Standby(self.config, schema, self.clock, self._stands_by)
+        self.election_id = await standby.run()
+        if self.clock() - began > _GATHER_TIME:
+            self._expected = standby.watch.reached()
+        self.learned.restore(self.coordinator.services.values())  # another controller may have written it
+        log.info("leading with election id %d", self.election_id)
+
+    def _stands_by(self, switch: str, reason: str, away: bool) -> None:
+        self.own[switch].stands_by(reason, away=away)
+
+    @property
+    def leading(self) -> bool:
+        """Whether it has begun to lead."""
+        return self.election_id != 0
 
     def _writable(self) -> tuple[str, ...]:
         return self.coordinator.writable
@@ -129,6 +162,9 @@ class ControllerHub:
     def _tick(self) -> None:
         now = self.clock()
         self._execute(self.coordinator.tick(now, self.wall()))
+        self._rotate_keys(now)
+
+    def _rotate_keys(self, now: float) -> None:
         serving = {name for name, link in self.links.items() if link.in_service}
         self._served |= serving
         effects = self.keys.tick(now, self.coordinator.live, absent=self._served != serving)
@@ -144,7 +180,7 @@ class ControllerHub:
             self._adopt(switch, held)
             return
         self._gathered[switch] = held
-        if len(self._gathered) == len(self.links):
+        if self._expected <= self._gathered.keys():
             self._gathering_done.set()
         try:
             await asyncio.wait_for(self._gathering_done.wait(), _GATHER_TIME)
@@ -167,7 +203,8 @@ class ControllerHub:
     def joined(self, switch: str) -> None:
         self.coordinator.switch_joined(switch)
 
-    def went_live(self, switch: str) -> None:
+    async def went_live(self, switch: str) -> None:
+        """From now on barriers wait for the switch; returns when they do."""
         self.coordinator.switch_live(switch)
 
     def lost(self, switch: str) -> None:
@@ -193,16 +230,20 @@ class ControllerHub:
     # --- events of the switches -------------------------------------------------------------------
 
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None:
+        self._execute(self._punted(switch, header, frame))
+
+    def _punted(self, switch: str, header: PuntHeader, frame: bytes) -> Effects:
         now, wall = self.clock(), self.wall()
         reason, port = header.reason, header.ingress_port
         if reason == Punt.PROVEN:
-            self._execute(self.coordinator.punt_proven(switch, header, frame, now, wall))
-        elif reason == Punt.FOLLOWING:
-            self._execute(self.coordinator.punt_following(switch, header, frame, now))
-        elif reason == Punt.SERVER_SYNACK:
-            self._execute(self.coordinator.punt_synack(switch, port, frame, now, wall))
-        elif reason == Punt.EARLY_RETURN:
-            self._execute(self.coordinator.punt_early_return(switch, port, frame, now, wall))
+            return self.coordinator.punt_proven(switch, header, frame, now, wall)
+        if reason == Punt.FOLLOWING:
+            return self.coordinator.punt_following(switch, header, frame, now)
+        if reason == Punt.SERVER_SYNACK:
+            return self.coordinator.punt_synack(switch, port, frame, now, wall)
+        if reason == Punt.EARLY_RETURN:
+            return self.coordinator.punt_early_return(switch, port, frame, now, wall)
+        return []
 
     def on_end(self, key: Key, event: int) -> None:
         self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall()))
@@ -213,7 +254,7 @@ class ControllerHub:
     def on_written(self, switch: str, job: Job, outcome: Outcome) -> None:
         token = job.token
         now, wall = self.clock(), self.wall()
-        if isinstance(token, _Session):
+        if isinstance(token, SessionWrite):
             key = job.key
             if not isinstance(key, tuple):
                 return
@@ -226,10 +267,10 @@ class ControllerHub:
                 self._execute(self.coordinator.refused(switch, key, token.version, full, now, wall))
                 return
         elif outcome.code == OK:
-            if isinstance(token, _KeyWrite) and token.generation == self.keys.generation:
+            if isinstance(token, KeyWrite) and token.generation == self.keys.generation:
                 self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
             return
-        what = "a session" if isinstance(token, _Session) else "a key" if token else "an entry"
+        what = "a session" if isinstance(token, SessionWrite) else "a key" if token else "an entry"
         self.links[switch].fail(f"it refused {what}: {outcome}")
 
     # --- effects ----------------------------------------------------------------------------------
@@ -245,31 +286,35 @@ class ControllerHub:
         for effect in effects:
             if isinstance(effect, Put):
                 kind = INSERT if effect.new else MODIFY
-                token = _Session(effect.entry.version, False)
+                token = SessionWrite(effect.entry.version, False)
                 self._put_session(effect.switches, kind, effect.key, effect.entry, token)
             elif isinstance(effect, Remove):
-                token = _Session(effect.version, True)
+                token = SessionWrite(effect.version, True)
                 self._put_session(effect.switches, DELETE, effect.key, None, token)
             elif isinstance(effect, CheckIdle):
                 self._spawn(self._check_idle(effect))
             elif isinstance(effect, ServiceChanged):
-                log.info(
-                    "service %s: its server supports mss=%d window scale=%s sack=%s timestamps=%s",
-                    effect.service.config.name,
-                    effect.service.mss,
-                    effect.service.window_scale,
-                    effect.service.sack,
-                    effect.service.timestamps,
-                )
-                stance = self.policies.stance(effect.service)
-                if stance is Stance.ABSENT:
-                    continue
-                job = row_job(self._loaded.result().schema, service_row(effect.service, stance))
-                for name in self.coordinator.writable:
-                    self.links[name].put(job)
+                self._service_changed(effect.service)
+
+    def _service_changed(self, service: Service) -> None:
+        """Something was learned of what a service supports: every switch is to tell clients so."""
+        log.info(
+            "service %s: its server supports mss=%d window scale=%s sack=%s timestamps=%s",
+            service.config.name,
+            service.mss,
+            service.window_scale,
+            service.sack,
+            service.timestamps,
+        )
+        stance = self.policies.stance(service)
+        if stance is Stance.ABSENT:
+            return
+        job = row_job(self._loaded.result().schema, service_row(service, stance))
+        for name in self.coordinator.writable:
+            self.links[name].put(job)
 
     def _put_session(
-        self, switches: tuple[str, ...], kind: int, key: Key, entry: Entry | None, token: _Session
+        self, switches: tuple[str, ...], kind: int, key: Key, entry: Entry | None, token: SessionWrite
     ) -> None:
         if not switches:
             return
@@ -284,7 +329,7 @@ class ControllerHub:
                     self.links[name].fail("it did not take the cookie key within an epoch")
                 continue
             row = key_row(effect.key) if isinstance(effect, InstallKey) else epoch_row(effect.parity)
-            job = row_job(self._loaded.result().schema, row, _KeyWrite(self.keys.generation))
+            job = row_job(self._loaded.result().schema, row, KeyWrite(self.keys.generation))
             for name in effect.switches:
                 self.links[name].put(job)
 

@@ -13,7 +13,7 @@ from controller.config import ControllerConfig
 from controller.logic.model import Service
 from controller.logic.policy import AttackWatch, Stance, SynRates, drain_time
 from controller.p4.errors import SwitchError
-from controller.p4.link import SwitchLink
+from controller.p4.link import Switch
 from controller.p4.schema import Row, Schema
 from controller.p4.static import changes, proxy_rows, stance_held
 
@@ -31,7 +31,7 @@ class Policies:
         self,
         config: ControllerConfig,
         services: Iterable[Service],
-        links: Mapping[str, SwitchLink],
+        links: Mapping[str, Switch],
         clock: Callable[[], float],
     ) -> None:
         self._services = list(services)
@@ -106,7 +106,7 @@ class Policies:
         return self._meter.rates(counts, self._clock())
 
     @staticmethod
-    async def _read_one(link: SwitchLink) -> dict[int, int] | None:
+    async def _read_one(link: Switch) -> dict[int, int] | None:
         try:
             async with asyncio.timeout(_READ_TIME):
                 return await link.service_syns()

@@ -107,7 +107,7 @@ def _compile_into(folder: Path, text: str, name: str) -> None:
 
     program = parse_program(text, name)
     info = build_p4info(program)
-    c_source = generate_c(program, info)
+    c_source = generate_c(program, build_p4info(program, hidden=True))
     with cache.aside(folder.parent) as made:
         (made / "program.c").write_text(c_source)
         (made / "p4info.bin").write_bytes(info.SerializeToString(deterministic=True))

@@ -28,14 +28,18 @@ _MATCH = {
 _PROFILE_ANNOTATIONS = ("max_group_size", "selector_size_semantics", "max_member_weight")
 
 
-def build_p4info(program: ir.Program) -> p4i.P4Info:
-    """The program's P4Info. P4Error when an @id is taken twice or has a wrong prefix."""
-    return _Builder(program).build()
+def build_p4info(program: ir.Program, *, hidden: bool = False) -> p4i.P4Info:
+    """The program's P4Info. P4Error when an @id is taken twice or has a wrong prefix.
+
+    With `hidden`, what the program hides from the control plane (`@hidden`) is in it, too.
+    """
+    return _Builder(program, hidden).build()
 
 
 class _Builder:
-    def __init__(self, program: ir.Program) -> None:
+    def __init__(self, program: ir.Program, hidden: bool) -> None:
         self._program = program
+        self._hidden = hidden
         self._live: Reachable = reachable(program)
         self._message = p4i.P4Info()
         self._types = TypeInfo(program, self._message.type_info)
@@ -75,17 +79,17 @@ class _Builder:
 
     def build(self) -> p4i.P4Info:
         for table in _once(self._live.tables):
-            if not find_annotation(table.annotations, "hidden"):
+            if self._shown(table.annotations):
                 self._table(table)
         for action in _once(self._live.actions):
-            if not find_annotation(action.annotations, "hidden"):
+            if self._shown(action.annotations):
                 self._action(action)
         for extern in _once(self._live.externs):
             self._extern(extern)
         for value_set in _once(self._live.value_sets):
             self._value_set(value_set)
         for header in self._headers:
-            if not find_annotation(header.annotations, "hidden"):
+            if self._shown(header.annotations):
                 self._controller_header(header)
         for digest in self._live.digests:
             made = self._message.digests.add()
@@ -95,6 +99,9 @@ class _Builder:
         if self._live.tables or self._live.externs or self._live.calls_externs:
             self._message.type_info.SetInParent()
         return self._message
+
+    def _shown(self, annotations: tuple[Annotation, ...]) -> bool:
+        return self._hidden or not find_annotation(annotations, "hidden")
 
     def _preamble(
         self,

@@ -91,6 +91,9 @@ class _HubCollector(Collector):
         yield stance
         yield pending
         yield shared
+        yield GaugeMetricFamily(
+            "syncline_leading", "1 for the controller that leads", value=float(self._hub.leading)
+        )
         held = coordinator.flows.held_bytes + coordinator.returns.held_bytes
         yield GaugeMetricFamily("syncline_held_bytes", "Bytes of packets held for handshakes", value=held)
         yield GaugeMetricFamily("syncline_epoch", "Number of the current cookie epoch", value=keys.epoch or 0)

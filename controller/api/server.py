@@ -28,15 +28,24 @@ class ApiServer:
     """Opened by `start`, closed by `stop`."""
 
     def __init__(self, hub: ControllerHub) -> None:
-        self._hub = hub
-        self._counters = Counters(hub)
-        self._registry = registry(hub, self._counters)
+        self.hub = hub
         app = web.Application(middlewares=[_errors_as_json])
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/sessions", self._sessions)
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None)
         self._socket_file: str | None = None
+
+    @property
+    def hub(self) -> ControllerHub:
+        """The controller that it tells about. One that has stepped down is replaced."""
+        return self._hub
+
+    @hub.setter
+    def hub(self, hub: ControllerHub) -> None:
+        self._hub = hub
+        self._counters = Counters(hub)
+        self._registry = registry(hub, self._counters)
 
     async def start(self, listen: str) -> None:
         """Listen on `unix:PATH` or `HOST:PORT`.

@@ -68,6 +68,8 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
     closing = coordinator.sessions.closing
     return {
         "name": hub.config.name,
+        "role": "leading" if hub.leading else "standing-by",
+        "election_id": hub.election_id or None,
         "ready": all(link.in_service for link in hub.links.values()),
         "uptime_s": round(now - hub.started, 3),
         "epoch": {

@@ -27,7 +27,13 @@ from controller.lab.model import Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState, known_labs
-from controller.lab.supervisor import CONTROLLER, Supervisor, in_namespace, lab_environment, take_down
+from controller.lab.supervisor import (
+    Supervisor,
+    controller_names,
+    in_namespace,
+    lab_environment,
+    take_down,
+)
 from controller.lab.targets import Target, own_command, prepare, switch_command
 from controller.lab.topology import find_topology, load_topology, read_topology, topology_text
 
@@ -139,8 +145,9 @@ class Lab:
                 )
         with_controller = controller and bool(self.plan.switches)
         if with_controller:
-            progress("starting the controller")
-            self._spawn_controller()  # it is no faster ready than they are, and asks again when need be
+            progress(f"starting {', '.join(self.controllers)}")
+            for name in self.controllers:  # no faster ready than switches are, and ask again when need be
+                self.start_controller(name)
         self._wait(self._switches_answer, timeout)
         if with_controller:
             progress("waiting for the controller to bring every switch into service")
@@ -203,7 +210,10 @@ class Lab:
                 service.name: {"host": service.host, "address": str(service.address), "port": service.port}
                 for service in self.topology.services
             },
-            "controller": {"api": self.api_address, "running": self.processes.running(CONTROLLER)},
+            "controllers": {
+                name: {"api": self.api_address_of(name), "running": self.processes.running(name)}
+                for name in self.controllers
+            },
         }
 
     # --- commands on hosts ---------------------------------------------------------------------------------
@@ -225,36 +235,76 @@ class Lab:
     # --- controller and switches ---------------------------------------------------------------------------
 
     def api(self, path: str) -> Any:
-        """The controller's JSON answer to GET `path`, such as "/api/sessions?limit=10".
+        """The JSON answer to GET `path`, such as "/api/sessions?limit=10", of the controller that leads.
 
         Raises ApiUnreachableError when it does not answer, or with an error.
         """
         return get_json(self.api_address, path)
 
+    def role(self, controller: str) -> str | None:
+        """What a controller is: "leading" or "standing-by"; None when it does not answer."""
+        if not self.processes.answers(controller):
+            return None
+        try:
+            return str(get_json(self.api_address_of(controller), "/api/status")["role"])
+        except ApiUnreachableError:
+            return None
+
+    @property
+    def controllers(self) -> list[str]:
+        """The names of the controllers, running or not."""
+        return controller_names(self.topology.controller.instances)
+
+    @property
+    def leader(self) -> str:
+        """The controller that leads; the first that runs as long as none does."""
+        names = self.controllers
+        if len(names) == 1:
+            return names[0]
+        roles = {name: self.role(name) for name in names}
+        leading = [name for name, role in roles.items() if role == "leading"]
+        answering = [name for name, role in roles.items() if role is not None]
+        return (leading or answering or names)[0]
+
     @property
     def api_address(self) -> str:
-        """Where the controller's API listens: unix:PATH."""
-        return f"unix:{self.files.socket(CONTROLLER)}"
+        """Where the API of the controller that leads listens: unix:PATH."""
+        return self.api_address_of(self.leader)
 
-    def kill_controller(self, number: int = signal.SIGKILL) -> None:
-        """Sends a signal to the controller and waits for its end."""
-        self.processes.stop(CONTROLLER, number)
+    def api_address_of(self, controller: str) -> str:
+        """Where a controller's API listens: unix:PATH."""
+        return f"unix:{self.files.socket(controller)}"
 
-    def start_controller(self) -> None:
-        """Starts the controller, with the configuration of before; does not wait until it is ready."""
-        self._spawn_controller()
+    def kill_controller(self, number: int = signal.SIGKILL, name: str | None = None) -> None:
+        """Sends a signal to a controller (None: the one that leads) and waits for its end."""
+        self.processes.stop(name or self.leader, number)
+
+    def signal_controller(self, number: int, name: str) -> None:
+        """Sends a signal to a controller, such as SIGSTOP or SIGCONT."""
+        self.processes.signal(name, number)
+
+    def start_controller(self, name: str | None = None) -> None:
+        """Starts a controller (None: one that does not run), with the configuration of before; does not wait
+        until it is ready."""
+        if name is None:
+            idle = [other for other in self.controllers if not self.processes.running(other)]
+            name = (idle or self.controllers)[0]
+        config = str(self.files.controller_config(name))
+        self.processes.start(name, own_command("controller", "--config", config), None)
 
     def relay_address(self, switch: str) -> str:
         """Where a relay between the controller and a switch may listen: unix:PATH."""
         return f"unix:{self.files.socket(f'{switch}-relay')}"
 
     def reach_switch_at(self, switch: str, address: str) -> None:
-        """The controller's next start finds the switch's P4Runtime server at this address."""
-        config = yaml.safe_load(self.files.controller_config.read_text())
-        for entry in config["switches"]:
-            if entry["name"] == switch:
-                entry["address"] = address
-        self.files.controller_config.write_text(yaml.safe_dump(config, sort_keys=False))
+        """Controllers that are started from now on find the switch's P4Runtime server at this address."""
+        for name in self.controllers:
+            file = self.files.controller_config(name)
+            config = yaml.safe_load(file.read_text())
+            for entry in config["switches"]:
+                if entry["name"] == switch:
+                    entry["address"] = address
+            file.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def stop_switch(self, switch: str, number: int = signal.SIGTERM) -> None:
         """Sends a signal to a switch process and waits for its end. Namespace and interfaces stay."""
@@ -300,7 +350,8 @@ class Lab:
         try:
             switches = self.api("/api/status")["switches"]
         except ApiUnreachableError:
-            return ": the controller does not answer" if CONTROLLER in self.state.processes else ""
+            known = any(name in self.state.processes for name in self.controllers)
+            return ": the controller does not answer" if known else ""
         late = [s for s in switches if s["state"] != "in-service"]
         return "".join(f"; switch {s['name']}: {s['state']} {s['reason']}".rstrip() for s in late)
 
@@ -308,15 +359,10 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
-        config = controller_config(
-            self.plan, program, self.api_address, addresses, self.files.controller_state
-        )
-        self.files.controller_config.write_text(controller_config_text(config))
-
-    def _spawn_controller(self) -> None:
-        self.processes.start(
-            CONTROLLER, own_command("controller", "--config", str(self.files.controller_config)), None
-        )
+        for name in self.controllers:
+            api = self.api_address_of(name)
+            config = controller_config(self.plan, program, api, addresses, self.files.controller_state)
+            self.files.controller_config(name).write_text(controller_config_text(config))
 
     def _spawn_switch(self, switch: str) -> None:
         node = self.plan.nodes[switch]

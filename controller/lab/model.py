@@ -125,6 +125,9 @@ class ControllerSettings(Model):
 
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    instances: int = Field(
+        default=1, ge=1, le=4, description="how many controllers there are: one leads, the others stand by"
+    )
 
 
 class Topology(Model):

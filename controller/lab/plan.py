@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -160,6 +161,7 @@ def controller_config(
 
     `addresses`: where the P4Runtime server of each switch listens; `state`: its state file.
     """
+    given: dict[str, Any] = {"state": state} if state else {}
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -168,7 +170,7 @@ def controller_config(
         services=service_configs(plan),
         timers=plan.topology.controller.timers,
         limits=plan.topology.controller.limits,
-        **({"state": state} if state else {}),
+        **given,
     )
 
 

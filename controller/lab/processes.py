@@ -41,6 +41,14 @@ class ProcessId:
     def alive(self) -> bool:
         return ProcessId.of(self.pid) == self
 
+    def paused(self) -> bool:
+        """Whether a signal has stopped it in its tracks (proc(5), state T)."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def signal(self, number: int) -> None:
         """Sends a signal if the process still lives; a pid file descriptor holds on to that very one."""
         try:

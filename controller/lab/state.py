@@ -66,9 +66,8 @@ class LabFiles:
         """The topology as it was brought up; later edits of its file change nothing here."""
         return self.root / "topology.yaml"
 
-    @property
-    def controller_config(self) -> Path:
-        return self.run / "controller.yaml"
+    def controller_config(self, controller: str) -> Path:
+        return self.run / f"{controller}.yaml"
 
     @property
     def controller_state(self) -> Path:
@@ -113,7 +112,7 @@ class LabState:
     pcap: bool
     namespaces: list[str]
     processes: dict[str, ProcessId] = field(default_factory=dict)
-    """By name: "controller", the switches', and "service-NAME" of those with a command."""
+    """By name: the controllers', the switches', and "service-NAME" of those with a command."""
     stopped: list[str] = field(default_factory=list)
     """Processes that were stopped on purpose."""
 

@@ -9,13 +9,13 @@ import subprocess
 from collections.abc import Sequence
 
 from controller.lab import network
+from controller.lab.checks import CONTROLLER
 from controller.lab.errors import LabError
 from controller.lab.processes import ProcessId, end_processes, processes_in, processes_marked
 from controller.lab.programs import search_path
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState
 
-CONTROLLER = "controller"
 MARK = "SYNCLINE_LAB"
 """Environment variable of every process that a lab starts: the lab's folder. It finds a process whose start a
 crash kept out of the state file."""
@@ -75,6 +75,16 @@ class Supervisor:
         known = self._state.processes.get(name)
         return known is not None and known.alive()
 
+    def answers(self, name: str) -> bool:
+        """Whether it runs, and is not paused."""
+        return self.running(name) and not self._state.processes[name].paused()
+
+    def signal(self, name: str, number: int) -> None:
+        """Sends a signal. Raises LabError when it is not running."""
+        if not self.running(name):
+            raise LabError(f"lab {self._files.name}: {name} is not running")
+        self._state.processes[name].signal(number)
+
     def crashed(self) -> list[str]:
         """Those that have ended although nobody stopped them."""
         return [
@@ -96,6 +106,16 @@ class Supervisor:
         self._children.clear()
 
 
+def controller_names(instances: int) -> list[str]:
+    """The processes of so many controllers."""
+    return [CONTROLLER, *(f"{CONTROLLER}-{number}" for number in range(2, instances + 1))]
+
+
+def is_controller(process: str) -> bool:
+    """Whether a process of a lab is a controller; no node has a name that begins so."""
+    return process == CONTROLLER or process.startswith(f"{CONTROLLER}-")
+
+
 def take_down(files: LabFiles, namespaces: Sequence[str]) -> list[str]:
     """Ends what runs in these namespaces or was started by the lab; removes namespaces, sockets and state.
 
@@ -106,8 +126,8 @@ def take_down(files: LabFiles, namespaces: Sequence[str]) -> list[str]:
     known = dict(state.processes) if state else {}
     names = list(dict.fromkeys([*(state.namespaces if state else []), *namespaces]))
     removed = [f"{name} (process {process.pid})" for name, process in known.items() if process.alive()]
-    # The controller goes first: it need not report switches that end.
-    end_processes([known[CONTROLLER]] if CONTROLLER in known else [])
+    # The controllers go first: they need not report switches that end.
+    end_processes([process for name, process in known.items() if is_controller(name)])
     strays = [*processes_in(names), *processes_marked(MARK, str(files.root))]
     end_processes(dict.fromkeys([*known.values(), *strays]))
     removed += network.existing_namespaces(names)

@@ -121,6 +121,14 @@ class KeyRing:
         self.epoch, self.began = newest.epoch, now
         self.generation += 1
 
+    def follow(self, now: float, keys: Iterable[CookieKey], epoch: int, age: float) -> None:
+        """Take over the ring of another controller, which rotates it; `age` of its epoch in seconds."""
+        self._keys = {key.parity: key for key in keys}
+        self.epoch, self.began = epoch, now - age
+        self._step = _Step.STEADY
+        self._waiting.clear()
+        self.generation += 1
+
     def held(self) -> KeySet:
         """What every switch must hold now."""
         parity = None if self.epoch is None else self.epoch & 1

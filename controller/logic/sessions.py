@@ -116,6 +116,41 @@ class SessionTable:
                 break
             del self._removed[key]
 
+    # --- what other controllers say ---------------------------------------------------------------
+
+    def replicate(self, session: Session, now: float) -> bool:
+        """Take in another controller's state of a session; False when what is known here is later.
+
+        Of two states with one version the greater entry counts, the same one everywhere.
+        """
+        mine, removed = self._sessions.get(session.key), self._removed.get(session.key)
+        if mine is not None:
+            if newer(mine.entry.version, session.entry.version):
+                return False
+            if mine.entry.version == session.entry.version and mine.entry > session.entry:
+                return False
+        elif removed is not None and not newer(session.entry.version, removed):
+            return False
+        self.add(session)
+        if not session.open:
+            self.watch_closing(session, now)
+        return True
+
+    def retire(self, key: Key, version: int, wall: float) -> Session | None:
+        """Another controller has removed the session of this version: the one that is forgotten here."""
+        mine = self._sessions.get(key)
+        if mine is None:
+            removed = self._removed.get(key)
+            if removed is None or newer(version, removed):
+                self._removed[key] = version
+                self._prune_removed(wall)
+            return None
+        if newer(mine.entry.version, version):
+            return None
+        self.remove(mine, wall)
+        self._removed[key] = version
+        return mine
+
     # --- ends of connections ----------------------------------------------------------------------
 
     def on_end(self, session: Session, event: End, now: float, wall: float) -> bool:

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
     OK,
-    NotPrimaryError,
+    DeposedError,
     Outcome,
     SwitchError,
     switch_error,
@@ -76,11 +76,13 @@ class Connection:
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
+        self.highest_id = 0
+        """The highest election id that the switch has named."""
 
     # --- the stream -------------------------------------------------------------------------------
 
     async def open(self) -> Standing:
-        """Connect and bid; PRIMARY or BACKUP.
+        """Connect and bid; the standing that the switch answers with.
 
         Raises:
             SwitchError: no connection, or the switch refused the stream (wrong device id, id in use).
@@ -90,41 +92,50 @@ class Connection:
         self._stub = Stub(self._client.channel)
         try:
             async with asyncio.timeout(_CONNECT_TIME):
+                await self._reach()
                 await self._stream.open()
                 await self._bid()
-                while (standing := await self._next_standing()) is Standing.BID:
-                    await self._bid()
-                return standing
+                return await self.next_standing()
         except TimeoutError:
             raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
 
-    async def wait_primary(self) -> None:
-        """As a backup: wait until the primary has gone and this controller has taken its place."""
-        while (standing := await self._next_standing()) is not Standing.PRIMARY:
-            if standing is Standing.BID:
-                await self._bid()
+    async def _reach(self) -> None:
+        """Any answer will do: what is wrong with a connection, this channel's library says best."""
+        with _errors("connection"):
+            try:
+                await self._client.request(p4r.CapabilitiesRequest(device_id=self._device_id))
+            except P4ClientError as err:
+                if err.code == GRPCStatusCode.UNAVAILABLE:
+                    raise
 
     async def _bid(self) -> None:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._device_id
-        self._set_id(request.arbitration.election_id)
+        if self._arbitration.election_id is not None:
+            self._set_id(request.arbitration.election_id)
         await self._stream.send(request.SerializeToString())
 
-    async def _next_standing(self) -> Standing:
+    async def next_standing(self) -> Standing:
+        """Wait for the switch's next word on who is primary; bids again where that is what it asks for."""
         while True:
             message = await self._receive()
             if message.HasField("arbitration"):
-                return self._on_arbitration(message.arbitration)
+                standing = await self._on_arbitration(message.arbitration)
+                if standing is not Standing.BID:
+                    return standing
 
-    def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
-        election_id = update.election_id.high << 64 | update.election_id.low
+    async def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
+        self.highest_id = update.election_id.high << 64 | update.election_id.low
         try:
-            return self._arbitration.on_update(update.status.code, election_id)
+            standing = self._arbitration.on_update(update.status.code, self.highest_id)
         except ValueError as err:
             raise SwitchError(str(err)) from None
+        if standing is Standing.BID:
+            await self._bid()
+        return standing
 
     def _set_id(self, target: p4r.Uint128) -> None:
-        election_id = self._arbitration.election_id
+        election_id = self._arbitration.election_id or 0
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
     async def _receive(self) -> p4r.StreamMessageResponse:
@@ -134,18 +145,21 @@ class Connection:
             raise SwitchError(f"a message on the stream that cannot be read: {err}") from None
 
     async def receive(self) -> None:
-        """Hand messages to `on_message` until the stream breaks or another controller becomes primary."""
+        """Hand messages to `on_message` until the stream breaks.
+
+        Raises:
+            DeposedError: another controller leads.
+        """
         on_message = self._on_message
         while True:
             message = await self._receive()
             if not message.HasField("arbitration"):
                 on_message(message)
-            elif self._on_arbitration(message.arbitration) is not Standing.PRIMARY:
-                raise NotPrimaryError(self.backup_reason())
+            elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
+                raise DeposedError(self.backup_reason())
 
     def backup_reason(self) -> str:
-        primary = self._arbitration.primary_id
-        return f"another controller is primary (election id {primary})"
+        return f"another controller is primary (election id {self.highest_id})"
 
     async def transmit(self) -> None:
         """Send what `send` queued, in order, until the stream breaks."""
@@ -164,17 +178,6 @@ class Connection:
         return True
 
     # --- RPCs -------------------------------------------------------------------------------------
-
-    async def probe(self, time_limit: float) -> None:
-        """An RPC that only shows that the switch answers."""
-        try:
-            async with asyncio.timeout(time_limit):
-                await self._client.request(p4r.CapabilitiesRequest())
-        except TimeoutError:
-            raise SwitchError(f"no answer within {time_limit:g} s") from None
-        except P4ClientError as err:
-            if err.code != GRPCStatusCode.UNIMPLEMENTED:
-                raise switch_error(err, "Capabilities") from None
 
     async def get_cookie(self) -> int | None:
         """The cookie of the program that the switch runs; None when it runs none."""

@@ -17,6 +17,7 @@ ALREADY_EXISTS: Final = 6
 RESOURCE_EXHAUSTED: Final = 8
 
 _CONNECT = "failed to connect"
+_NO_PROGRAM = re.compile(r"no .*forwarding pipeline config", re.IGNORECASE)
 _ID_IN_USE = re.compile(r"election id .*\b(?:used|exists)\b", re.IGNORECASE)
 
 
@@ -30,6 +31,14 @@ class NotPrimaryError(SwitchError):
 
 class IdInUseError(SwitchError):
     """Another live stream uses our election id."""
+
+
+class NoProgramError(SwitchError):
+    """The switch runs no program yet."""
+
+
+class DeposedError(SwitchError):
+    """Another controller leads: a switch knows a higher election id than ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ def status_error(code: int, message: str, operation: str) -> SwitchError:
         return IdInUseError("another controller uses the same election id")
     if code == GRPCStatusCode.DEADLINE_EXCEEDED:
         return SwitchError(f"{operation}: no answer in time")
+    if code == GRPCStatusCode.FAILED_PRECONDITION and _NO_PROGRAM.search(text):
+        return NoProgramError(f"{operation}: {text}")
     if code == GRPCStatusCode.PERMISSION_DENIED:
         return NotPrimaryError(f"{operation} refused: {text or 'not primary'}")
     return SwitchError(f"{operation}: {GRPCStatusCode(code).name} {text}".rstrip())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -15,7 +16,7 @@ from controller.logic.keys import KeySet
 from controller.logic.liveness import Liveness, SwitchState
 from controller.logic.model import Entry, Key, PacketOut
 from controller.p4.connection import Connection
-from controller.p4.errors import OK, IdInUseError, Outcome, SwitchError
+from controller.p4.errors import OK, DeposedError, IdInUseError, Outcome, SwitchError
 from controller.p4.program import Program
 from controller.p4.proto import p4r
 from controller.p4.schema import Row, Schema
@@ -33,15 +34,16 @@ from controller.p4.sync import (
     settle_meters,
     settle_mirror,
     settle_rows,
+    write_beat,
 )
 from controller.p4.writer import DELETE, INSERT, Job, Writer
 
 log = logging.getLogger(__name__)
 
-_PROBE_EVERY: Final = 2.0
-_PROBE_TIME: Final = 5.0
+_BEATS_PER_LEASE: Final = 3
+_BEAT_TIME: Final = 5.0  # seconds in which a switch must answer
 _SYNC_ROUNDS: Final = 5
-_NEXT_BID: Final = 0.05  # when our election id is in use: the next bid is one less
+_NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
 _MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
 _ENDS: Final = frozenset(int(end) for end in End)
@@ -51,11 +53,12 @@ class Hub(Protocol):
     """What a link needs of the controller."""
 
     config: ControllerConfig
+    election_id: int
 
     async def program(self) -> Program: ...
     async def first_seen(self, switch: str, held: Held) -> None: ...
     def joined(self, switch: str) -> None: ...
-    def went_live(self, switch: str) -> None: ...
+    async def went_live(self, switch: str) -> None: ...
     def lost(self, switch: str) -> None: ...
     def keys_to_hold(self) -> tuple[KeySet, int]: ...
     def proxy_rows(self) -> list[Row]: ...
@@ -67,6 +70,26 @@ class Hub(Protocol):
     def on_end(self, key: Key, event: int) -> None: ...
     def on_idle(self, switch: str, keys: list[Key]) -> None: ...
     def on_written(self, switch: str, job: Job, outcome: Outcome) -> None: ...
+
+
+class Switch(Protocol):
+    """What the hub uses of a switch, whoever is connected to it."""
+
+    name: str
+    config: SwitchConfig
+    life: Liveness
+    sessions: int
+    dropped_out: int
+
+    @property
+    def in_service(self) -> bool: ...
+    def send_packets(self, packets: Sequence[PacketOut]) -> None: ...
+    def put(self, job: Job) -> None: ...
+    def fail(self, reason: str) -> None: ...
+    async def elapsed(self, keys: Sequence[Key]) -> dict[Key, float]: ...
+    async def counters(self) -> tuple[dict[int, int], dict[int, int]]: ...
+    async def service_syns(self) -> dict[int, int]: ...
+    async def flush(self) -> None: ...
 
 
 class SwitchLink:
@@ -97,6 +120,15 @@ class SwitchLink:
         for message in _messages(packets):
             if connection is None or schema is None or not connection.send(schema.packet_outs(message)):
                 self.dropped_out += len(message)
+
+    def stands_by(self, reason: str, *, away: bool) -> None:
+        """Before this controller leads: why the switch is not in service here; `away`: it does not answer."""
+        if not self.life.waiting(reason):
+            return
+        if away:
+            log.warning("switch %s is down: %s", self.name, reason)
+        else:
+            log.info("switch %s: %s", self.name, reason)
 
     def put(self, job: Job) -> None:
         if self._writer is not None:
@@ -153,15 +185,22 @@ class SwitchLink:
     # --- life -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep the switch in service, until cancelled."""
+        """Keep the switch in service, until cancelled.
+
+        Raises:
+            DeposedError: another controller leads.
+        """
         program = await self._hub.program()
         self._schema = program.schema
+        self._arbitration = Arbitration(self._hub.election_id)
         while True:
             try:
                 await self._connect_and_serve(program)
             except IdInUseError:
                 self._arbitration.on_stream_end(id_in_use=True)
                 await asyncio.sleep(_NEXT_BID)
+            except DeposedError:
+                raise
             except SwitchError as err:
                 await self._wait_again(str(err))
             except Exception as err:
@@ -180,19 +219,18 @@ class SwitchLink:
         connection = Connection(address, device_id, self._arbitration, self._on_message)
         try:
             if await connection.open() is Standing.BACKUP:
-                reason = connection.backup_reason()
-                if self.life.waiting(reason):
-                    log.warning("switch %s is down: %s", self.name, reason)
-                await connection.wait_primary()
+                raise DeposedError(connection.backup_reason())
             self.life.connected()
             self.connection = connection
             self._writer = Writer(connection, self._on_written)
             self._failure = asyncio.get_running_loop().create_future()
+            loaded = asyncio.Event()
             await _first_failure(
                 connection.receive(),
                 connection.transmit(),
                 self._writer.run(),
-                self._keep(connection, self._writer, program),
+                self._keep(connection, self._writer, program, loaded),
+                self._beat(connection, program.schema, loaded),
                 _wait(self._failure),
             )
         finally:
@@ -202,18 +240,33 @@ class SwitchLink:
             self._hub.lost(self.name)
             await connection.close()
 
-    async def _keep(self, connection: Connection, writer: Writer, program: Program) -> None:
-        await self._synchronise(connection, writer, program)
+    async def _keep(
+        self, connection: Connection, writer: Writer, program: Program, loaded: asyncio.Event
+    ) -> None:
+        fresh = await ensure_program(connection, program)
+        log.info("switch %s: connected, program %s", self.name, "loaded" if fresh else "is there already")
+        loaded.set()
+        await self._synchronise(connection, writer, program.schema, fresh)
         self.life.in_service()
         log.info("switch %s is in service: %d sessions", self.name, self.sessions)
-        while True:
-            await asyncio.sleep(_PROBE_EVERY)
-            await connection.probe(_PROBE_TIME)
+        await asyncio.Event().wait()
 
-    async def _synchronise(self, connection: Connection, writer: Writer, program: Program) -> None:
-        hub, schema = self._hub, program.schema
-        loaded = await ensure_program(connection, program)
-        log.info("switch %s: connected, program %s", self.name, "loaded" if loaded else "is there already")
+    async def _beat(self, connection: Connection, schema: Schema, loaded: asyncio.Event) -> None:
+        """Count heartbeats in the switch: who stands by knows that this controller lives, and it that the
+        switch does."""
+        await loaded.wait()
+        for count in itertools.count(1):
+            try:
+                async with asyncio.timeout(_BEAT_TIME):
+                    await write_beat(connection, schema, count)
+            except TimeoutError:
+                raise SwitchError(f"no answer within {_BEAT_TIME:g} s") from None
+            await asyncio.sleep(self._hub.config.timers.lease / _BEATS_PER_LEASE)
+
+    async def _synchronise(
+        self, connection: Connection, writer: Writer, schema: Schema, loaded: bool
+    ) -> None:
+        hub = self._hub
         held = await read_held(connection, schema)
         if not self._seen:
             self._seen = True
@@ -234,7 +287,7 @@ class SwitchLink:
             rows = hub.proxy_rows()
             await settle_rows(connection, schema, PROXY_TABLES, rows)
         # Barriers wait for it before any traffic can flow through it.
-        hub.went_live(self.name)
+        await hub.went_live(self.name)
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.dataplane import CPU_PORT, MIRROR
+from controller.dataplane import BEAT, CPU_PORT, MIRROR
 from controller.logic.keys import KeySet
 from controller.logic.model import Entry, Key
 from controller.p4.connection import Connection
@@ -107,6 +107,27 @@ async def read_counters(connection: Connection, counter_ids: Sequence[int]) -> d
         cell = entity.counter_entry
         found[cell.counter_id][cell.index.index] = cell.data.packet_count
     return found
+
+
+def _beat_entity(schema: Schema, count: int | None = None) -> p4r.Entity:
+    entity = p4r.Entity()
+    cell = entity.counter_entry
+    cell.counter_id, cell.index.index = schema.events, BEAT
+    if count is not None:
+        cell.data.packet_count = count
+    return entity
+
+
+async def write_beat(connection: Connection, schema: Schema, count: int) -> None:
+    """Show those who stand by that this controller is alive."""
+    await connection.write_all([update(MODIFY, _beat_entity(schema, count).SerializeToString())])
+
+
+async def read_beat(connection: Connection, schema: Schema) -> int:
+    """The primary's heartbeat, as it last wrote it."""
+    async for entity in connection.read([_beat_entity(schema)]):
+        return int(entity.counter_entry.data.packet_count)
+    raise SwitchError("it has no counter for heartbeats")
 
 
 async def settle_rows(

@@ -39,6 +39,9 @@ class ScenarioFile(Model):
     )
     timers: dict[str, Any] = Field(default={}, description="timers that differ from the topology's")
     limits: dict[str, Any] = Field(default={}, description="limits that differ from the topology's")
+    controllers: int | None = Field(
+        default=None, ge=1, le=4, description="how many controllers there are, instead of the topology's"
+    )
     offloads: bool = Field(
         default=False,
         description="true to let the hosts' kernels leave checksums and segmentation to their interfaces; "
@@ -189,6 +192,7 @@ def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topolo
         update={
             "timers": _override(settings.timers, file.timers, TimersConfig, "timers", path),
             "limits": _override(settings.limits, file.limits, LimitsConfig, "limits", path),
+            "instances": settings.instances if file.controllers is None else file.controllers,
         }
     )
     own = {service.name for service in file.services}

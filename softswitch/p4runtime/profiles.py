@@ -113,6 +113,7 @@ class Profiles:
             del profile.members[entry.member_id]
             profile.free.append(handle)
             return
+        _check_style(profile, what, one_shot=False)
         if not entry.HasField("action"):
             raise invalid(f"{what}: no action")
         if op == p4r.Update.INSERT and profile.schema.size and profile.count() >= profile.schema.size:
@@ -161,6 +162,7 @@ class Profiles:
             del profile.groups[entry.group_id]
             profile.free.append(handle)
             return
+        _check_style(profile, what, one_shot=False)
         shares = self._shares(profile, entry, what)
         known = profile.groups.get(entry.group_id)
         if known and known[1].max_size != entry.max_size:
@@ -234,6 +236,7 @@ class Profiles:
     ) -> int:
         schema = profile.schema
         what = f"{schema.name}: one-shot"
+        _check_style(profile, what, one_shot=True)
         _check_mode(schema, actions)
         total = 0
         for each in actions.action_profile_actions:
@@ -324,6 +327,14 @@ def _check_presence(op: int, present: bool, what: str) -> None:
         raise P4RuntimeError(ALREADY_EXISTS, f"{what} already exists")
     if op != p4r.Update.INSERT and not present:
         raise P4RuntimeError(NOT_FOUND, f"{what} does not exist")
+
+
+def _check_style(profile: _Profile, what: str, *, one_shot: bool) -> None:
+    """A profile is programmed either with one-shots or with members and groups."""
+    if one_shot and (profile.members or profile.groups):
+        raise invalid(f"{what}: the profile is programmed with members and groups")
+    if not one_shot and profile.one_shots:
+        raise invalid(f"{what}: the profile is programmed with one-shots")
 
 
 def _check_unused(result: int, what: str) -> None:

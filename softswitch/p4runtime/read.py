@@ -169,8 +169,10 @@ def fill_entry(pipeline: Pipeline, table: TableSchema, record: TableRecord, entr
     fill_key(pipeline, table, record, entry)
     if record.member_or_group:
         pipeline.profiles.describe(table.profile_id, record.member_or_group, entry.action)
-    elif record.action_id:
-        pipeline.schema.action(record.action_id).decode(record.params, entry.action.action)
+    elif record.action_id in pipeline.schema.actions:
+        pipeline.schema.actions[record.action_id].decode(record.params, entry.action.action)
+    elif record.action_id:  # an action that the program hides
+        entry.action.action.action_id = record.action_id
     if record.flags & FLAG_CONST or (table.const_default and record.flags & FLAG_DEFAULT):
         entry.is_const = True
 

@@ -151,6 +151,8 @@ static void egress(ss_exec *x, uint32_t port) {
   x->std.egress_port = (uint16_t)port;
   x->std.egress_spec = 0;  // any value but the drop port
   x->std.egress_global_timestamp = x->now_ns / 1000 & ((UINT64_C(1) << 48) - 1);
+  x->std.enq_timestamp = (uint32_t)x->std.egress_global_timestamp;  // its queue has no length
+  x->std.enq_qdepth = x->std.deq_timedelta = x->std.deq_qdepth = 0;
   x->std.packet_length = x->length_register;
   x->exited = false;
   p->egress(x);

@@ -18,6 +18,11 @@ COURSE = ("calculator", "firewall", "routing", "source_routing")
 # fields of invalid headers or registers beyond their size, and what p4c does against the specification (see
 # docs/conformance.md).
 FEATURES = (
+    "annotations",
+    "constants",
+    "cut_and_random",
+    "direct_invocation",
+    "drops",
     "entry_annotations",
     "enums_types",
     "exit_return",
@@ -27,6 +32,7 @@ FEATURES = (
     "look_ahead",
     "match_kinds",
     "parser_errors",
+    "preprocessor",
     "program_entries",
     "recirculate",
     "resubmit",

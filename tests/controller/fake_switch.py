@@ -79,6 +79,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self.packets_out: list[tuple[int, int, bytes]] = []
         self.acks: list[int] = []
         self.elapsed_ns = 0
+        self.beats = 0
         self.syns = 0  # of the first service; cell 0 of every counter
         self.write_gate = asyncio.Event()
         self.write_gate.set()
@@ -86,6 +87,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self.read_filter: Callable[[p4r.Entity], bool] = lambda _: True
         self._primary: int | None = None
         self._streams: dict[int, asyncio.Queue[p4r.StreamMessageResponse | None]] = {}
+        self._watchers: list[asyncio.Queue[p4r.StreamMessageResponse | None]] = []  # without an id
         self._highest = 0
         self._server: grpc.aio.Server | None = None
 
@@ -102,6 +104,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
             await self._server.stop(None)
             self._server = None
         self._streams.clear()
+        self._watchers.clear()
         self._primary, self._highest = None, 0
 
     def lose_state(self) -> None:
@@ -170,6 +173,7 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
             await reader
         finally:
             reader.cancel()
+            self._watchers = [watcher for watcher in self._watchers if watcher is not queue]
             for election_id in mine:
                 self._streams.pop(election_id, None)
                 if self._primary == election_id:
@@ -209,6 +213,10 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
     ) -> None:
         if bid.device_id != self.device_id:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"device {bid.device_id} is not here")
+        if not bid.HasField("election_id"):
+            self._watchers.append(queue)
+            self._tell_all(rpc_code.ALREADY_EXISTS if self._primary else rpc_code.NOT_FOUND)
+            return
         election_id = bid.election_id.low
         if election_id in self._streams and election_id not in mine:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "election id is used by another stream")
@@ -222,11 +230,12 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         self._tell_all(rpc_code.ALREADY_EXISTS if self._primary else rpc_code.NOT_FOUND)
 
     def _tell_all(self, backup_code: int) -> None:
-        for election_id, queue in self._streams.items():
+        for election_id, queue in [*self._streams.items(), *((None, queue) for queue in self._watchers)]:
             message = p4r.StreamMessageResponse()
             message.arbitration.device_id = self.device_id
             message.arbitration.election_id.low = self._highest
-            message.arbitration.status.code = rpc_code.OK if election_id == self._primary else backup_code
+            primary = election_id is not None and election_id == self._primary
+            message.arbitration.status.code = rpc_code.OK if primary else backup_code
             queue.put_nowait(message)
 
     async def GetForwardingPipelineConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -265,6 +274,9 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         if code != rpc_code.OK:
             return code
         entity = update.entity
+        if entity.HasField("counter_entry"):
+            self.beats = entity.counter_entry.data.packet_count
+            return int(rpc_code.OK)
         self.log.append(("write", update))
         if entity.HasField("meter_entry"):
             self.meters[entity.meter_entry.meter_id, entity.meter_entry.index.index] = entity
@@ -297,6 +309,10 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
             elif wanted.HasField("meter_entry"):
                 cell = (wanted.meter_entry.meter_id, wanted.meter_entry.index.index)
                 reply.entities.append(self.meters.get(cell, wanted))
+            elif wanted.counter_entry.HasField("index"):
+                found = reply.entities.add()
+                found.CopyFrom(wanted)
+                found.counter_entry.data.packet_count = self.beats
             elif wanted.HasField("counter_entry"):
                 for index in range(4):
                     found = reply.entities.add()

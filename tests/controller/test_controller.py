@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import stat
@@ -13,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import pytest
-from finsy.proto import p4r, rpc_code
+from finsy.proto import p4r, p4r_grpc, rpc_code
 from google.protobuf import text_format
 
 from controller.api.server import ApiError, ApiServer
 from controller.api.status import sessions
 from controller.config import ControllerConfig
 from controller.dataplane import Mode, Phase, PuntHeader
-from controller.hub import ControllerHub
+from controller.hub import ControllerHub, SteppedDownError
 from controller.packets import RST, SYN, parse
 
 from .fake_switch import FakeSwitch, make_p4info
@@ -446,6 +448,37 @@ async def test_a_backup_takes_over_when_the_primary_goes(switches: list[FakeSwit
         await until(lambda: "another controller is primary" in second.links["a"].life.reason)
     await ready(second)
     task.cancel()
+
+
+async def test_a_controller_that_is_deposed_steps_down_everywhere(
+    switches: list[FakeSwitch], config: Any
+) -> None:
+    hub = ControllerHub(config())
+    task = asyncio.ensure_future(hub.run())
+    await ready(hub)
+    async with grpc.aio.insecure_channel(switches[0].address) as channel:
+        stream: Any = vars(p4r_grpc.P4RuntimeStub(channel))["StreamChannel"]()
+        bid = p4r.StreamMessageRequest()
+        bid.arbitration.device_id, bid.arbitration.election_id.low = 1, hub.election_id + (1 << 32)
+        await stream.write(bid)
+        with pytest.raises(SteppedDownError, match="another controller is primary"):
+            await asyncio.wait_for(task, 5)
+    assert all(link.connection is None for link in hub.own.values())
+
+
+async def test_a_primary_without_a_heartbeat_is_deposed(switches: list[FakeSwitch], config: Any) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for switch in switches:
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(switch.address))
+            stream: Any = vars(p4r_grpc.P4RuntimeStub(channel))["StreamChannel"]()
+            bid = p4r.StreamMessageRequest()
+            bid.arbitration.device_id, bid.arbitration.election_id.low = 1, 5 << 32
+            await stream.write(bid)
+            await stream.read()
+        async with running(config(timers={"lease": 0.3})) as hub:
+            await until(lambda: "election id 21474836480" in hub.links["a"].life.reason)
+            await ready(hub)
+            assert hub.election_id >> 32 == 6
 
 
 async def test_a_wrong_device_id_is_told(switches: list[FakeSwitch], config: Any) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from controller.dataplane import End, Phase
-from controller.logic.arbitration import Arbitration, Standing
+from controller.logic.arbitration import Arbitration, Standing, leading_id
 from controller.logic.liveness import Liveness, SwitchState
 from controller.logic.model import CheckIdle, Entry, Put
 from controller.p4.sync import mismatches
@@ -15,6 +15,7 @@ from .world import KEY, World, make_config, of, packets
 
 ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
 OTHER = (KEY[0] + 1, *KEY[1:])
+LEADER = leading_id(0, 7)
 
 
 def test_a_pending_barrier_goes_on_without_a_dead_switch() -> None:
@@ -165,39 +166,57 @@ def test_a_switch_that_was_in_service_is_tried_again_at_once() -> None:
 # --- arbitration
 
 
+def test_a_later_leader_has_a_higher_id() -> None:
+    first = leading_id(0, 0xFFFF)
+    second = leading_id(first + 3, 0)
+    assert first == 1 << 32 | 0xFFFF << 16
+    assert second == 2 << 32
+    with pytest.raises(ValueError, match="no election id is left"):
+        leading_id((1 << 128) - 1, 0)
+
+
 def test_the_first_bid_wins() -> None:
-    bids = Arbitration()
-    assert bids.election_id == 10
-    assert bids.on_update(0, 10) is Standing.PRIMARY
+    bids = Arbitration(LEADER)
+    assert bids.on_update(0, LEADER) is Standing.PRIMARY
 
 
-def test_a_backup_knows_the_primary_and_takes_its_place() -> None:
-    bids = Arbitration()
-    assert bids.on_update(6, 50) is Standing.BACKUP
-    assert bids.primary_id == 50
-    assert bids.on_update(5, 50) is Standing.BID
-    assert bids.election_id == 50
-    assert bids.on_update(0, 50) is Standing.PRIMARY
+def test_a_leader_takes_a_switch_from_whoever_has_a_lower_id() -> None:
+    bids = Arbitration(LEADER)
+    assert bids.on_update(6, 10) is Standing.BID  # BMv2 promoted somebody
+    assert bids.on_update(5, 10) is Standing.BID
+    assert bids.election_id == LEADER
 
 
-def test_bmv2_promotes_with_a_lower_id() -> None:
-    bids = Arbitration()
+def test_a_higher_id_ends_the_leadership_even_of_one_that_is_gone() -> None:
+    for status in (5, 6):
+        bids = Arbitration(LEADER)
+        assert bids.on_update(status, leading_id(LEADER, 0)) is Standing.BACKUP
+        assert bids.election_id == LEADER
+
+
+def test_a_dead_stream_of_our_own_is_outbid() -> None:
+    bids = Arbitration(LEADER)
     bids.on_stream_end(id_in_use=True)
-    assert bids.on_update(6, 10) is Standing.BACKUP
-    assert bids.on_update(0, 9) is Standing.PRIMARY
-
-
-def test_an_id_in_use_is_one_less_next_time_but_never_zero() -> None:
-    bids = Arbitration()
-    bids.on_stream_end(id_in_use=True)
-    assert bids.election_id == 9
-    for _ in range(20):
-        bids.on_stream_end(id_in_use=True)
-    assert bids.election_id == 1
+    assert bids.election_id == LEADER + 1
+    assert bids.on_update(6, LEADER + 1) is Standing.BID
+    assert bids.election_id == LEADER + 2
+    assert bids.on_update(5, LEADER + 2) is Standing.BID
+    assert bids.election_id == LEADER + 2
     bids.on_stream_end(id_in_use=False)
-    assert bids.election_id == 10
+    assert bids.election_id == LEADER + 2
+
+
+def test_who_stands_by_never_bids() -> None:
+    bids = Arbitration()
+    assert bids.on_update(6, LEADER) is Standing.BACKUP
+    assert bids.primary_id == LEADER
+    assert bids.on_update(5, LEADER) is Standing.FREE
+    assert bids.primary_id is None
+    assert bids.on_update(0, 0) is Standing.FREE  # BMv2 makes anybody primary
+    bids.on_stream_end(id_in_use=True)
+    assert bids.election_id is None
 
 
 def test_another_status_is_an_error() -> None:
     with pytest.raises(ValueError, match="status 13"):
-        Arbitration().on_update(13, 0)
+        Arbitration(LEADER).on_update(13, 0)

@@ -88,7 +88,7 @@ def test_services_lose_what_only_the_lab_needs() -> None:
     web = service_configs(make_plan(load_topology("single")))[0]
     assert set(web.model_dump()) == {
         *("name", "address", "port", "mss", "window_scale", "sack", "timestamps", "window", "unknown"),
-        *("syn_rate", "punt_rate", "mode", "attack_syn_rate", "calm_syn_rate", "calm_after"),
+        *("syn_rate", "punt_rate", "mode", "attack_syn_rate", "calm_syn_rate", "calm_after", "sync"),
     }
     assert (web.name, web.port, web.window) == ("web", 80, 5840)
 

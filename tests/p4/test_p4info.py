@@ -127,6 +127,8 @@ def test_hidden_objects_are_left_out() -> None:
     assert [t.preamble.alias for t in info.tables] == ["t"]
     assert sorted(a.preamble.alias for a in info.actions) == ["NoAction", "outer"]
     assert len(info.tables[0].action_refs) == 3
+    whole = build_p4info(compile_snippet(locals=locals_, apply="t.apply(); never.apply();"), hidden=True)
+    assert sorted(t.preamble.alias for t in whole.tables) == ["never", "t"]
 
 
 def test_unused_objects_are_left_out() -> None:

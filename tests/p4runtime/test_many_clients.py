@@ -149,3 +149,35 @@ def test_clients_of_several_roles_work_side_by_side(switch: Switch) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_reads_see_batches_whole_or_not_at_all(switch: Switch) -> None:
+    """While one client inserts and deletes eight entries at a time, three others read."""
+    batch = [
+        switch.entry(INSERT, "exact_t", exact(1, bytes([7, n, 0, 0, 0, 1])), action={"drop": ()})
+        for n in range(8)
+    ]
+    query = p4r.Entity(table_entry=p4r.TableEntry(table_id=switch.ids["exact_t"]))
+    seen: list[int] = []
+    over = threading.Event()
+
+    def read() -> None:
+        client = Client(switch.server.address)
+        while not over.is_set():
+            seen.append(len(client.read(query)))
+        client.close()
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for turn in range(60):
+            for one in batch:
+                one.type = DELETE if turn % 2 else INSERT
+            switch.client.write(*batch)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert set(seen) <= {0, 8}
+    assert len(seen) > 10

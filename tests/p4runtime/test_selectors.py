@@ -234,6 +234,18 @@ def test_refused_one_shots_leave_nothing_behind(switch: Switch) -> None:
     switch.client.write(*(member(switch, INSERT, n, n) for n in range(1, 9)))  # all eight places are free
 
 
+def test_one_shots_or_members_and_groups_but_not_both(switch: Switch) -> None:
+    oneshot = balanced(switch, INSERT, one_shot(switch, (21, 1)))
+    switch.client.write(oneshot)
+    for update in (member(switch, INSERT, 1, 11), group(switch, INSERT, 1)):
+        assert refused(switch.client, update)[0] == BAD
+    switch.client.write(balanced(switch, DELETE), member(switch, INSERT, 1, 11))
+    assert refused(switch.client, oneshot)[0] == BAD
+    switch.client.write(member(switch, DELETE, 1), group(switch, INSERT, 1))
+    assert refused(switch.client, oneshot)[0] == BAD
+    switch.client.write(group(switch, DELETE, 1), oneshot)
+
+
 # --- value sets ------------------------------------------------------------------------------------------
 
 

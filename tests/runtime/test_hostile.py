@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from finsy.proto import p4i
 
 from softswitch import build, cache
@@ -22,7 +23,9 @@ from tests.runtime.programs import EVERYTHING
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("driver.c")
-PACKET, WRITE, READ, REPLICATE = range(4)
+PACKET, WRITE, READ, REPLICATE, CELLS, MEMBER, GROUP = range(7)
+NAMES_GROUP = 1 << 31
+HANDLES = 6  # of members and groups, so few that they are often in use
 
 
 def command(kind: int, a: int, b: int, c: int, data: bytes) -> bytes:
@@ -78,8 +81,32 @@ def table_entry(rng: random.Random, table: p4i.Table, info: p4i.P4Info) -> bytes
         params = rng.randbytes(rng.randrange(40))
     is_default = rng.randrange(8) == 0
     op = 2 if is_default else rng.choice((1, 1, 2, 3))
-    data = struct.pack("=iIII", 0 if is_default else priority, int(is_default), len(key), len(params))
+    named = rng.randrange(1, HANDLES) | rng.choice((0, NAMES_GROUP)) if table.implementation_id else 0
+    data = struct.pack("=iIIII", 0 if is_default else priority, int(is_default), named, len(key), len(params))
     return command(WRITE, op, table.preamble.id, action.preamble.id, data + key + mask + params)
+
+
+def profile_writes(rng: random.Random, info: p4i.P4Info) -> bytes:
+    """A member and a group of each action profile, inserted, modified or deleted."""
+    out = b""
+    actions = {a.preamble.id: a for a in info.actions}
+    for profile in info.action_profiles:
+        table = next(t for t in info.tables if t.preamble.id in profile.table_ids)
+        action = actions[rng.choice(table.action_refs).id]
+        params = b"".join(rng.randbytes(num_bytes(p.bitwidth)) for p in action.params)
+        handle = struct.pack("=I", rng.randrange(1, HANDLES))
+        where = profile.preamble.id
+        out += command(MEMBER, rng.choice((1, 1, 2, 3)), where, action.preamble.id, handle + params)
+        members = struct.pack("=3I", *(rng.randrange(1, HANDLES) for _ in range(3)))[: 4 * rng.randrange(4)]
+        out += command(GROUP, rng.choice((1, 1, 2, 3)), where, rng.randrange(1, HANDLES), members)
+    return out
+
+
+def cell_ids(info: p4i.P4Info) -> tuple[int, int, int]:
+    """A counter, a meter and a register, 0 where the program has none."""
+    kinds = (info.counters, info.meters, info.registers)
+    first, second, third = (next((x.preamble.id for x in kind), 0) for kind in kinds)
+    return first, second, third
 
 
 def commands(program: CompiledProgram, seeds: list[bytes], n: int) -> bytes:
@@ -93,6 +120,8 @@ def commands(program: CompiledProgram, seeds: list[bytes], n: int) -> bytes:
             out += table_entry(rng, table, info)
             if i % 50 == 0:
                 out += command(READ, 0, table.preamble.id, 0, b"")
+        out += profile_writes(rng, info)
+        out += command(CELLS, *cell_ids(info), rng.randbytes(1))
         if i % 20 == 0:
             out += command(
                 REPLICATE, rng.randrange(9), rng.randrange(9), rng.choice((0, 30)), rng.randbytes(3)
@@ -151,28 +180,45 @@ SEEDS = [
 ]
 
 
-def run(driver: Path, *arguments: str) -> int:
+def run(call: Sequence[str | Path]) -> int:
     """Runs the driver; returns how many packets it processed."""
     environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", TSAN_OPTIONS="halt_on_error=1")
-    result = subprocess.run(
-        [str(driver), *arguments], capture_output=True, text=True, timeout=120, check=False, env=environment
-    )
+    result = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert result.returncode == 0, result.stderr[-6000:]
     return int(result.stdout)
+
+
+SELECTORS = ROOT / "tests/p4runtime/programs/selectors.p4"
+SELECTED = [bytes.fromhex("000000000001020000000001") + kind + bytes(46) for kind in (b"\x08\0", b"\x08\6")]
 
 
 def test_address_and_undefined(tmp_path: Path) -> None:
     program = compile_source(EVERYTHING, tmp_path)
     driver = build_driver(program, tmp_path, "address,undefined")
     (tmp_path / "commands").write_bytes(commands(program, SEEDS, 600))
-    assert run(driver, str(tmp_path / "commands")) == 4800
+    assert run([driver, tmp_path / "commands"]) == 4800
 
 
 def test_races(tmp_path: Path) -> None:
     program = compile_source(EVERYTHING, tmp_path)
     driver = build_driver(program, tmp_path, "thread")
     (tmp_path / "commands").write_bytes(commands(program, SEEDS, 100))
-    assert run(driver, str(tmp_path / "commands"), "2") > 500
+    assert run([driver, tmp_path / "commands", "2"]) > 500
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["everything", "selectors"])
+def test_races_of_data_plane_threads(name: str, tmp_path: Path) -> None:
+    """Two threads on veth pairs, beside writes, reads and events."""
+    if name == "everything":
+        program, seeds = compile_source(EVERYTHING, tmp_path), SEEDS
+    else:
+        program, seeds = compile_file(SELECTORS), SELECTED
+    driver = build_driver(program, tmp_path, "thread")
+    (tmp_path / "commands").write_bytes(commands(program, seeds, 100))
+    links = "".join(f"ip link add s{n} up type veth peer h{n} && ip link set h{n} up && " for n in (1, 2))
+    call = ["sh", "-c", f'{links} exec "$@"', "sh", str(driver), str(tmp_path / "commands"), "3"]
+    assert run(["unshare", "--net", *call, "s1", "h1", "s2", "h2"]) > 500
 
 
 def test_our_program_survives(tmp_path: Path) -> None:
@@ -192,4 +238,4 @@ def test_our_program_survives(tmp_path: Path) -> None:
         "ffffffffffff02000000000108060001080006040001020000000001c6120001000000000000c6120063"
     )
     (tmp_path / "commands").write_bytes(commands(program, [syn, ack, arp, b"\1\0\1" + syn], 500))
-    assert run(driver, str(tmp_path / "commands")) == 4000
+    assert run([driver, tmp_path / "commands"]) == 4000

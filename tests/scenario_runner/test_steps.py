@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -45,11 +45,20 @@ class FakeLab:
     def popen(self, host: str, argv: Any, **options: Any) -> subprocess.Popen[Any]:
         raise AssertionError("no process is wanted")
 
-    def kill_controller(self, number: int) -> None:
-        self.calls.append(("kill_controller", number))
+    controllers: ClassVar[list[str]] = ["controller"]
+    leader = "controller"
 
-    def start_controller(self) -> None:
-        self.calls.append(("start_controller",))
+    def role(self, controller: str) -> str | None:
+        return "leading"
+
+    def kill_controller(self, number: int, name: str | None = None) -> None:
+        self.calls.append(("kill_controller", number, name))
+
+    def signal_controller(self, number: int, name: str) -> None:
+        self.calls.append(("signal_controller", number, name))
+
+    def start_controller(self, name: str | None = None) -> None:
+        self.calls.append(("start_controller", name))
 
     def stop_switch(self, switch: str, number: int) -> None:
         self.calls.append(("stop_switch", switch, number))
@@ -122,8 +131,8 @@ def test_failures_and_restarts_reach_the_lab() -> None:
     )
     assert all(outcome.ok for outcome in outcomes)
     assert lab.calls == [
-        ("kill_controller", 15),
-        ("start_controller",),
+        ("kill_controller", 15, "controller"),
+        ("start_controller", None),
         ("wait_ready", 7.0),
         ("stop_switch", "b", 15),
         ("stop_switch", "b", 9),

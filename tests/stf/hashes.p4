@@ -17,6 +17,10 @@ control Enter(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
             hash(h, HashAlgorithm.xor16, 32w0, { hdr.frame.b, 8w0, hdr.frame.c }, 32w0x10000);
         } else if (hdr.frame.a == 5) {
             hash(h, HashAlgorithm.identity, 32w0, { hdr.frame.b, hdr.frame.c }, 32w0x1000000);
+        } else if (hdr.frame.a == 7) {
+            hash(h, HashAlgorithm.crc32_custom, 32w0, { hdr.frame.b, hdr.frame.c }, 64w0x100000000);
+        } else if (hdr.frame.a == 8) {
+            hash(h, HashAlgorithm.crc16_custom, 32w0, { hdr.frame.b, hdr.frame.c }, 32w0x10000);
         } else {
             hash(h, HashAlgorithm.identity, base, { hdr.frame.c }, 32w10);
         }

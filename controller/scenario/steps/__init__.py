@@ -5,6 +5,7 @@ from controller.scenario.steps.base import Step
 from controller.scenario.steps.clocks import CLOCK_STEPS
 from controller.scenario.steps.connections import CONNECTION_STEPS
 from controller.scenario.steps.control import CONTROL_STEPS
+from controller.scenario.steps.controllers import CONTROLLER_STEPS
 from controller.scenario.steps.crafted import CRAFTED_STEPS
 from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
@@ -20,6 +21,7 @@ STEPS: dict[str, type[Step]] = {
         *CLOCK_STEPS,
         *CONNECTION_STEPS,
         *CONTROL_STEPS,
+        *CONTROLLER_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
         *PROGRAM_STEPS,

@@ -42,9 +42,11 @@ class DelayWrites(Step):
     def _interpose(self, world: World) -> None:
         address = world.lab.relay_address(self.switch)
         world.relays[self.switch] = Relay(address, world.lab.grpc_address(self.switch))
-        world.lab.kill_controller(signal.SIGTERM)
+        for name in world.lab.controllers:
+            world.lab.kill_controller(signal.SIGTERM, name)
         world.lab.reach_switch_at(self.switch, address)
-        world.lab.start_controller()
+        for name in world.lab.controllers:
+            world.lab.start_controller(name)
         world.lab.wait_ready(_READY_SECONDS)
 
 

@@ -58,31 +58,6 @@ class Enter(Step):
         return None
 
 
-class KillController(Step):
-    """Ends the controller by a signal: KILL lets it clean up nothing."""
-
-    keyword: ClassVar[str] = "kill_controller"
-    shorthand: ClassVar[str | None] = "by"
-    by: Literal["KILL", "TERM"] = "KILL"
-
-    def run(self, world: World) -> str:
-        world.lab.kill_controller(signal.Signals[f"SIG{self.by}"])
-        return ""
-
-
-class StartController(Step):
-    """Starts a controller and waits until all switches are in service."""
-
-    keyword: ClassVar[str] = "start_controller"
-    within: Annotated[float, Field(gt=0, le=120)] = 30.0
-
-    def run(self, world: World) -> str:
-        start = time.monotonic()
-        world.lab.start_controller()
-        world.lab.wait_ready(self.within)
-        return f"ready after {time.monotonic() - start:.1f} s"
-
-
 class StopSwitch(Step):
     """Ends a switch process by a signal; the traffic that needs it stops."""
 
@@ -183,8 +158,6 @@ class SpoofedFlood(Step):
 
 NETWORK_STEPS: tuple[type[Step], ...] = (
     Enter,
-    KillController,
-    StartController,
     StopSwitch,
     StartSwitch,
     PauseSwitch,
