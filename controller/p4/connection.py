@@ -93,11 +93,14 @@ class Connection:
         try:
             async with asyncio.timeout(_CONNECT_TIME):
                 await self._reach()
-                await self._stream.open()
-                await self._bid()
-                return await self.next_standing()
+                return await asyncio.ensure_future(self._begin())
         except TimeoutError:
             raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
+
+    async def _begin(self) -> Standing:
+        await self._stream.open()
+        await self._bid()
+        return await self.next_standing()
 
     async def _reach(self) -> None:
         """Any answer will do: what is wrong with a connection, this channel's library says best."""

@@ -43,10 +43,9 @@ async def _errors(call: Stream[bytes, bytes]) -> AsyncIterator[None]:
     except GRPCError as err:
         raise _status_error(err) from None
     except StreamTerminatedError as err:
-        # grpclib cancels who waits: that is done with, unless somebody else has cancelled the task, too.
         task = asyncio.current_task()
-        if task is not None and task.cancelling() and task.uncancel():
-            raise asyncio.CancelledError from None
+        while task is not None and task.cancelling():  # grpclib cancels who waits, even twice
+            task.uncancel()
         try:
             await call.__aexit__(type(err), err, None)
         except GRPCError as status:  # it said why before
@@ -64,7 +63,11 @@ def _status_error(error: GRPCError) -> SwitchError:
 
 class MessageStream:
     """Serialised StreamMessageRequests go out, StreamMessageResponses come in; every failure is a
-    `SwitchError`."""
+    `SwitchError`.
+
+    To be used in tasks that do nothing else: one that is cancelled in the moment in which the connection
+    breaks ends with the `SwitchError`.
+    """
 
     def __init__(self, address: str) -> None:
         """`address`: unix:PATH or HOST:PORT."""
