@@ -92,6 +92,7 @@ async def _lead_in_turn(config: ControllerConfig, api: ApiServer) -> None:
         except SteppedDownError as err:
             log.warning("controller %s: stepping down: %s", config.name, err)
             api.hub = ControllerHub(config)
+        gc.collect()  # the old one, with all its sessions: the collector does not look at them by itself
 
 
 def _report(work: asyncio.Future[None]) -> int:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +27,7 @@ from controller.logic.model import (
     Remove,
     Service,
     ServiceChanged,
+    Session,
 )
 from controller.logic.policy import Stance
 from controller.p4.errors import OK, RESOURCE_EXHAUSTED, DeposedError, Outcome, SwitchError
@@ -98,6 +99,7 @@ class ControllerHub:
         self._loaded: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
         self._gathered: dict[str, Held] = {}
         self._gathering_done = asyncio.Event()
+        self._adopting: set[str] = set()
         self._expected = set(self.own)  # who is waited for before the first ones are trusted alone
         self._tasks: set[asyncio.Task[None]] = set()
         self._served: set[str] = set()
@@ -134,6 +136,7 @@ class ControllerHub:
         self.election_id = await standby.run()
         if self.clock() - began > _GATHER_TIME:
             self._expected = standby.watch.reached()
+        self.coordinator.began = self.clock()
         self.learned.restore(self.coordinator.services.values())  # another controller may have written it
         log.info("leading with election id %d", self.election_id)
 
@@ -175,9 +178,12 @@ class ControllerHub:
     # --- a switch comes and goes ------------------------------------------------------------------
 
     async def first_seen(self, switch: str, held: Held) -> None:
-        """The first switches are waited for together, so that keys and sessions of all of them count."""
+        """The first switches are waited for together, so that the keys of all of them count. Now the
+        sessions of this one can be adopted, and until they are, `all_adopted` keeps the others waiting.
+        """
+        self._adopting.add(switch)
         if self.keys.ready:
-            self._adopt(switch, held)
+            self.policies.adopt(held.rows)
             return
         self._gathered[switch] = held
         if self._expected <= self._gathered.keys():
@@ -188,17 +194,22 @@ class ControllerHub:
             self._gathering_done.set()
         if not self.keys.ready:
             self.keys.begin(self.clock(), [found.keys for found in self._gathered.values()])
-            for name, found in self._gathered.items():
-                self._adopt(name, found)
+            for found in self._gathered.values():
+                self.policies.adopt(found.rows)
             self._gathered.clear()
 
-    def _adopt(self, switch: str, held: Held) -> None:
-        self.policies.adopt(held.rows)
-        before = len(self.coordinator.sessions)
-        self._execute(self.coordinator.adopt(switch, held.sessions, self.clock(), self.wall()))
-        adopted = len(self.coordinator.sessions) - before
-        if adopted:
-            log.info("switch %s: %d sessions taken over", switch, adopted)
+    def adopt(self, switch: str, sessions: Sequence[tuple[Key, Entry]]) -> None:
+        """Take over sessions that a switch holds from before this controller."""
+        self._execute(self.coordinator.adopt(switch, sessions, self.clock(), self.wall()))
+
+    async def all_adopted(self, switch: str) -> None:
+        """All of this switch's have been adopted: return when those of the others have, too. Before, one that
+        has lost its sessions would be brought into service without them.
+        """
+        self._adopting.discard(switch)
+        log.info("switch %s: %d sessions taken over so far", switch, len(self.coordinator.sessions))
+        while self._adopting:
+            await asyncio.sleep(_TICK)
 
     def joined(self, switch: str) -> None:
         self.coordinator.switch_joined(switch)
@@ -209,6 +220,7 @@ class ControllerHub:
 
     def lost(self, switch: str) -> None:
         now = self.clock()
+        self._adopting.discard(switch)
         self._execute(self.coordinator.switch_lost(switch, now, self.wall()))
         self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
 
@@ -218,14 +230,14 @@ class ControllerHub:
     def proxy_rows(self) -> list[Row]:
         return self.policies.rows()
 
-    def session_entries(self) -> dict[Key, Entry]:
-        return self.coordinator.sessions.entries()
+    def session(self, key: Key) -> Session | None:
+        return self.coordinator.sessions.get(key)
 
-    def session_difference(
-        self, held: dict[Key, Entry]
-    ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]:
-        difference = self.coordinator.difference(held)
-        return difference.insert, difference.modify, difference.delete
+    def session_keys(self) -> list[Key]:
+        return self.coordinator.sessions.keys()
+
+    def comes_last(self, switch: str, key: Key) -> bool:
+        return self.coordinator.comes_last(switch, key)
 
     # --- events of the switches -------------------------------------------------------------------
 
@@ -318,7 +330,7 @@ class ControllerHub:
     ) -> None:
         if not switches:
             return
-        entity = self._loaded.result().schema.session_entity(key, entry).SerializeToString()
+        entity = self._loaded.result().schema.session_bytes(key, entry)
         for name in switches:
             self.links[name].put(Job(kind, entity, key, token))
 

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from controller.api.status import Counters, Counts
 from controller.hub import ControllerHub
 from controller.logic.liveness import SwitchState
 from controller.logic.policy import Stance
+from controller.logic.times import BOUNDS, Times
 
 
 def registry(hub: ControllerHub, counters: Counters) -> CollectorRegistry:
@@ -33,6 +35,16 @@ class _HubCollector(Collector):
         coordinator = self._hub.coordinator
         yield _counter(
             "syncline_results", "How handshakes and exceptional packets ended", "result", coordinator.results
+        )
+        yield _histogram(
+            "syncline_setup_seconds",
+            "From a client's proof to the release of its packets",
+            coordinator.setup_times,
+        )
+        yield _histogram(
+            "syncline_share_seconds",
+            "From the server's SYN/ACK to the session in the last live switch",
+            coordinator.share_times,
         )
         shed = coordinator.flows.shed + coordinator.returns.dropped
         yield _counter("syncline_shed", "Packets and flows refused by a limit", "reason", shed)
@@ -99,6 +111,13 @@ class _HubCollector(Collector):
         yield GaugeMetricFamily("syncline_epoch", "Number of the current cookie epoch", value=keys.epoch or 0)
         age = self._hub.clock() - keys.began if keys.ready else 0.0
         yield GaugeMetricFamily("syncline_epoch_age_seconds", "Age of the current cookie epoch", value=age)
+
+
+def _histogram(name: str, text: str, times: Times) -> Metric:
+    so_far = accumulate(times.counts)
+    bounds = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
+    buckets = [(bound, float(count)) for bound, count in zip(bounds, so_far, strict=True)]
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=times.total)
 
 
 def _counter(name: str, text: str, label: str, values: dict[str, int]) -> Metric:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from controller.dataplane import DROP_REASONS, EVENTS, Phase
 from controller.hub import ControllerHub
 from controller.logic.model import Session, is_v6
+from controller.logic.times import Times
 from controller.p4.errors import SwitchError
 
 _FRESH: Final = 1.0
@@ -111,12 +112,23 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
         ],
         "sessions": {"open": len(coordinator.sessions) - closing, "closing": closing},
         "pending": len(coordinator.flows),
+        "times": {"setup": _times(coordinator.setup_times), "share": _times(coordinator.share_times)},
         "held_bytes": coordinator.flows.held_bytes + coordinator.returns.held_bytes,
         "shed": dict(coordinator.flows.shed),
         "results": dict(coordinator.results + coordinator.returns.dropped),
         "drops": counters.drops,
         "events": counters.events,
     }
+
+
+def _times(times: Times) -> dict[str, float | None]:
+    """How many, and the milliseconds within which half and 99 % of them were done, to the end of a range."""
+    p50, p99 = times.within(0.5), times.within(0.99)
+    return {"count": len(times), "p50_ms": _ms(p50), "p99_ms": _ms(p99)}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None or seconds == float("inf") else round(seconds * 1e3, 1)
 
 
 def sessions(hub: ControllerHub, limit: int) -> dict[str, Any]:
@@ -153,5 +165,6 @@ def _session(session: Session, wall: float) -> dict[str, Any]:
             "synack": timeline.synack,
             "confirmed": timeline.confirmed,
             "released": timeline.released or None,
+            "shared": timeline.shared or None,
         },
     }

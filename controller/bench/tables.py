@@ -6,7 +6,6 @@ all of them are read at half of the load that the switch can take.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -15,77 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from controller.bench.flood import Flood, FloodPlan
 from controller.bench.measure import MOST_SYNS, Way, measure
+from controller.bench.primary import Primary
 from controller.lab.lab import Lab
 from controller.lab.signals import uninterrupted
 from controller.lab.targets import P4_SOURCE
 from controller.logic.model import Entry
-from controller.p4.proto import p4r
 from controller.p4.schema import Schema
 from controller.scenario.netns import interface_counters
 from softswitch.compiler import compile_file
 
 _BATCH = 1000  # updates per Write
 _CLIENTS, _SERVER = 0x0A000000, 0xCB00710A
-_SERVICE = "/p4.v1.P4Runtime/"
-_LEADER = 1 << 40  # an election id above the controller's, which has ended by then
 _SECONDS = 5
-
-
-class _Client:
-    """The primary of one switch, with the three calls that the bench makes."""
-
-    def __init__(self, address: str, device_id: int) -> None:
-        self._channel = grpc.insecure_channel(address)
-        self._election = p4r.Uint128(high=_LEADER)
-        self._device_id = device_id
-        self._requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
-        stream = self._channel.stream_stream(
-            _SERVICE + "StreamChannel",
-            request_serializer=p4r.StreamMessageRequest.SerializeToString,
-            response_deserializer=p4r.StreamMessageResponse.FromString,
-        )
-        bid = p4r.MasterArbitrationUpdate(device_id=device_id, election_id=self._election)
-        self._requests.put(p4r.StreamMessageRequest(arbitration=bid))
-        self._answers: Iterator[Any] = stream(iter(self._requests.get, None))  # type: ignore[assignment]
-        next(self._answers)
-        self._write = self._channel.unary_unary(
-            _SERVICE + "Write", request_serializer=bytes, response_deserializer=p4r.WriteResponse.FromString
-        )
-        self._read = self._channel.unary_stream(
-            _SERVICE + "Read",
-            request_serializer=p4r.ReadRequest.SerializeToString,
-            response_deserializer=p4r.ReadResponse.FromString,
-        )
-
-    def request(self, entities: list[p4r.Entity]) -> bytes:
-        """A Write that inserts these entities, encoded."""
-        updates = [p4r.Update(type=p4r.Update.INSERT, entity=entity) for entity in entities]
-        return p4r.WriteRequest(
-            device_id=self._device_id, election_id=self._election, updates=updates
-        ).SerializeToString()
-
-    def write(self, request: bytes) -> None:
-        self._write(request)
-
-    def read_all(self, table_id: int) -> int:
-        """Reads a whole table; how many entries came."""
-        request = p4r.ReadRequest(device_id=self._device_id)
-        request.entities.add().table_entry.table_id = table_id
-        return sum(len(answer.entities) for answer in self._read(request))
-
-    def close(self) -> None:
-        self._requests.put(None)
-        self._channel.close()
 
 
 def measure_tables(sessions: int) -> dict[str, Any]:
     """Inserts so many sessions, then reads them under load. Raises LabError, FloodError or OSError."""
     with _lab() as lab:
-        client = _Client(lab.grpc_address("s"), lab.plan.device_id("s"))
+        client = Primary(lab.grpc_address("s"), lab.plan.device_id("s"))
         try:
             schema = Schema(compile_file(P4_SOURCE).p4info)
             way = _way(lab)
@@ -125,12 +73,12 @@ def _way(lab: Lab) -> Way:
     return Way("switch", lab, netns, str(service.address), service.port, netns)
 
 
-def _insert(client: _Client, schema: Schema, sessions: int) -> float:
+def _insert(client: Primary, schema: Schema, sessions: int) -> float:
     """Inserts a second, by the time that the switch takes to answer; encoding is the client's affair."""
     spent = 0.0
     for first in range(_CLIENTS, _CLIENTS + sessions, _BATCH):
         keys = [(address, _SERVER, 40000, 80) for address in range(first, first + _BATCH)]
-        request = client.request([schema.session_entity(key, Entry(1, 2, 0, 0, 0, 1, 0)) for key in keys])
+        request = client.request([schema.session_bytes(key, Entry(1, 2, 0, 0, 0, 1, 0)) for key in keys])
         start = time.monotonic()
         client.write(request)
         spent += time.monotonic() - start
@@ -149,7 +97,7 @@ def _memory(lab: Lab) -> int:
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 
-def _under_load(way: Way, rate: int, client: _Client | None, table_id: int) -> dict[str, int]:
+def _under_load(way: Way, rate: int, client: Primary | None, table_id: int) -> dict[str, int]:
     """SYNs at that rate for some seconds, and the table read over and over meanwhile if there is a client.
     What was not answered is lost.
     """
@@ -171,7 +119,7 @@ def _under_load(way: Way, rate: int, client: _Client | None, table_id: int) -> d
     return {"syns": sent.syns, "per_s": round(sent.rate), "lost": lost, "entries_read": sum(read)}
 
 
-def _entries_while(client: _Client, table_id: int, flood: Flood) -> Iterator[int]:
+def _entries_while(client: Primary, table_id: int, flood: Flood) -> Iterator[int]:
     while flood.running:
         yield client.read_all(table_id)
 

@@ -26,19 +26,24 @@ from controller.logic.model import (
     Service,
     ServiceChanged,
     Session,
+    Timeline,
 )
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
-from controller.logic.sessions import Difference, SessionTable
+from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread, enough
+from controller.logic.times import Times
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
+
+_TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
 
 
 class Coordinator:
     """All flows, sessions and services, and which switches take part.
 
     Every event method returns the effects in the order in which they are to be carried out. `results`
-    counts how handshakes and exceptional packets ended, by name.
+    counts how handshakes and exceptional packets ended, by name. `setup_times`: from a client's proof to
+    the release of its packets; `share_times`: from the server's SYN/ACK to the session in all live switches.
     """
 
     def __init__(self, config: ControllerConfig) -> None:
@@ -51,8 +56,11 @@ class Coordinator:
         self.sessions = SessionTable(config.timers)
         self.spread = Spread()
         self.results: Counter[str] = Counter()
+        self.setup_times = Times()
+        self.share_times = Times()
         self.returns = EarlyReturns(config.timers.early_return)
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
+        self.began = float("-inf")  # when this controller began to lead
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
 
     # --- switches ---------------------------------------------------------------------------------
@@ -87,23 +95,24 @@ class Coordinator:
                 self._confirmed(flow, switch, now, wall, out)
         return out
 
-    def adopt(self, switch: str, held: Mapping[Key, Entry], now: float, wall: float) -> Effects:
-        """Take over the sessions that a switch holds from before this controller; the others get them."""
+    def adopt(self, switch: str, held: Iterable[tuple[Key, Entry]], now: float, wall: float) -> Effects:
+        """Take over sessions that a switch holds from before this controller; the others get them."""
 
         def make(key: Key, entry: Entry) -> Session | None:
             service = self.services.get((key[1], key[3]))
             if service is None or entry.phase == Phase.AWAITED:  # nobody knows any more who awaited it
                 return None
-            service.sessions += key not in known
+            service.sessions += self.sessions.get(key) is None
             return Session(key, entry, service.config.name, wall)
 
-        known = set(self.sessions.entries())
         others = tuple(name for name in self.writable if name != switch)
         adopted = self.sessions.adopt(held, make, now)
-        return [Put(others, s.key, s.entry, s.key not in known) for s in adopted] if others else []
+        return [Put(others, session.key, session.entry, new) for session, new in adopted] if others else []
 
-    def difference(self, held: Mapping[Key, Entry]) -> Difference:
-        return self.sessions.difference(held)
+    def comes_last(self, switch: str, key: Key) -> bool:
+        """Whether the switch must not have this session yet: it is the ingress, and others lack it still."""
+        flow = self.flows.get(key)
+        return flow is not None and flow.state is State.SHARING and flow.ingress == switch
 
     # --- punts ------------------------------------------------------------------------------------
 
@@ -129,6 +138,11 @@ class Coordinator:
             flow.reset_server(out)
             self.flows.discard(flow)
             self.results["superseded"] += 1
+        if session is not None and self._taken_over(session, wall) and not session.open:
+            self.results["late_at_take_over"] += (
+                1  # a switch repeats to a new controller what it told the last
+            )
+            return out
         if session is not None and self._is_late(session, header.isn, cookie):
             if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
@@ -158,7 +172,10 @@ class Coordinator:
             self._hold(flow, switch, header, segment)
         elif flow is None and session is None and self._lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
-        elif flow is not None or session is None or switch not in self.live:
+        elif flow is not None:
+            flow.count(switch, header.number, segment)
+            self.results["following_unknown"] += 1
+        elif session is None or switch not in self.live:
             self.results["following_unknown"] += 1
         elif self._replays.after_release(session, switch, header, segment, now, out):
             pass
@@ -185,6 +202,15 @@ class Coordinator:
         elif self._lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))
+        elif now - self.began < _TAKE_OVER and segment.flags & ACK:
+            # The last controller has sent the SYN, and what it held of the client is gone with it. A segment
+            # with a number that cannot be right makes the client repeat its ACK (RFC 9293 section 3.10.7.4),
+            # with the cookie; that begins the handshake again.
+            self.results["synack_at_take_over"] += 1
+            client, server, client_port, server_port = key
+            ends = (server, client, server_port, client_port)
+            probe = build(segment.l2, *ends, seq=segment.seq + (1 << 31), ack=segment.ack, flags=ACK)
+            out.append(PacketOut(switch, Mode.ROUTE, port, probe))
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
@@ -258,6 +284,10 @@ class Coordinator:
         out: Effects = []
         if self.spread.confirmed(switch, key, version, removed):
             self._replays.release_returns(key, out)
+            session = self.sessions.get(key)
+            if session is not None and session.timeline is not None:
+                session.timeline.confirmed[switch] = wall
+                self._note_shared(key, session.timeline, wall)
         flow = self.flows.get(key)
         if flow is None or flow.version != version:
             return out
@@ -356,8 +386,7 @@ class Coordinator:
         self.flows.schedule(flow)
 
     def _hold(self, flow: Handshake, switch: str, header: PuntHeader, segment: Segment) -> None:
-        if switch == flow.ingress:
-            flow.punted = header.number
+        flow.count(switch, header.number, segment)
         self.flows.hold(flow, header.ingress_port, segment)
 
     def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
@@ -433,9 +462,17 @@ class Coordinator:
         flow.release(out)
         held = flow.held
         self.spread.released(flow.key, flow.version, flow.waiting)
+        self.setup_times.add(wall - flow.timeline.proven)
+        self._note_shared(flow.key, flow.timeline, wall)
         self._end(flow, "released")
         self._replays.released.add(flow, held, now)
         self._replays.release_returns(flow.key, out)
+
+    def _note_shared(self, key: Key, timeline: Timeline, wall: float) -> None:
+        """Take the time when the last live switch has a released session."""
+        if not timeline.shared and not any(self.spread.lacks(key, name) for name in self.live):
+            timeline.shared = wall
+            self.share_times.add(wall - timeline.synack)
 
     def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
         """The session cannot be shared: both sides are reset and no entry is left anywhere."""
@@ -464,6 +501,11 @@ class Coordinator:
         return service is not None and service.config.mode != "always"
 
     # --- late and early packets -------------------------------------------------------------------
+
+    @staticmethod
+    def _taken_over(session: Session, wall: float) -> bool:
+        """Whether it was read back from a switch a moment ago."""
+        return session.isn is None and wall - session.created < _TAKE_OVER
 
     @staticmethod
     def _is_late(session: Session, isn: int, cookie: int) -> bool:

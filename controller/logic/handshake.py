@@ -158,6 +158,13 @@ class Handshake:
         self.held_bytes += len(segment.frame)
         return True
 
+    def count(self, switch: str, number: int, segment: Segment) -> bool:
+        """Note the number of a packet that came here; whether the ingress has punted it after all others."""
+        before = self.punted
+        if switch == self.ingress and segment.ack == (self.cookie + 1) & MASK32:  # else another flow's number
+            self.punted = number
+        return self.punted > before
+
     def follows(self, segment: Segment) -> bool:
         """Whether a segment is of this flow's first flight (bounded by our window), not an older one's."""
         offset = (segment.seq - self.isn - 1) & MASK32

@@ -47,13 +47,14 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Timeline:
-    """When a session's steps happened (Unix time, seconds)."""
+    """When a session's steps happened (Unix time, seconds). `shared`: every live switch had confirmed it."""
 
     proven: float
     syn_sent: float = 0.0
     synack: float = 0.0
     confirmed: dict[str, float] = field(default_factory=dict)
     released: float = 0.0
+    shared: float = 0.0
 
 
 @dataclass(slots=True)

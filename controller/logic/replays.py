@@ -49,14 +49,18 @@ class Replays:
     ) -> bool:
         """A packet that was punted before its flow was released; False when there was no release lately."""
         flow = self.released.get(session.key)
-        if flow is None or flow.session is not session or not session.open or not flow.follows(segment):
+        if flow is None or flow.session is not session or session.awaited:
             return False
-        if switch == flow.ingress and header.number > flow.punted:  # it was on its way: nothing has been sent
+        follows = flow.follows(segment)
+        if flow.count(switch, header.number, segment):  # it was on its way: nothing has been sent
             self._results["released_again"] += 1
-            flow.hold(header.ingress_port, segment)
-            flow.punted = header.number
+            if follows:
+                flow.hold(header.ingress_port, segment)
             flow.release(out)
-        elif flow.covers(segment):
+            return follows
+        if not follows or not session.open:
+            return False
+        if flow.covers(segment):
             self._results["late_copies"] += 1
         else:
             self.replay(session, switch, header.ingress_port, segment.frame, now, out)

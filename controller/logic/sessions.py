@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of sessions: versions, phases, ends, idle times, comparison with what switches hold.
+"""The table of sessions: versions, phases, ends, idle times, take-over of what switches hold.
 
 A version is 32 bits: the Unix time in seconds of the change, or one more than the version before on the
 same tuple, whichever is later. So versions of a tuple only grow, over restarts of the controller too; a
@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
 
@@ -27,18 +26,6 @@ _TOLERANCE = 0.95  # of the idle time: clocks of a switch are coarse
 
 SessionMaker: TypeAlias = Callable[[Key, Entry], Session | None]
 """Makes a session out of an entry that a switch holds; None when it belongs to no configured service."""
-
-
-@dataclass(slots=True)
-class Difference:
-    """What makes a switch hold exactly the session table."""
-
-    insert: dict[Key, Entry] = field(default_factory=dict)
-    modify: dict[Key, Entry] = field(default_factory=dict)
-    delete: list[Key] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.insert or self.modify or self.delete)
 
 
 def newer(version: int, than: int) -> bool:
@@ -69,6 +56,10 @@ class SessionTable:
     def youngest(self, limit: int) -> list[Session]:
         """Up to `limit` sessions, the latest first."""
         return list(islice(reversed(self._sessions.values()), limit))
+
+    def keys(self) -> list[Key]:
+        """The keys of all sessions as they are now."""
+        return list(self._sessions)
 
     def entries(self) -> dict[Key, Entry]:
         """A copy of all entries as they should be in every switch."""
@@ -229,15 +220,17 @@ class SessionTable:
         """
         return bool(elapsed) and min(elapsed.values()) < self._linger / 2
 
-    # --- comparison with a switch -----------------------------------------------------------------
+    # --- take-over --------------------------------------------------------------------------------
 
-    def adopt(self, held: Mapping[Key, Entry], make: SessionMaker, now: float) -> list[Session]:
+    def adopt(
+        self, held: Iterable[tuple[Key, Entry]], make: SessionMaker, now: float
+    ) -> list[tuple[Session, bool]]:
         """Take over what a switch holds and this table lacks, or has in an older version (after a take-over).
 
-        Returns the sessions that are new here, or changed.
+        Returns the sessions that are new here (True), or changed.
         """
-        adopted: list[Session] = []
-        for key, entry in held.items():
+        adopted: list[tuple[Session, bool]] = []
+        for key, entry in held:
             mine = self._sessions.get(key)
             if mine is not None and not newer(entry.version, mine.entry.version):
                 continue
@@ -247,17 +240,5 @@ class SessionTable:
             self.add(session)
             if not session.open:
                 self.watch_closing(session, now)
-            adopted.append(session)
+            adopted.append((session, mine is None))
         return adopted
-
-    def difference(self, held: Mapping[Key, Entry]) -> Difference:
-        """What must be written to a switch that holds `held`."""
-        result = Difference()
-        for key, session in self._sessions.items():
-            entry = held.get(key)
-            if entry is None:
-                result.insert[key] = session.entry
-            elif entry != session.entry:
-                result.modify[key] = session.entry
-        result.delete = [key for key in held if key not in self._sessions]
-        return result

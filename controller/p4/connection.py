@@ -237,11 +237,16 @@ class Connection:
 
     async def read(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[p4r.Entity]:
         """Read entities (wildcards allowed)."""
+        async for found in self.read_batches(entities):
+            for entity in found:
+                yield entity
+
+    async def read_batches(self, entities: Sequence[p4r.Entity]) -> AsyncIterator[Sequence[p4r.Entity]]:
+        """The same, in the portions in which the switch sends them."""
         request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
         with _errors("Read"):
             async for reply in self._stub.read(request, timeout=_READ_TIME):
-                for entity in reply.entities:
-                    yield entity
+                yield reply.entities
 
     async def close(self) -> None:
         self._stream.close()

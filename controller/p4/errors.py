@@ -70,8 +70,6 @@ def status_error(code: int, message: str, operation: str) -> SwitchError:
         return IdInUseError("another controller uses the same election id")
     if code == GRPCStatusCode.DEADLINE_EXCEEDED:
         return SwitchError(f"{operation}: no answer in time")
-    if code == GRPCStatusCode.FAILED_PRECONDITION and _NO_PROGRAM.search(text):
-        return NoProgramError(f"{operation}: {text}")
     if code == GRPCStatusCode.PERMISSION_DENIED:
         return NotPrimaryError(f"{operation} refused: {text or 'not primary'}")
     return SwitchError(f"{operation}: {GRPCStatusCode(code).name} {text}".rstrip())

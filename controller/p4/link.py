@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -19,17 +20,15 @@ from controller.p4.connection import Connection
 from controller.p4.errors import OK, DeposedError, IdInUseError, Outcome, SwitchError
 from controller.p4.program import Program
 from controller.p4.proto import p4r
+from controller.p4.resync import Resync, Sessions, read_sessions
 from controller.p4.schema import Row, Schema
 from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, forwarding_rows, meter_cells
 from controller.p4.sync import (
     Held,
     enable_digests,
     ensure_program,
-    mismatches,
     read_counters,
     read_held,
-    read_sessions,
-    session_jobs,
     settle_keys,
     settle_meters,
     settle_mirror,
@@ -42,14 +41,14 @@ log = logging.getLogger(__name__)
 
 _BEATS_PER_LEASE: Final = 3
 _BEAT_TIME: Final = 5.0  # seconds in which a switch must answer
-_SYNC_ROUNDS: Final = 5
 _NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
 _MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
+_EARLY: Final = 4096  # messages of a switch that is being synchronised; the oldest give way
 _ENDS: Final = frozenset(int(end) for end in End)
 
 
-class Hub(Protocol):
+class Hub(Sessions, Protocol):
     """What a link needs of the controller."""
 
     config: ControllerConfig
@@ -57,15 +56,13 @@ class Hub(Protocol):
 
     async def program(self) -> Program: ...
     async def first_seen(self, switch: str, held: Held) -> None: ...
+    def adopt(self, switch: str, sessions: Sequence[tuple[Key, Entry]]) -> None: ...
+    async def all_adopted(self, switch: str) -> None: ...
     def joined(self, switch: str) -> None: ...
     async def went_live(self, switch: str) -> None: ...
     def lost(self, switch: str) -> None: ...
     def keys_to_hold(self) -> tuple[KeySet, int]: ...
     def proxy_rows(self) -> list[Row]: ...
-    def session_entries(self) -> dict[Key, Entry]: ...
-    def session_difference(
-        self, held: dict[Key, Entry]
-    ) -> tuple[dict[Key, Entry], dict[Key, Entry], list[Key]]: ...
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
     def on_end(self, key: Key, event: int) -> None: ...
     def on_idle(self, switch: str, keys: list[Key]) -> None: ...
@@ -108,6 +105,7 @@ class SwitchLink:
         self._writer: Writer | None = None
         self._seen = False
         self._failure: asyncio.Future[None] | None = None
+        self._early: deque[p4r.StreamMessageResponse] | None = None
 
     # --- used by the hub --------------------------------------------------------------------------
 
@@ -149,7 +147,7 @@ class SwitchLink:
             raise SwitchError("not connected")
         request: list[p4r.Entity] = []
         for key in keys:
-            entity = self._schema.session_entity(key)
+            entity = p4r.Entity.FromString(self._schema.session_bytes(key))
             entity.table_entry.time_since_last_hit.SetInParent()
             request.append(entity)
         found: dict[Key, float] = {}
@@ -224,6 +222,7 @@ class SwitchLink:
             self.connection = connection
             self._writer = Writer(connection, self._on_written)
             self._failure = asyncio.get_running_loop().create_future()
+            self._early = deque(maxlen=_EARLY)
             loaded = asyncio.Event()
             await _first_failure(
                 connection.receive(),
@@ -237,6 +236,7 @@ class SwitchLink:
             self.connection = None
             self._writer = None
             self._failure = None
+            self._early = None
             self._hub.lost(self.name)
             await connection.close()
 
@@ -269,8 +269,11 @@ class SwitchLink:
         hub = self._hub
         held = await read_held(connection, schema)
         if not self._seen:
-            self._seen = True
             await hub.first_seen(self.name, held)
+            async for portion in read_sessions(connection, schema):
+                hub.adopt(self.name, portion)
+            await hub.all_adopted(self.name)
+            self._seen = True
         rows = hub.proxy_rows()
         await settle_rows(connection, schema, PROXY_TABLES, rows)
         await settle_meters(connection, meter_cells(schema, hub.config.services), fresh=loaded)
@@ -288,19 +291,15 @@ class SwitchLink:
             await settle_rows(connection, schema, PROXY_TABLES, rows)
         # Barriers wait for it before any traffic can flow through it.
         await hub.went_live(self.name)
+        early, self._early = self._early, None
+        for message in early or ():
+            self._on_message(message)
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
-        for _ in range(_SYNC_ROUNDS):
-            await writer.flush()
-            before = self._hub.session_entries()
-            held = await read_sessions(connection, schema)
-            self.sessions = len(held)
-            if mismatches(before, held, self._hub.session_entries()) == 0:
-                return
-            for job in session_jobs(schema, *self._hub.session_difference(held)):
-                writer.put(job)
-        raise SwitchError(f"the switch holds {len(held)} sessions, not the {len(before)} that were written")
+        resync = Resync(self.name, self._hub, connection, writer, schema)
+        await resync.run()
+        self.sessions = resync.held
 
     # --- what the switch says ---------------------------------------------------------------------
 
@@ -312,6 +311,9 @@ class SwitchLink:
         self._hub.on_written(self.name, job, outcome)
 
     def _on_message(self, message: p4r.StreamMessageResponse) -> None:
+        if self._early is not None:  # nothing can be judged before the switch's sessions are known
+            self._early.append(message)
+            return
         try:
             self._dispatch(message)
         except Exception:  # one message that cannot be processed must not end the connection

@@ -10,6 +10,7 @@ from typing import Any
 from controller.dataplane import DIGESTS, PACKET_OUT, PACKET_OUT_FIELDS, TABLES, PuntHeader
 from controller.logic.model import MASK32, Entry, Key, PacketOut
 from controller.p4.proto import encode_uint, field, p4i, p4r, packet_out
+from controller.p4.session_rows import SessionRows
 
 _PACKET_METADATA = 2  # PacketOut.metadata
 
@@ -39,22 +40,6 @@ class Row:
     params: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _SessionTable:
-    """The ids of a session table: key fields in the order of `Key`, parameters in the order of `Entry`."""
-
-    table_id: int
-    match: tuple[int, ...]
-    action: int
-    params: tuple[int, ...]
-
-    @classmethod
-    def of(cls, table: Table) -> _SessionTable:
-        action, params = table.actions["translate"]
-        match = tuple(field_id for field_id, _ in table.fields.values())
-        return cls(table.table_id, match, action, tuple(params.values()))
-
-
 class Schema:
     """Names to ids of one program.
 
@@ -76,8 +61,8 @@ class Schema:
         self._in_order = self._metadata("packet_in", PuntHeader._fields)
         self._out_ids = self._metadata("packet_out", PACKET_OUT_FIELDS)
         self._out_cache: dict[tuple[int, int], bytes] = {}
-        self._sessions_v4 = _SessionTable.of(self.tables["sessions_v4"])
-        self._sessions_v6 = _SessionTable.of(self.tables["sessions_v6"])
+        self._sessions_v4 = _session_rows(self.tables["sessions_v4"])
+        self._sessions_v6 = _session_rows(self.tables["sessions_v6"])
         self.sessions_ids = (self._sessions_v4.table_id, self._sessions_v6.table_id)
 
     def _metadata(self, header: str, names: Sequence[str]) -> list[int]:
@@ -119,37 +104,20 @@ class Schema:
 
     # --- sessions ---------------------------------------------------------------------------------
 
-    def session_entity(self, key: Key, entry: Entry | None = None) -> p4r.Entity:
-        """A session's table entry; without `entry` only its key (to delete or to read it)."""
+    def session_bytes(self, key: Key, entry: Entry | None = None) -> bytes:
+        """A session's table entry, serialised; without `entry` only its key (to delete or to read it)."""
         table = self._sessions_v6 if key[1] > MASK32 else self._sessions_v4
-        entity = p4r.Entity()
-        row = entity.table_entry
-        row.table_id = table.table_id
-        for field_id, value in zip(table.match, key, strict=True):
-            match = row.match.add()
-            match.field_id = field_id
-            match.exact.value = encode_uint(value)
-        if entry is not None:
-            action = row.action.action
-            action.action_id = table.action
-            for param_id, value in zip(table.params, entry, strict=False):
-                param = action.params.add()
-                param.param_id = param_id
-                param.value = encode_uint(value)
-            row.idle_timeout_ns = entry.idle_ns
-        return entity
+        return table.encode(key, entry)
 
     def session_key(self, row: p4r.TableEntry) -> Key:
-        values = {match.field_id: int.from_bytes(match.exact.value, "big") for match in row.match}
-        client, server, client_port, server_port = (values[i] for i in self._sessions_of(row).match)
-        return client, server, client_port, server_port
+        return self._sessions_of(row).key(row)
 
-    def session_entry(self, row: p4r.TableEntry) -> Entry:
-        params = {p.param_id: int.from_bytes(p.value, "big") for p in row.action.action.params}
-        delta, tau, to_client, to_server, phase, version = (params[i] for i in self._sessions_of(row).params)
-        return Entry(delta, tau, to_client, to_server, phase, version, row.idle_timeout_ns)
+    def session(self, row: p4r.TableEntry) -> tuple[Key, Entry]:
+        """The session that a table entry is for."""
+        table = self._sessions_of(row)
+        return table.key(row), table.entry(row)
 
-    def _sessions_of(self, row: p4r.TableEntry) -> _SessionTable:
+    def _sessions_of(self, row: p4r.TableEntry) -> SessionRows:
         return self._sessions_v6 if row.table_id == self._sessions_v6.table_id else self._sessions_v4
 
     # --- other tables -----------------------------------------------------------------------------
@@ -203,6 +171,12 @@ class Schema:
                 given = {p.param_id: int.from_bytes(p.value, "big") for p in action.params}
                 return Row(table.name, tuple(keys), name, tuple(given.get(i, 0) for i in params.values()))
         return None
+
+
+def _session_rows(table: Table) -> SessionRows:
+    action, params = table.actions["translate"]
+    match = tuple(field_id for field_id, _ in table.fields.values())
+    return SessionRows(table.table_id, match, action, tuple(params.values()))
 
 
 def _by_alias(objects: Any, kind: str, name: str) -> Any:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bringing a switch to what it must hold, and proving it: read, write the difference, read again, compare.
+Its sessions are `resync.py`'s.
 
 Nothing is deleted that should be there, and a program that runs already is not loaded again: so traffic
 goes on while a new controller takes over.
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 from controller.dataplane import BEAT, CPU_PORT, MIRROR
 from controller.logic.keys import KeySet
-from controller.logic.model import Entry, Key
 from controller.p4.connection import Connection
 from controller.p4.errors import ALREADY_EXISTS, OK, SwitchError
 from controller.p4.program import Program
@@ -28,18 +28,17 @@ from controller.p4.static import (
     key_set,
     meter_entity,
 )
-from controller.p4.writer import DELETE, INSERT, MODIFY, Job
+from controller.p4.writer import DELETE, INSERT, MODIFY
 
 _ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a switch holds, as read back."""
+    """What a switch holds besides sessions, as read back."""
 
     rows: list[Row]
     keys: KeySet
-    sessions: dict[Key, Entry]
 
     def of(self, tables: Sequence[str]) -> list[Row]:
         return [row for row in self.rows if row.table in tables]
@@ -63,7 +62,7 @@ async def read_held(connection: Connection, schema: Schema) -> Held:
         row = schema.row(entity.table_entry)
         if row is not None:
             keys.append(row)
-    return Held(rows, key_set(keys), await read_sessions(connection, schema))
+    return Held(rows, key_set(keys))
 
 
 async def _read_rows(connection: Connection, schema: Schema, tables: Sequence[str]) -> list[Row]:
@@ -79,20 +78,6 @@ async def _read_rows(connection: Connection, schema: Schema, tables: Sequence[st
             if row is not None:
                 rows.append(row)
     return rows
-
-
-async def read_sessions(connection: Connection, schema: Schema) -> dict[Key, Entry]:
-    request: list[p4r.Entity] = []
-    for table_id in schema.sessions_ids:
-        wanted = p4r.Entity()
-        wanted.table_entry.table_id = table_id
-        request.append(wanted)
-    sessions: dict[Key, Entry] = {}
-    async for entity in connection.read(request):
-        row = entity.table_entry
-        if not row.is_default_action:
-            sessions[schema.session_key(row)] = schema.session_entry(row)
-    return sessions
 
 
 async def read_counters(connection: Connection, counter_ids: Sequence[int]) -> dict[int, dict[int, int]]:
@@ -206,26 +191,3 @@ def _same_rate(held: p4r.MeterEntry, wanted: p4r.MeterEntry) -> bool:
     if not wanted.HasField("config"):
         return not held.HasField("config")
     return (held.config.pir, held.config.pburst) == (wanted.config.pir, wanted.config.pburst)
-
-
-def mismatches(before: Mapping[Key, Entry], held: Mapping[Key, Entry], after: Mapping[Key, Entry]) -> int:
-    """How many sessions a switch holds otherwise than it should.
-
-    `before` and `after` are the session table around the reading of `held`: what changed meanwhile does
-    not count.
-    """
-    wrong = sum(1 for key, entry in before.items() if held.get(key) != entry and after.get(key) == entry)
-    return wrong + sum(1 for key in held if key not in before and key not in after)
-
-
-def session_jobs(
-    schema: Schema, insert: Mapping[Key, Entry], modify: Mapping[Key, Entry], delete: Sequence[Key]
-) -> list[Job]:
-    """Jobs of a synchronisation; nobody waits for one of them alone."""
-    jobs = [Job(DELETE, schema.session_entity(key).SerializeToString(), key) for key in delete]
-    for kind, entries in ((MODIFY, modify), (INSERT, insert)):
-        jobs += [
-            Job(kind, schema.session_entity(key, entry).SerializeToString(), key)
-            for key, entry in entries.items()
-        ]
-    return jobs

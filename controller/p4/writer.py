@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,20 +46,40 @@ class Writer:
         self._on_done = on_done
         self._jobs: deque[Job] = deque()
         self._wakeup = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._answered = asyncio.Event()
+        self._writing = 0  # jobs of the Write under way
+        self._count = 0  # jobs that were ever put
+        self._recent: set[Hashable] = set()
+        self._watched = False
 
     def put(self, job: Job) -> None:
         self._jobs.append(job)
-        self._idle.clear()
+        self._count += 1
+        if self._watched:
+            self._recent.add(job.key)
         self._wakeup.set()
+
+    def watch(self) -> Set[Hashable]:
+        """The keys of all jobs that are put from now on, until `unwatch`: it grows with them."""
+        self._watched, self._recent = True, set()
+        return self._recent
+
+    def unwatch(self) -> None:
+        self._watched, self._recent = False, set()
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     async def flush(self) -> None:
-        """Wait until the switch has answered everything that was put so far (and since)."""
-        await self._idle.wait()
+        """Wait until the switch has answered everything that was put so far, whatever is put meanwhile."""
+        so_far = self._count
+        while len(self._jobs) + self._writing > self._count - so_far:
+            await self._answered.wait()
+
+    async def room(self, jobs: int) -> None:
+        """Wait until fewer jobs than that wait for their turn."""
+        while len(self._jobs) >= jobs:
+            await self._answered.wait()
 
     async def run(self) -> None:
         """Write until cancelled.
@@ -69,25 +89,33 @@ class Writer:
         """
         while True:
             if not self._jobs:
-                self._idle.set()
                 self._wakeup.clear()
                 await self._wakeup.wait()
             batch = self._take()
+            self._writing = len(batch)
             outcomes = await self._connection.write([update(job.kind, job.entity) for job in batch])
-            if outcomes is None:
-                for job in batch:
-                    self._on_done(job, _DONE)
-                continue
-            again: list[Job] = []
-            for job, outcome in zip(batch, outcomes, strict=True):
-                other = _alternative(job, outcome.code)
-                if other is not None:
-                    again.append(other)
-                elif job.kind == DELETE and outcome.code == NOT_FOUND:
-                    self._on_done(job, _DONE)
-                else:
-                    self._on_done(job, outcome)
+            again = self._done(batch, outcomes)
             self._jobs.extendleft(reversed(again))
+            self._writing = 0
+            self._answered.set()
+            self._answered = asyncio.Event()
+
+    def _done(self, batch: list[Job], outcomes: list[Outcome] | None) -> list[Job]:
+        """Tell the outcomes; what is to be tried another way is returned."""
+        if outcomes is None:
+            for job in batch:
+                self._on_done(job, _DONE)
+            return []
+        again: list[Job] = []
+        for job, outcome in zip(batch, outcomes, strict=True):
+            other = _alternative(job, outcome.code)
+            if other is not None:
+                again.append(other)
+            elif job.kind == DELETE and outcome.code == NOT_FOUND:
+                self._on_done(job, _DONE)
+            else:
+                self._on_done(job, outcome)
+        return again
 
     def _take(self) -> list[Job]:
         batch: list[Job] = []

@@ -38,6 +38,7 @@ from softswitch.p4runtime.pipeline import Compile, Pipeline, Program, verify
 from softswitch.p4runtime.pump import EventPump, Make
 from softswitch.p4runtime.read import Entities, select
 from softswitch.p4runtime.reconcile import carry_over
+from softswitch.p4runtime.retained import Retained
 from softswitch.p4runtime.stream import Outbox
 from softswitch.p4runtime.write import apply_updates
 
@@ -82,6 +83,7 @@ class Device:
         self._io_lock = threading.Lock()
         self._arbitration = Arbitration(options.device_id)
         self._listeners: tuple[Outbox, ...] = ()  # the primaries' outboxes; replaced, never changed
+        self._retained = Retained()
         self._running: Pipeline | None = None
         self._saved: Pipeline | None = None
         self._pump: EventPump | None = None
@@ -217,9 +219,14 @@ class Device:
         for stream, update in notices:
             if isinstance(stream, Outbox):
                 stream.put(p4r.StreamMessageResponse(arbitration=update))
+        before = self._listeners
         self._listeners = tuple(
             stream for stream, _ in self._arbitration.primaries() if isinstance(stream, Outbox)
         )
+        fresh = [stream for stream in self._listeners if stream not in before]
+        if fresh:
+            for make in self._retained.take():
+                _offer(fresh, make)
 
     def _answer_error(
         self, stream: Outbox, action: Callable[[], None], message: p4r.StreamMessageRequest
@@ -248,13 +255,13 @@ class Device:
             raise _no_pipeline(self.options.device_id)
         running.digests.acknowledge(ack)
 
-    def _deliver(self, make: Make) -> None:
-        """Give the primaries a notification; it costs nearly nothing when none of them can take it."""
-        streams = [stream for stream in self._listeners if stream.has_room()]
-        if streams:
-            message = make()
-            for stream in streams:
-                stream.offer(message)
+    def _deliver(self, make: Make, *, packet: bool) -> None:
+        """Give the primaries a notification; a new primary hears of packets, and of what none has heard."""
+        if packet:
+            self._retained.packet(make)
+        elif not self._listeners:
+            self._retained.notice(make)
+        _offer(self._listeners, make)
 
     # --- pipelines ----------------------------------------------------------------------------------------
 
@@ -356,8 +363,18 @@ class Device:
         _LOG.info("running a new pipeline on %d ports", len(self.options.ports))
 
     def _start_pump(self, pipeline: Pipeline) -> None:
+        self._retained.clear()
         self._pump = EventPump(pipeline, self._deliver)
         self._pump.start()
+
+
+def _offer(streams: Sequence[Outbox], make: Make) -> None:
+    """It costs nearly nothing when none of them can take it."""
+    ready = [stream for stream in streams if stream.has_room()]
+    if ready:
+        message = make()
+        for stream in ready:
+            stream.offer(message)
 
 
 def _log_bid(update: p4r.MasterArbitrationUpdate, primary: bool) -> None:

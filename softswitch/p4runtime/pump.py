@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from finsy.proto import p4r
 
@@ -17,7 +18,13 @@ from softswitch.p4runtime.pipeline import Pipeline
 from softswitch.p4runtime.read import fill_key
 
 Make = Callable[[], p4r.StreamMessageResponse]
-Deliver = Callable[[Make], None]  # a message is only made if somebody can take it
+
+
+class Deliver(Protocol):
+    """Takes a notification, or a packet-in; the message is only made if somebody can take it."""
+
+    def __call__(self, make: Make, *, packet: bool) -> None: ...
+
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_WAIT_MS = 500
@@ -62,7 +69,7 @@ class EventPump:
         idle: list[bytes] = []
         for event in events:
             if event.kind == EVENT_PACKET_IN:
-                self._deliver(partial(self._packet_in, event.payload))
+                self._deliver(partial(self._packet_in, event.payload), packet=True)
             elif event.kind == EVENT_DIGEST:
                 self._carry_digest(event.payload)
             elif event.kind == EVENT_IDLE:
@@ -70,9 +77,9 @@ class EventPump:
             else:
                 _LOG.warning("event of unknown kind %d", event.kind)
         if idle:
-            self._deliver(partial(self._idle_notification, idle))
+            self._deliver(partial(self._idle_notification, idle), packet=False)
         for digest_list in self._pipeline.digests.due(time.monotonic_ns()):
-            self._deliver(partial(p4r.StreamMessageResponse, digest=digest_list))
+            self._deliver(partial(p4r.StreamMessageResponse, digest=digest_list), packet=False)
 
     def _packet_in(self, frame: bytes) -> p4r.StreamMessageResponse:
         return p4r.StreamMessageResponse(packet=self._pipeline.schema.packet_in.decode(frame))
@@ -82,7 +89,7 @@ class EventPump:
         message = payload[_DIGEST_ID_SIZE:]
         ready = self._pipeline.digests.learn(digest_id, message, time.monotonic_ns())
         if ready is not None:
-            self._deliver(partial(p4r.StreamMessageResponse, digest=ready))
+            self._deliver(partial(p4r.StreamMessageResponse, digest=ready), packet=False)
 
     def _idle_notification(self, payloads: list[bytes]) -> p4r.StreamMessageResponse:
         message = p4r.StreamMessageResponse()

@@ -44,11 +44,11 @@ def measure(connections: int) -> dict[str, float]:
     def encode(effects: Effects) -> None:
         for effect in effects:
             if isinstance(effect, Put):
-                entity = schema.session_entity(effect.key, effect.entry).SerializeToString()
+                entity = schema.session_bytes(effect.key, effect.entry)
                 for _ in effect.switches:
                     update(INSERT, entity)
             elif isinstance(effect, Remove):
-                entity = schema.session_entity(effect.key).SerializeToString()
+                entity = schema.session_bytes(effect.key)
                 for _ in effect.switches:
                     update(DELETE, entity)
 

@@ -306,7 +306,7 @@ async def test_a_switch_that_does_not_hold_what_was_written_stays_out_of_service
         await until(lambda: hub.links["b"].life.state == "down")
         b.read_filter = lambda entity: not entity.table_entry.idle_timeout_ns
         await b.start()
-        await until(lambda: "sessions, not the 1" in hub.links["b"].life.reason)
+        await until(lambda: "1 still differ" in hub.links["b"].life.reason)
         b.read_filter = lambda _: True
         await ready(hub)
 
@@ -552,6 +552,8 @@ async def test_the_api_tells_everything_but_keys(
         assert set(timeline["confirmed"]) == {"a", "b"}
         _, metrics = await get("/metrics")
         assert 'syncline_sessions{phase="open"} 1.0' in metrics
+        assert "syncline_share_seconds_count 1.0" in metrics
+        assert 'syncline_setup_seconds_bucket{le="+Inf"} 1.0' in metrics
         assert 'syncline_packet_outs_dropped_total{switch="a"} 0.0' in metrics
         assert 'syncline_switch_drops_total{reason="FRAGMENT",switch="b"} 30.0' in metrics
         for key in hub.keys.held().keys.values():

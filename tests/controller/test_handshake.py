@@ -230,7 +230,7 @@ def test_a_following_segment_of_a_closing_session_is_sent_through_it() -> None:
     world = World()
     world.open_session()
     world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall)
-    [(out, segment)] = packets(world.following(seq=X + 5))
+    [(out, segment)] = packets(world.following(number=1, seq=X + 5))
     assert (out.switch, out.mode, out.release) == ("a", Mode.ARRIVE, 0)
     assert segment.seq == (X + 5) & MASK
     assert world.following(seq=X + 5, ack=K + 2) == []  # another connection's

@@ -126,10 +126,9 @@ def test_each_version_has_its_session_table() -> None:
     entry = Entry(1, 2, 3, 0x81, Phase.CLOSING, 7, 10**9)
     ids = []
     for key in (KEY, (CLIENT, SERVER, CPORT, SPORT), (5, SERVER, CPORT, SPORT)):
-        row = schema.session_entity(key, entry).table_entry
-        again = p4r.TableEntry.FromString(row.SerializeToString())
-        assert schema.session_key(again) == key
-        assert schema.session_entry(again) == entry
+        row = p4r.Entity.FromString(schema.session_bytes(key, entry)).table_entry
+        assert schema.session_key(row) == key
+        assert schema.session(row) == (key, entry)
         ids.append(row.table_id)
     assert ids == [schema.sessions_ids[0], schema.sessions_ids[1], schema.sessions_ids[1]]
 

@@ -44,6 +44,18 @@ def test_what_was_on_its_way_goes_with_all_the_others() -> None:
     assert world.core.results["released"] == 1
 
 
+def test_what_is_not_taken_counts_all_the_same() -> None:
+    """The switch has given it a number, and would wait for that."""
+    world = World()
+    world.proven()
+    world.following(number=2, seq=X + 1 + 100_000, payload=bytes(10))  # far beyond our window
+    world.synack()
+    world.confirm("b")
+    assert [out.release for out, _ in packets(world.confirm("a"))] == [2]
+    again = packets(world.following(number=3, seq=X + 1 + 200_000, payload=bytes(5)))
+    assert [(out.release, s.seq) for out, s in again] == [(3, X + 1), (0, (X + 1 + 200_000) & 0xFFFFFFFF)]
+
+
 def test_copies_that_were_on_their_way_are_dropped() -> None:
     world = World()
     released(world)

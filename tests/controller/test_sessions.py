@@ -300,8 +300,8 @@ def test_a_copy_of_the_old_connections_first_segment_changes_nothing() -> None:
 def test_a_new_controller_does_not_take_over_what_is_set_aside() -> None:
     entry = session(reused()).entry
     successor = World()
-    assert successor.core.adopt("a", {KEY: entry}, successor.now, successor.wall) == []
-    assert successor.core.difference({KEY: entry}).delete == [KEY]
+    assert successor.core.adopt("a", [(KEY, entry)], successor.now, successor.wall) == []
+    assert len(successor.core.sessions) == 0
 
 
 def test_switches_that_never_confirm_end_the_reuse() -> None:

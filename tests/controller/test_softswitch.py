@@ -224,9 +224,9 @@ async def test_a_killed_switch_is_filled_again(switches: list[Switch], config: A
 async def test_a_new_controller_takes_over(switches: list[Switch], config: Any) -> None:
     async with running(config()) as hub:
         cookie = await open_session(hub)
-        entries = hub.session_entries()
+        entries = hub.coordinator.sessions.entries()
     async with running(config()) as hub:
-        assert hub.session_entries() == entries
+        assert hub.coordinator.sessions.entries() == entries
         assert cookie_of(hub) == cookie  # the keys are the same
         assert (await events_of(hub, "a"))["PROVEN"] == 1  # the program was not loaded again
         answer = build(L2, SERVER, CLIENT, SPORT, CPORT, seq=R + 1, ack=X + 8, flags=ACK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 import time
+from functools import partial
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from finsy.proto import p4d, p4r, rpc_code
 
 from softswitch.engine import EVENT_DIGEST, EVENT_IDLE, EVENT_PACKET_IN, Event, TableRecord
 from softswitch.p4runtime.errors import P4RuntimeError
+from softswitch.p4runtime.retained import SECONDS, Retained
 from softswitch.p4runtime.service import MAX_STREAMS
 from softswitch.p4runtime.stream import Outbox
 
@@ -147,6 +149,48 @@ def test_packet_in_reaches_the_primaries_only(rig: Rig, ready: Client) -> None:
     assert backup.quiet()
 
 
+def test_a_new_primary_hears_of_the_last_moments(rig: Rig, ready: Client) -> None:
+    first, second = ready.streams[0], ready.stream()
+    rig.engines[0].events.put(PACKET_IN)
+    heard = first.take()
+    second.bid(2)
+    assert second.take() == heard
+    assert second.quiet()
+
+
+def test_what_found_no_primary_waits_for_the_next_one(rig: Rig, ready: Client) -> None:
+    watcher, follower = ready.stream(), ready.stream()
+    watcher.send(p4r.StreamMessageRequest(arbitration=p4r.MasterArbitrationUpdate(device_id=1)))
+    assert watcher.take().arbitration.status.code == rpc_code.ALREADY_EXISTS
+    ready.streams[0].close()
+    assert watcher.take().arbitration.status.code == rpc_code.NOT_FOUND
+    rig.engines[0].events.put(PACKET_IN)
+    rig.engines[0].events.put(idle())
+    assert watcher.quiet()
+    follower.bid(2)
+    assert follower.take().HasField("idle_timeout_notification")
+    assert follower.take().HasField("packet")
+    assert follower.quiet()
+
+
+def test_packets_are_retained_for_a_while_only() -> None:
+    now = 0.0
+    retained = Retained(lambda: now)
+    first, second, notice = (partial(p4r.StreamMessageResponse) for _ in range(3))
+    retained.packet(first)
+    now = SECONDS - 0.5
+    retained.packet(second)
+    retained.notice(notice)
+    assert retained.take() == [notice, first, second]
+    now = SECONDS + 0.5
+    assert retained.take() == [second]
+    retained.clear()
+    assert retained.take() == []
+    for _ in range(5000):
+        retained.packet(first)
+    assert len(retained.take()) == 1024
+
+
 def test_packet_out(rig: Rig, ready: Client) -> None:
     stream = ready.streams[0]
     stream.send(GOOD)
@@ -265,12 +309,16 @@ def test_acknowledgement_of_an_unknown_digest_is_answered(ready: Client) -> None
     )
 
 
-def test_idle_notification_names_the_entry(rig: Rig, ready: Client) -> None:
+def idle() -> Event:
     key, ones = b"\x00\x00\x00\x01\x00\x50", b"\xff\xff\xff\xff\x01\xff"
     record = TableRecord(
         fakes.SESSIONS, fakes.TRANSLATE, 0, 0, 0, 3_000, 4_000, 42, 1, 2, key, ones, b"\0\0\0\1\2"
     )
-    rig.engines[0].events.put(Event(EVENT_IDLE, fakes.pack_record(record)))
+    return Event(EVENT_IDLE, fakes.pack_record(record))
+
+
+def test_idle_notification_names_the_entry(rig: Rig, ready: Client) -> None:
+    rig.engines[0].events.put(idle())
     notification = ready.streams[0].take().idle_timeout_notification
     assert abs(notification.timestamp - time.time_ns()) < 60_000_000_000
     assert list(notification.table_entry) == [
