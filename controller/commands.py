@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -53,6 +54,8 @@ def controller(
     if check:
         typer.echo(f"{config}: good ({len(loaded.switches)} switches, {len(loaded.services)} services)")
         return
+    # What gRPC's core would write between our lines is in our own words in the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from controller.app import run, set_up_logging  # gRPC and its friends take a while to import
 
     set_up_logging(log_level)

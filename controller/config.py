@@ -18,9 +18,10 @@ from ipaddress import (
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_address,
 )
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +35,8 @@ from pydantic import (
 )
 
 from controller.config_errors import ConfigError, Problem, describe, read_yaml
+from softswitch.secretfile import SecretFileError, read_token
+from softswitch.tlsfiles import TlsFileError, TlsFiles
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -125,10 +128,35 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class TlsConfig(Model):
+    """Mutual TLS: PEM files, read anew for every connection."""
+
+    ca: FilePath = Field(description="path of the CA certificates that the other end's must be signed by")
+    certificate: FilePath = Field(description="path of the controller's certificate, with its chain")
+    key: FilePath = Field(description="path of the certificate's private key, mode 0600")
+
+    def files(self) -> TlsFiles:
+        return TlsFiles(self.certificate, self.key, self.ca)
+
+
+class ServerTlsConfig(Model):
+    """TLS of a server whose clients need no certificate: PEM files."""
+
+    certificate: FilePath = Field(description="path of the server's certificate, with its chain")
+    key: FilePath = Field(description="path of the certificate's private key, mode 0600")
+
+    def files(self) -> TlsFiles:
+        return TlsFiles(self.certificate, self.key)
+
+
 class ApiConfig(Model):
-    """The local HTTP endpoint: /metrics, /api/status, /api/sessions."""
+    """The HTTP endpoint: /metrics, /api/status, /api/sessions, /api/reload."""
 
     listen: Endpoint = Field(default="127.0.0.1:8080", description="unix:PATH or HOST:PORT")
+    token: FilePath | None = Field(
+        default=None, description="path of a file with the token that clients must show, mode 0600"
+    )
+    tls: ServerTlsConfig | None = Field(default=None, description="certificate and key, for HTTPS")
 
 
 class ProgramConfig(Model):
@@ -186,6 +214,15 @@ class SwitchConfig(Model):
     name: Name = Field(description="a name, unique among the switches")
     address: Endpoint = Field(description="P4Runtime server: unix:PATH or HOST:PORT")
     device_id: int = Field(default=1, ge=0, le=2**64 - 1, description="P4Runtime device id, a whole number")
+    tls: TlsConfig | Literal[False] | None = Field(
+        default=None,
+        description="ca, certificate and key, in place of the controller's tls; or false: without TLS",
+    )
+    server_name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the name in the switch's certificate (default: the host of address, else name)",
+    )
     ports: list[PortConfig] = Field(min_length=1, description="a list of ports")
     routes: list[RouteConfig] = Field(default=[], description="a list of routes")
     neighbours: list[NeighbourConfig] = Field(default=[], description="a list of neighbours")
@@ -354,14 +391,45 @@ class ControllerConfig(Model):
     services: list[ServiceConfig] = Field(default=[], max_length=1024, description="a list of services")
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    tls: TlsConfig | None = Field(default=None, description="ca, certificate and key for P4Runtime")
     state: FilePath | None = Field(
         default=None, description="path of a file that keeps what is learned of services; absent = none"
     )
+
+    def tls_of(self, switch: SwitchConfig) -> SwitchTls | None:
+        """How to speak TLS with a switch; None: not at all."""
+        tls = self.tls if switch.tls is None else switch.tls
+        if not tls:
+            return None
+        host = "" if switch.address.startswith("unix:") else switch.address.rpartition(":")[0].strip("[]")
+        return SwitchTls(tls.files(), switch.server_name or host or switch.name)
+
+
+class SwitchTls(NamedTuple):
+    """TLS with one switch: our files, and the name that its certificate must have."""
+
+    files: TlsFiles
+    server_name: str
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether only this machine reaches `unix:PATH` or `HOST:PORT`."""
+    if endpoint.startswith("unix:"):
+        return True
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check(config: ControllerConfig) -> list[Problem]:
     """What no model can see on its own: duplicates, ports that do not exist, missing files, timers' order."""
     problems: list[Problem] = []
+    _check_api(problems, config.api)
+    _check_tls(problems, "tls", config.tls)
+    for index, switch in enumerate(config.switches):
+        _check_tls(problems, f"switches[{index}].tls", switch.tls or None)
     for key in ("p4", "p4info", "device_config"):
         path = getattr(config.program, key)
         if path is not None and not path.is_file():
@@ -377,6 +445,35 @@ def check(config: ControllerConfig) -> list[Problem]:
     if config.timers.reconnect_max < config.timers.reconnect_min:
         problems.append(Problem("timers.reconnect_max", "smaller than reconnect_min; give at least that"))
     return problems
+
+
+def _check_api(problems: list[Problem], api: ApiConfig) -> None:
+    _check_tls(problems, "api.tls", api.tls)
+    if api.token is not None:
+        try:
+            read_token(api.token)
+        except SecretFileError as err:
+            problems.append(Problem("api.token", str(err)))
+    elif not is_local(api.listen):
+        problems.append(Problem("api.listen", needs_token(api.listen)))
+
+
+def needs_token(listen: str) -> str:
+    return (
+        f"{listen} can be reached from other machines; give api.token, a file of mode 0600 with a secret, "
+        "or listen on unix:PATH or 127.0.0.1:PORT"
+    )
+
+
+def _check_tls(problems: list[Problem], where: str, tls: TlsConfig | ServerTlsConfig | None) -> None:
+    """Files that can never do. A certificate that is not good today is told when it is used."""
+    if tls is None:
+        return
+    try:
+        tls.files().load()
+    except TlsFileError as err:
+        key = next((key for key in type(tls).model_fields if getattr(tls, key) == err.path), "")
+        problems.append(Problem(f"{where}.{key}", str(err)))
 
 
 def _check_switch(problems: list[Problem], where: str, switch: SwitchConfig) -> None:

@@ -106,8 +106,8 @@ def switch(
     Example: syncline switch -i 1@veth1 -i 2@veth2 --grpc-server-addr unix:/tmp/s1.sock
     """
     from softswitch.p4runtime.device import Port
-    from softswitch.p4runtime.server import TlsFiles
     from softswitch.switch import SwitchOptions, run_switch
+    from softswitch.tlsfiles import TlsFiles
 
     if log_level.lower() not in _LEVELS:
         raise typer.BadParameter(f"{log_level}: one of {', '.join(_LEVELS)}", param_hint="--log-level")

@@ -19,8 +19,9 @@ from softswitch.engine import Engine, EngineError
 from softswitch.p4.errors import P4Error
 from softswitch.p4runtime.device import Device, DeviceOptions, Port
 from softswitch.p4runtime.errors import P4RuntimeError
-from softswitch.p4runtime.server import Server, ServerError, TlsFiles
+from softswitch.p4runtime.server import Server, ServerError
 from softswitch.pushed import compile_pushed
+from softswitch.tlsfiles import TlsFiles
 
 DEFAULT_ADDRESS = "127.0.0.1:9559"
 DEFAULT_CPU_PORT = 510

@@ -176,7 +176,11 @@ def shell(
             "--device-id": str(found.plan.device_id(switch)),
             "--election-id": "0,1",
         }
-        arguments = [part for option in options.items() for part in option]
+        tls = found.tls(switch)
+        if tls is not None:
+            options |= {"--cacert": str(tls.files.ca), "--cert": str(tls.files.certificate)}
+            options |= {"--private-key": str(tls.files.key)}
+        arguments = [part for option in options.items() for part in option] + (["--ssl"] if tls else [])
         os.execv(SHELL_PYTHON, [str(SHELL_PYTHON), "-m", "p4runtime_sh", *arguments])
 
 

@@ -14,14 +14,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from controller.api.client import ApiUnreachableError, get_json
-from controller.config import ProgramConfig
+from controller.config import ProgramConfig, SwitchTls, TlsConfig
 from controller.lab import network
+from controller.lab.certificates import CA_FILE, CLIENT, SERVER, Authority
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
@@ -36,7 +38,10 @@ from controller.lab.supervisor import (
 )
 from controller.lab.targets import Target, own_command, prepare, switch_command
 from controller.lab.topology import find_topology, load_topology, read_topology, topology_text
+from softswitch.tlsfiles import TlsFiles
 
+CONTROLLER_CERTIFICATE = "_controller"
+"""No switch can have this name."""
 READY_TIMEOUT = 60.0
 """Seconds that switches and controller may take until traffic can flow."""
 
@@ -55,6 +60,7 @@ class Lab:
         self.files = files
         self.state = state
         self.processes = Supervisor(files, state)
+        self._authority: Authority | None = None
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class Lab:
     def _start(self, controller: bool, offloads: bool, timeout: float, progress: Progress) -> None:
         if self.plan.switches:
             progress(f"compiling the P4 program for {self._target}")
-            self._write_config(prepare(self._target, self.files.run))
+            self._write_config(prepare(self._target, self.files.run), self._certificates())
         progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
         network.build(self.plan, offloads)
         for switch in self.plan.switches:
@@ -292,6 +298,29 @@ class Lab:
         config = str(self.files.controller_config(name))
         self.processes.start(name, own_command("controller", "--config", config), None)
 
+    def tls(self, switch: str) -> SwitchTls | None:
+        """How the controller speaks TLS with a switch; None: not at all."""
+        if not self.topology.controller.tls:
+            return None
+        return SwitchTls(_tls_files(self.files, CONTROLLER_CERTIFICATE), switch)
+
+    def issue_certificate(
+        self, switch: str | None, dates: tuple[datetime, datetime] | None = None, *, trusted: bool = True
+    ) -> None:
+        """A new certificate and key in the files of a switch, or of the controller (None).
+
+        `dates`: from when to when it is good, by default from now on. `trusted` False: by a CA that nobody
+        knows. Raises LabError in a lab without TLS, or one that another process has brought up.
+        """
+        if self._authority is None:
+            raise LabError(f"lab {self.name}: its CA is not here; only who brings up a lab with TLS has it")
+        authority = self._authority if trusted else Authority(self.files.tls, "unknown CA", file=None)
+        if switch is None:
+            authority.issue(CONTROLLER_CERTIFICATE, [CLIENT], dates=dates)
+        else:
+            # localhost: the name that gRPC clients expect behind a unix socket unless told otherwise.
+            authority.issue(switch, [SERVER], names=["localhost"], dates=dates)
+
     def relay_address(self, switch: str) -> str:
         """Where a relay between the controller and a switch may listen: unix:PATH."""
         return f"unix:{self.files.socket(f'{switch}-relay')}"
@@ -357,19 +386,36 @@ class Lab:
 
     # --- processes -----------------------------------------------------------------------------------------
 
-    def _write_config(self, program: ProgramConfig) -> None:
+    def _certificates(self) -> TlsConfig | None:
+        """A certificate for each switch and one for the controller, and its files; None: without TLS."""
+        if not self.topology.controller.tls:
+            return None
+        self._authority = Authority(self.files.tls)
+        for switch in self.plan.switches:
+            self.issue_certificate(switch)
+        self.issue_certificate(None)
+        own = _tls_files(self.files, CONTROLLER_CERTIFICATE)
+        return TlsConfig(ca=self._authority.file, certificate=own.certificate, key=own.key)
+
+    def _write_config(self, program: ProgramConfig, tls: TlsConfig | None) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
+        state = self.files.controller_state
         for name in self.controllers:
             api = self.api_address_of(name)
-            config = controller_config(self.plan, program, api, addresses, self.files.controller_state)
+            config = controller_config(self.plan, program, api, addresses, state, tls)
             self.files.controller_config(name).write_text(controller_config_text(config))
 
     def _spawn_switch(self, switch: str) -> None:
         node = self.plan.nodes[switch]
         pcap = self.pcap_dir if self.state.pcap else None
         socket_path = self.files.socket(switch)
-        command = switch_command(self._target, node, self.plan.device_id(switch), socket_path, pcap)
+        tls = _tls_files(self.files, switch) if self.topology.controller.tls else None
+        command = switch_command(self._target, node, self.plan.device_id(switch), socket_path, pcap, tls)
         self.processes.start(switch, command, node.netns)
+
+
+def _tls_files(files: LabFiles, name: str) -> TlsFiles:
+    return TlsFiles(files.tls / f"{name}.pem", files.tls / f"{name}.key", files.tls / CA_FILE)
 
 
 def need_root(what: str) -> None:

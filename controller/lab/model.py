@@ -123,6 +123,10 @@ class TopologyService(ServiceConfig):
 class ControllerSettings(Model):
     """What the lab's controller is told besides the network."""
 
+    tls: bool = Field(
+        default=False,
+        description="true for P4Runtime over mutual TLS, with certificates that the lab makes for its run",
+    )
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
     instances: int = Field(

@@ -26,6 +26,7 @@ from controller.config import (
     RouteConfig,
     ServiceConfig,
     SwitchConfig,
+    TlsConfig,
 )
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
@@ -155,13 +156,19 @@ def make_plan(topology: Topology, name: str | None = None) -> Plan:
 
 
 def controller_config(
-    plan: Plan, program: ProgramConfig, api: str, addresses: Mapping[str, str], state: Path | None = None
+    plan: Plan,
+    program: ProgramConfig,
+    api: str,
+    addresses: Mapping[str, str],
+    state: Path | None = None,
+    tls: TlsConfig | None = None,
 ) -> ControllerConfig:
     """The controller's configuration.
 
-    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file.
+    `addresses`: where the P4Runtime server of each switch listens; `state`: its state file; `tls`: its files
+    for connections to the switches.
     """
-    given: dict[str, Any] = {"state": state} if state else {}
+    given: dict[str, Any] = {"state": state, "tls": tls}
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -170,7 +177,7 @@ def controller_config(
         services=service_configs(plan),
         timers=plan.topology.controller.timers,
         limits=plan.topology.controller.limits,
-        **given,
+        **{key: value for key, value in given.items() if value is not None},
     )
 
 

@@ -2,7 +2,7 @@
 """Where a lab keeps its files, and its state file: what must be taken down again, whatever happens.
 
     BUILD/lab/NAME/state.json   namespaces and processes, written before each is made
-    BUILD/lab/NAME/run/         unix sockets, the controller's configuration
+    BUILD/lab/NAME/run/         unix sockets, the controller's configuration, certificates
     BUILD/lab/NAME/logs/        one file a process
     BUILD/lab/NAME/pcap/        captures of every switch port (with --pcap)
 
@@ -73,6 +73,11 @@ class LabFiles:
     def controller_state(self) -> Path:
         """What the controller keeps for the next one."""
         return self.run / "learned.json"
+
+    @property
+    def tls(self) -> Path:
+        """Certificates and private keys of the run."""
+        return self.run / "tls"
 
     def log(self, process: str) -> Path:
         return self.logs / f"{process}.log"

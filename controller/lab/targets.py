@@ -14,6 +14,7 @@ from typing import Literal
 from controller.config import ProgramConfig
 from controller.lab.errors import LabError
 from controller.lab.plan import Node
+from softswitch.tlsfiles import TlsFiles
 
 Target = Literal["softswitch", "bmv2"]
 TARGETS: tuple[Target, ...] = ("softswitch", "bmv2")
@@ -54,19 +55,37 @@ def prepare(target: Target, folder: Path) -> ProgramConfig:
     return ProgramConfig(target="bmv2", p4info=p4info, device_config=device_config)
 
 
-def switch_command(target: Target, node: Node, device_id: int, socket: Path, pcap: Path | None) -> list[str]:
-    """The command of a switch process, to be run within the switch's namespace."""
+def switch_command(
+    target: Target,
+    node: Node,
+    device_id: int,
+    socket: Path,
+    pcap: Path | None,
+    tls: TlsFiles | None = None,
+) -> list[str]:
+    """The command of a switch process, to be run within the switch's namespace.
+
+    `tls`: its files, with the CA of those who may control it.
+    """
     ports = [argument for i in node.interfaces for argument in ("-i", f"{i.port}@{i.name}")]
     if target == "softswitch":
         command = own_command("switch", *ports, "--device-id", str(device_id), "--cpu-port", str(CPU_PORT))
         command += ["--grpc-server-addr", f"unix:{socket}"]
+        if tls is not None:
+            command += ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)]
+            command += ["--tls-ca", str(tls.ca)]
         return command + (["--pcap", str(pcap)] if pcap else [])
     command = [find_tool(BMV2), "--no-p4", *ports, "--device-id", str(device_id)]
     # Its default is one path in /tmp per device id, for all BMv2 switches of the machine.
     command += ["--notifications-addr", f"ipc://{socket.with_suffix('.ipc')}"]
     if pcap:
         command.append(f"--pcap={pcap}")
-    return [*command, "--", "--grpc-server-addr", f"unix:{socket}", "--cpu-port", str(CPU_PORT)]
+    command += ["--", "--grpc-server-addr", f"unix:{socket}", "--cpu-port", str(CPU_PORT)]
+    if tls is not None:
+        command += ["--grpc-server-ssl", "--grpc-server-with-client-auth"]
+        command += ["--grpc-server-cert", str(tls.certificate), "--grpc-server-key", str(tls.key)]
+        command += ["--grpc-server-cacert", str(tls.ca)]
+    return command
 
 
 def find_tool(name: str, environment: Mapping[str, str] = os.environ) -> str:

@@ -19,6 +19,7 @@ from finsy.grpcutil import GRPCStatusCode
 from finsy.p4client import P4Client, P4ClientError
 from google.protobuf.message import DecodeError
 
+from controller.config import SwitchTls
 from controller.logic.arbitration import Arbitration, Standing
 from controller.p4.errors import (
     OK,
@@ -30,6 +31,7 @@ from controller.p4.errors import (
 )
 from controller.p4.proto import Stub, p4i, p4r
 from controller.p4.stream import MessageStream
+from controller.p4.tls import credentials, explain
 
 _CONNECT_TIME: Final = 5.0
 _RPC_TIME: Final = 10.0
@@ -55,7 +57,8 @@ def _errors(operation: str) -> Iterator[None]:
 
 
 class Connection:
-    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`.
+    """Opened once, used until it breaks, then closed; every failure is a `SwitchError`, one in the files of
+    `tls` at once.
 
     `on_message` gets every StreamMessageResponse but arbitration updates.
     """
@@ -66,13 +69,15 @@ class Connection:
         device_id: int,
         arbitration: Arbitration,
         on_message: Callable[[p4r.StreamMessageResponse], None],
+        tls: SwitchTls | None = None,
     ) -> None:
         self._device_id = device_id
         self._arbitration = arbitration
         self._on_message = on_message
-        self._client = P4Client(address)
+        self._tls = tls
+        self._client = P4Client(address, None if tls is None else credentials(tls))
         self._stub: Stub
-        self._stream = MessageStream(address)
+        self._stream = MessageStream(address, tls)
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
@@ -90,6 +95,14 @@ class Connection:
         await self._client.open()
         assert self._client.channel is not None, "finsy opens its channel at once"
         self._stub = Stub(self._client.channel)
+        try:
+            return await self._first_standing()
+        except SwitchError as err:
+            if type(err) is not SwitchError:
+                raise
+            raise SwitchError(explain(str(err), self._tls)) from None
+
+    async def _first_standing(self) -> Standing:
         try:
             async with asyncio.timeout(_CONNECT_TIME):
                 await self._reach()

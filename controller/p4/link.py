@@ -214,7 +214,8 @@ class SwitchLink:
 
     async def _connect_and_serve(self, program: Program) -> None:
         address, device_id = self.config.address, self.config.device_id
-        connection = Connection(address, device_id, self._arbitration, self._on_message)
+        tls = self._hub.config.tls_of(self.config)
+        connection = Connection(address, device_id, self._arbitration, self._on_message, tls)
         try:
             if await connection.open() is Standing.BACKUP:
                 raise DeposedError(connection.backup_reason())

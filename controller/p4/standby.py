@@ -75,7 +75,8 @@ class Standby:
 
     async def _observe(self, switch: SwitchConfig) -> None:
         """Follow one switch's arbitration and heartbeat until its connection breaks."""
-        connection = Connection(switch.address, switch.device_id, Arbitration(), lambda _: None)
+        tls = self._config.tls_of(switch)
+        connection = Connection(switch.address, switch.device_id, Arbitration(), lambda _: None, tls)
         try:
             standing = await connection.open()
             while True:

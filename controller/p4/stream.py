@@ -13,11 +13,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from grpclib.client import Channel, Stream, StreamStreamMethod
+from grpclib.config import Configuration
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
+from controller.config import SwitchTls
 from controller.p4.errors import SwitchError, status_error
 from controller.p4.proto import STREAM_CHANNEL
+from controller.p4.tls import context
 
 _AT_ONCE: Final = 64  # messages, until others have their turn
 
@@ -69,9 +72,9 @@ class MessageStream:
     breaks ends with the `SwitchError`.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tls: SwitchTls | None = None) -> None:
         """`address`: unix:PATH or HOST:PORT."""
-        self._channel = _channel(address)
+        self._channel = _channel(address, tls)
         self._call: Stream[bytes, bytes] | None = None
         self._in_a_row = 0
 
@@ -113,8 +116,11 @@ class MessageStream:
         self._channel.close()
 
 
-def _channel(address: str) -> Channel:
+def _channel(address: str, tls: SwitchTls | None) -> Channel:
+    security = None if tls is None else context(tls)
+    settings = Configuration(ssl_target_name_override=None if tls is None else tls.server_name)
     if address.startswith("unix:"):
-        return Channel(path=address.removeprefix("unix:"), codec=Serialised())
+        path = address.removeprefix("unix:")
+        return Channel(path=path, codec=Serialised(), ssl=security, config=settings)
     host, _, port = address.rpartition(":")
-    return Channel(host.strip("[]"), int(port), codec=Serialised())
+    return Channel(host.strip("[]"), int(port), codec=Serialised(), ssl=security, config=settings)

@@ -39,6 +39,7 @@ class ScenarioFile(Model):
     )
     timers: dict[str, Any] = Field(default={}, description="timers that differ from the topology's")
     limits: dict[str, Any] = Field(default={}, description="limits that differ from the topology's")
+    tls: bool = Field(default=False, description="true for P4Runtime over mutual TLS")
     controllers: int | None = Field(
         default=None, ge=1, le=4, description="how many controllers there are, instead of the topology's"
     )
@@ -190,6 +191,7 @@ def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topolo
     settings = topology.controller
     changed = settings.model_copy(
         update={
+            "tls": file.tls or settings.tls,
             "timers": _override(settings.timers, file.timers, TimersConfig, "timers", path),
             "limits": _override(settings.limits, file.limits, LimitsConfig, "limits", path),
             "instances": settings.instances if file.controllers is None else file.controllers,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import grpc
 from finsy.proto import p4r, p4r_grpc
 
+from controller.config import SwitchTls
+
 _TABLES = ("sessions_v4", "sessions_v6")
 _TIME = 5.0  # seconds for each RPC
 _UNLIMITED = (("grpc.max_receive_message_length", -1),)
@@ -26,13 +28,23 @@ class TableError(RuntimeError):
     """The switch cannot be read; the text says why."""
 
 
-def session_entries(address: str, device_id: int) -> list[SessionEntry]:
+def session_entries(address: str, device_id: int, tls: SwitchTls | None = None) -> list[SessionEntry]:
     """All session entries of both versions of IP in the switch at a gRPC address. TableError."""
-    with grpc.insecure_channel(address, options=_UNLIMITED) as channel:
+    with open_channel(address, tls) as channel:
         try:
             return _read(p4r_grpc.P4RuntimeStub(channel), device_id)
         except grpc.RpcError as error:
             raise TableError(f"{address}: {error.code().name} {error.details() or ''}".rstrip()) from None
+
+
+def open_channel(address: str, tls: SwitchTls | None) -> grpc.Channel:
+    """A channel for messages of any size."""
+    if tls is None:
+        return grpc.insecure_channel(address, options=_UNLIMITED)
+    own = tls.files.load()
+    credentials = grpc.ssl_channel_credentials(own.ca, own.key, own.certificate)
+    options = (*_UNLIMITED, ("grpc.ssl_target_name_override", tls.server_name))
+    return grpc.secure_channel(address, credentials, options=options)
 
 
 def _read(stub: p4r_grpc.P4RuntimeStub, device_id: int) -> list[SessionEntry]:

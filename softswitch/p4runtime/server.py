@@ -8,7 +8,6 @@ import os
 import socket
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -16,6 +15,8 @@ from finsy.proto import p4r_grpc
 
 from softswitch.p4runtime.device import Device
 from softswitch.p4runtime.service import MAX_READS, MAX_STREAMS, P4RuntimeService
+from softswitch.p4runtime.tls import ServerTls
+from softswitch.tlsfiles import TlsFileError, TlsFiles
 
 _UNARY_THREADS = 16
 _MAX_MESSAGE = 256 << 20  # bytes
@@ -40,15 +41,6 @@ _CHANNEL_OPTIONS = (
 
 class ServerError(Exception):
     """The server cannot start; the text is one line for people."""
-
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files of the server's identity; with `ca`, clients must show a certificate that it signed."""
-
-    cert: Path
-    key: Path
-    ca: Path | None = None
 
 
 class Server:
@@ -95,17 +87,10 @@ class Server:
 
 
 def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
-    ca = _read(tls.ca) if tls.ca else None
-    return grpc.ssl_server_credentials(
-        [(_read(tls.key), _read(tls.cert))], root_certificates=ca, require_client_auth=ca is not None
-    )
-
-
-def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ServerError(f"cannot read {path}: {error.strerror}") from error
+        return ServerTls(tls).credentials()
+    except TlsFileError as error:
+        raise ServerError(f"TLS: {error}") from None
 
 
 def _unix_path(address: str) -> Path | None:

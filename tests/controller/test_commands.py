@@ -218,7 +218,7 @@ def test_a_bad_configuration_is_a_usage_error(config: Path) -> None:
     assert result.output.splitlines() == [
         f"{config}: services: 5: input should be a valid list; give a list of services",
         f"{config}: colour: unknown key; known here: api, limits, name, program, services, state, switches, "
-        "timers",
+        "timers, tls",
     ]
 
 

@@ -15,7 +15,8 @@ import pytest
 from finsy.proto import p4r, p4r_grpc
 
 from softswitch.p4runtime.device import Device, DeviceOptions
-from softswitch.p4runtime.server import Server, ServerError, TlsFiles
+from softswitch.p4runtime.server import Server, ServerError
+from softswitch.tlsfiles import TlsFiles
 
 from .conftest import Rig
 from .fakes import FakeEngine, compile_fake
@@ -93,7 +94,7 @@ def test_unix_paths_that_cannot_be(device: Device, tmp_path: Path) -> None:
 
 
 def test_missing_tls_file(device: Device, tmp_path: Path) -> None:
-    with pytest.raises(ServerError, match=r"cannot read .*key\.pem: No such file"):
+    with pytest.raises(ServerError, match=r"TLS: .*cert\.pem: No such file"):
         Server(device, "127.0.0.1:0", TlsFiles(tmp_path / "cert.pem", tmp_path / "key.pem"))
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pytest
 
+from controller.config import SwitchTls
 from controller.lab.plan import Plan, make_plan
 from controller.lab.processes import ProcessId
 from controller.lab.state import LabState
@@ -71,6 +73,14 @@ class FakeLab:
 
     def grpc_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}.sock"
+
+    def tls(self, switch: str) -> SwitchTls | None:
+        return None
+
+    def issue_certificate(
+        self, switch: str | None, dates: tuple[datetime, datetime] | None, *, trusted: bool
+    ) -> None:
+        self.calls.append(("issue_certificate", (switch, dates is None, trusted)))
 
     def relay_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}-relay.sock"

@@ -13,6 +13,7 @@ from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
 from controller.scenario.steps.options import OPTION_STEPS
 from controller.scenario.steps.programs import PROGRAM_STEPS
+from controller.scenario.steps.security import SECURITY_STEPS
 from controller.scenario.steps.stacks import STACK_STEPS
 
 STEPS: dict[str, type[Step]] = {
@@ -29,6 +30,7 @@ STEPS: dict[str, type[Step]] = {
         *KERNEL_STEPS,
         *OBSERVATION_STEPS,
         *OPTION_STEPS,
+        *SECURITY_STEPS,
         *STACK_STEPS,
     )
 }

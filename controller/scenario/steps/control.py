@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from controller.lab.model import Topology
 from controller.scenario.relay import Relay
 from controller.scenario.steps.base import Step
 from controller.scenario.steps.crafted import value_of
@@ -38,6 +40,11 @@ class DelayWrites(Step):
         relay = world.relays[self.switch]
         relay.late, relay.delay_s = self.late, self.seconds
         return f"{self.seconds:g} s"
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        yield from super().problems(topology)
+        if topology.controller.tls:
+            yield "switch", "no relay can come between them when they speak TLS; leave out tls: true"
 
     def _interpose(self, world: World) -> None:
         address = world.lab.relay_address(self.switch)
@@ -138,7 +145,8 @@ class InService(Step):
 def entries_of(world: World, switch: str) -> list[SessionEntry]:
     """The session entries of a switch; UnmetError when it cannot be read."""
     try:
-        return session_entries(world.lab.grpc_address(switch), world.lab.plan.device_id(switch))
+        device_id = world.lab.plan.device_id(switch)
+        return session_entries(world.lab.grpc_address(switch), device_id, world.lab.tls(switch))
     except TableError as error:
         raise UnmetError(str(error)) from error
 

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from controller.api.client import ApiUnreachableError
 from controller.lab.model import Topology
 from controller.lab.supervisor import controller_names
 from controller.scenario.steps.base import Step
@@ -46,16 +47,30 @@ class KillController(_ControllerStep):
 
 
 class StartController(_ControllerStep):
-    """Starts a controller (one that does not run) and waits until all switches are in service."""
+    """Starts a controller (one that does not run) and waits until all switches are in service, or only until
+    its API answers.
+    """
 
     keyword: ClassVar[str] = "start_controller"
     within: Within = 30.0
+    ready: bool = True
 
     def run(self, world: World) -> str:
         start = time.monotonic()
         world.lab.start_controller(self.controller)
+        if not self.ready:
+            poll(self.within, lambda: _unreachable(world))
+            return ""
         world.lab.wait_ready(self.within)
         return f"ready after {time.monotonic() - start:.1f} s"
+
+
+def _unreachable(world: World) -> str | None:
+    try:
+        world.lab.api("/api/status")
+    except ApiUnreachableError as error:
+        return str(error)
+    return None
 
 
 class PauseController(_ControllerStep):

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps about certificates, and about what the controller says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from controller.lab.model import Topology
+from controller.scenario.steps.base import Step
+from controller.scenario.world import World, poll
+
+_CONTROLLER = "controller"
+_DAY = timedelta(days=1)
+
+
+class NewCertificate(Step):
+    """A new certificate for a switch or the `controller`: a good one, or one that is wrong in some way."""
+
+    keyword: ClassVar[str] = "new_certificate"
+    shorthand: ClassVar[str | None] = "of"
+    of: str
+    kind: Literal["good", "expired", "unknown_ca"] = "good"
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        if not topology.controller.tls:
+            yield "of", "there are certificates only with tls: true"
+        if self.of not in (_CONTROLLER, *topology.switches):
+            yield "of", f"{self.of} has none; give {_CONTROLLER} or one of {', '.join(topology.switches)}"
+
+    def run(self, world: World) -> str:
+        now = datetime.now(UTC)
+        dates = (now - 2 * _DAY, now - _DAY) if self.kind == "expired" else None
+        switch = None if self.of == _CONTROLLER else self.of
+        world.lab.issue_certificate(switch, dates, trusted=self.kind != "unknown_ca")
+        return self.kind
+
+
+class SwitchState(Step):
+    """What the controller must come to say of a switch: its state, and a text within the reason."""
+
+    keyword: ClassVar[str] = "switch_state"
+    switch: str
+    state: Literal["connecting", "syncing", "in-service", "down"]
+    reason: str = ""
+    within: Annotated[float, Field(gt=0, le=60)] = 10.0
+
+    def run(self, world: World) -> str:
+        poll(self.within, lambda: self._problem(world))
+        return self.state
+
+    def _problem(self, world: World) -> str | None:
+        switches = {found["name"]: found for found in world.lab.api("/api/status")["switches"]}
+        found = switches.get(self.switch)
+        if found is None:
+            return f"the controller knows no switch {self.switch}"
+        if found["state"] != self.state or self.reason not in found["reason"]:
+            return f"switch {self.switch} is {found['state']} ({found['reason'] or 'no reason'})"
+        return None
+
+
+SECURITY_STEPS: tuple[type[Step], ...] = (NewCertificate, SwitchState)
