@@ -18,7 +18,7 @@ PY := .venv/bin/python
 P4 := p4src/v1model/syncline.p4
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak stf fuzz lint run shell bench clean distclean
+.PHONY: help build demo test simulate soak chaos stf fuzz lint run shell bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ help: ## list the targets
 	@echo "  TARGET=softswitch   the switches of run: softswitch or bmv2"
 	@echo "  SWITCH=a            the switch of shell"
 	@echo "  STF_DIR=tests/stf   the tests of stf"
-	@echo "  ARGS=…              further arguments of demo, test, stf, fuzz and bench"
+	@echo "  ARGS=…              further arguments of demo, test, simulate, chaos, stf, fuzz and bench"
 
 build: $(VENV) ## set up, and compile the P4 program into build/p4
 	@$(SYNCLINE) compile $(P4) -o build/p4
@@ -38,8 +38,14 @@ demo: $(VENV) ## show on real traffic, through two PoPs, what Syncline does (nee
 test: $(VENV) $(SHELL_VENV) $(PROGRAMS) ## run the tests; those that need root are skipped without it
 	@$(PY) -m pytest $(ARGS)
 
+simulate: $(VENV) ## the controller's state machines under 100,000 random schedules; ARGS="--seed 5" (docs/invariants.md)
+	@$(PY) -m tests.simulator $(ARGS)
+
 soak: $(VENV) $(PROGRAMS) ## scenarios in their long form: 20,000 connections, 1 GiB each way, … (needs root)
 	@$(SYNCLINE) scenario run --soak --target $(TARGET) tests/scenarios/*.yaml
+
+chaos: $(VENV) ## ten minutes of random faults under checked traffic (needs root); ARGS="--seed 7 --seconds 60"
+	@$(PY) -m controller.chaos $(ARGS)
 
 stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
 	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)

@@ -21,6 +21,7 @@ PARTS = {
     "controller": "controller.commands",
     "status": "controller.commands",
     "sessions": "controller.commands",
+    "reload": "controller.commands",
     "lab": "controller.lab.cli",
     "scenario": "controller.scenario.cli",
 }

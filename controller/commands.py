@@ -14,15 +14,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from controller.api.client import ApiUnreachableError, find_api, get_json
+from controller.api.client import Access, ApiUnreachableError, find_api, get_json
 from controller.config import load_config, socket_text
 from controller.config_errors import ConfigError
 
 _API_HELP = (
-    "The controller's API: unix:PATH or HOST:PORT. Default: $SYNCLINE_API, else the running lab's, "
-    "else 127.0.0.1:8080."
+    "The controller's API: unix:PATH, HOST:PORT or https://HOST:PORT. Default: $SYNCLINE_API, else the "
+    "running lab's, else 127.0.0.1:8080."
 )
 Api = Annotated[str | None, typer.Option("--api", help=_API_HELP, show_default=False)]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file (mode 0600) with the API's token. Default: $SYNCLINE_API_TOKEN_FILE.", show_default=False
+    ),
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        help="The CA of an API at https://HOST:PORT. Default: $SYNCLINE_API_CA.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON.")]
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -32,6 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command("controller")(controller)
     app.command("status")(status)
     app.command("sessions")(sessions)
+    app.command("reload")(reload)
 
 
 def _fail(text: str, code: int) -> NoReturn:
@@ -42,10 +55,13 @@ def _fail(text: str, code: int) -> NoReturn:
 def controller(
     config: Annotated[Path, typer.Option("--config", "-c", help="The controller's YAML file.")],
     check: Annotated[bool, typer.Option("--check", help="Only check the file.")] = False,
-    log_level: Annotated[str, typer.Option(help=f"One of {', '.join(_LEVELS)}.")] = "info",
+    log_level: Annotated[
+        str | None,
+        typer.Option(help=f"One of {', '.join(_LEVELS)}; else what the file says.", show_default=False),
+    ] = None,
 ) -> None:
     """Run a controller: connect to the switches, prove clients, share their sessions."""
-    if log_level not in _LEVELS:
+    if log_level is not None and log_level not in _LEVELS:
         _fail(f"--log-level: {log_level!r} is none of {', '.join(_LEVELS)}", 2)
     try:
         loaded = load_config(config)
@@ -58,13 +74,22 @@ def controller(
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from controller.app import run, set_up_logging  # gRPC and its friends take a while to import
 
-    set_up_logging(log_level)
-    raise typer.Exit(run(loaded))
+    set_up_logging(log_level or loaded.log)
+    raise typer.Exit(run(config, loaded, log_level))
 
 
-def status(api: Api = None, as_json: AsJson = False) -> None:
+def reload(api: Api = None, token_file: TokenFile = None, ca: Ca = None) -> None:
+    """Have a controller read its configuration file again; on an error in it, it keeps the one of before."""
+    document = _get(api, "/api/reload", Access.of(token_file, ca), method="POST")
+    for line in document["changed"] or ["nothing has changed"]:
+        typer.echo(line)
+    for key in document["restart"]:
+        typer.echo(f"{key}: changed, but in effect only after a restart")
+
+
+def status(api: Api = None, as_json: AsJson = False, token_file: TokenFile = None, ca: Ca = None) -> None:
     """Show the controller's switches, services and counters."""
-    document = _get(api, "/api/status")
+    document = _get(api, "/api/status", Access.of(token_file, ca))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -97,9 +122,11 @@ def sessions(
     api: Api = None,
     limit: Annotated[int, typer.Option(min=0, max=100_000, help="Show so many, the youngest first.")] = 20,
     as_json: AsJson = False,
+    token_file: TokenFile = None,
+    ca: Ca = None,
 ) -> None:
     """Show the sessions that all switches share."""
-    document = _get(api, f"/api/sessions?limit={limit}")
+    document = _get(api, f"/api/sessions?limit={limit}", Access.of(token_file, ca))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -118,9 +145,9 @@ def sessions(
     _console().print(table)
 
 
-def _get(api: str | None, path: str) -> Any:
+def _get(api: str | None, path: str, access: Access, *, method: str = "GET") -> Any:
     try:
-        return get_json(api or find_api(), path)
+        return get_json(api or find_api(), path, access, method=method)
     except ApiUnreachableError as err:
         _fail(str(err), 1)
 
@@ -192,7 +219,7 @@ def _option_table(document: Any) -> Table:
 
 def _policy(service: dict[str, Any]) -> str:
     """The mode, and what comes of it now: `on-attack: proxying, 1200 SYNs/s`."""
-    mode = str(service["mode"])
+    mode = "removed" if service["leaving"] else str(service["mode"])
     if mode == "always":
         return mode
     rate = f", {service['syn_rate']:.0f} SYNs/s" if mode == "on-attack" else ""

@@ -40,6 +40,7 @@ from softswitch.tlsfiles import TlsFileError, TlsFiles
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+MOST_SERVICES = 1024
 _MAX_PORT = 509  # 510 is the controller's port, 511 means "drop" (bit<9>)
 
 _Ip = IPv4Address | IPv6Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
@@ -347,6 +348,12 @@ class ServiceConfig(Model):
         return self
 
 
+def bypassed(service: ServiceConfig) -> ServiceConfig:
+    """The same service in mode bypass."""
+    rates = dict.fromkeys(("attack_syn_rate", "calm_syn_rate", "syn_rate", "punt_rate"))
+    return service.model_copy(update={"mode": "bypass", **rates})
+
+
 class TimersConfig(Model):
     epoch: Seconds = Field(
         default=60, description="life of a cookie key, seconds (a cookie lives one to two of them)"
@@ -388,10 +395,15 @@ class ControllerConfig(Model):
     api: ApiConfig = Field(default_factory=lambda: ApiConfig(), description="the HTTP endpoint")
     program: ProgramConfig = Field(description="the P4 program")
     switches: list[SwitchConfig] = Field(min_length=1, description="a list of switches")
-    services: list[ServiceConfig] = Field(default=[], max_length=1024, description="a list of services")
+    services: list[ServiceConfig] = Field(
+        default=[], max_length=MOST_SERVICES, description="a list of services"
+    )
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
     tls: TlsConfig | None = Field(default=None, description="ca, certificate and key for P4Runtime")
+    log: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error: how much to say"
+    )
     state: FilePath | None = Field(
         default=None, description="path of a file that keeps what is learned of services; absent = none"
     )

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -35,7 +35,7 @@ from controller.p4.link import Switch, SwitchLink
 from controller.p4.program import Program, load_program
 from controller.p4.schema import Row, Schema
 from controller.p4.standby import Standby
-from controller.p4.static import epoch_row, key_row, row_job, service_row
+from controller.p4.static import epoch_row, key_row, meter_cells, meter_changes, row_job, service_row
 from controller.p4.sync import Held
 from controller.p4.writer import DELETE, INSERT, MODIFY, Job
 from controller.policies import Policies
@@ -103,6 +103,8 @@ class ControllerHub:
         self._expected = set(self.own)  # who is waited for before the first ones are trusted alone
         self._tasks: set[asyncio.Task[None]] = set()
         self._served: set[str] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self._connected: dict[str, asyncio.Task[None]] = {}
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -119,8 +121,9 @@ class ControllerHub:
         await self._stand_by(program.schema)
         try:
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 for link in self.own.values():
-                    group.create_task(link.run(), name=f"switch {link.name}")
+                    self._connect(link)
                 group.create_task(self._ticks(), name="ticks")
                 group.create_task(self.learned.run(self.coordinator.services.values()), name="learned")
                 group.create_task(self.policies.run(program.schema, self._writable), name="policies")
@@ -129,6 +132,40 @@ class ControllerHub:
             if deposed is None:
                 raise
             raise SteppedDownError(str(deposed.exceptions[0])) from None
+
+    def _connect(self, link: SwitchLink) -> None:
+        if self._group is not None:
+            self._connected[link.name] = self._group.create_task(link.run(), name=f"switch {link.name}")
+
+    def configure(self, config: ControllerConfig) -> None:
+        """Go on with another configuration, while it leads: write what differs, connect and disconnect.
+
+        A switch that is no longer configured keeps what it holds; nobody writes to it any more.
+        """
+        schema = self._loaded.result().schema
+        rows, rates = self.policies.rows(), meter_cells(schema, self.services())
+        self.config = config
+        self.coordinator.configure(config)
+        self.keys.epoch_time = config.timers.epoch
+        self.policies.configure(config, self.coordinator.services.values())
+        wanted = {switch.name: switch for switch in config.switches}
+        for name in [name for name in self.own if name not in wanted]:
+            self._connected.pop(name).cancel()
+            self.lost(name)
+            self._expected.discard(name)
+            self._served.discard(name)
+            del self.own[name], self.links[name]
+        for name, switch in wanted.items():
+            if name in self.own:
+                self.own[name].life.timers = config.timers
+                self.own[name].configure(switch, schema)
+            else:
+                self.own[name] = self.links[name] = SwitchLink(switch, self)
+                self._connect(self.own[name])
+        self.policies.write(schema, rows, self.coordinator.writable)
+        for job in meter_changes(rates, meter_cells(schema, self.services())):
+            for name in self.coordinator.writable:
+                self.links[name].put(job)
 
     async def _stand_by(self, schema: Schema) -> None:
         began = self.clock()
@@ -215,8 +252,12 @@ class ControllerHub:
         self.coordinator.switch_joined(switch)
 
     async def went_live(self, switch: str) -> None:
-        """From now on barriers wait for the switch; returns when they do."""
+        """From now on barriers wait for the switch; returns when it has what was released without it, too."""
         self.coordinator.switch_live(switch)
+        spread = self.coordinator.spread
+        behind = spread.behind(switch)
+        while any(spread.lacks(key, switch) for key in behind):
+            await asyncio.sleep(_TICK)
 
     def lost(self, switch: str) -> None:
         now = self.clock()
@@ -229,6 +270,9 @@ class ControllerHub:
 
     def proxy_rows(self) -> list[Row]:
         return self.policies.rows()
+
+    def services(self) -> Collection[Service]:
+        return self.coordinator.services.values()
 
     def session(self, key: Key) -> Session | None:
         return self.coordinator.sessions.get(key)
@@ -257,8 +301,8 @@ class ControllerHub:
             return self.coordinator.punt_early_return(switch, port, frame, now, wall)
         return []
 
-    def on_end(self, key: Key, event: int) -> None:
-        self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall()))
+    def on_end(self, key: Key, event: int, version: int) -> None:
+        self._execute(self.coordinator.end_seen(key, End(event), self.clock(), self.wall(), version))
 
     def on_idle(self, switch: str, keys: list[Key]) -> None:
         self._execute(self.coordinator.idle_seen(switch, keys))
@@ -275,7 +319,7 @@ class ControllerHub:
                 self._execute(effects)
                 return
             full = outcome.code == RESOURCE_EXHAUSTED
-            if not token.removed and self.coordinator.awaits(key, token.version):
+            if full and not token.removed and self.coordinator.awaits(key, token.version):
                 self._execute(self.coordinator.refused(switch, key, token.version, full, now, wall))
                 return
         elif outcome.code == OK:
@@ -289,10 +333,10 @@ class ControllerHub:
 
     def _execute(self, effects: Effects) -> None:
         for switch, group in groupby(effects, _goes_through):
-            if switch is not None:
-                self.links[switch].send_packets([p for p in group if isinstance(p, PacketOut)])
-            else:
+            if switch is None:
                 self._execute_others(group)
+            elif switch in self.links:  # it may have been removed from the configuration
+                self.links[switch].send_packets([p for p in group if isinstance(p, PacketOut)])
 
     def _execute_others(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

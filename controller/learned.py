@@ -93,7 +93,7 @@ class LearnedFile:
         try:
             while True:
                 await asyncio.sleep(INTERVAL_S)
-                await asyncio.to_thread(self.save, services)
+                await asyncio.to_thread(self.save, list(services))
         finally:
             self.save(services)
 

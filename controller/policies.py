@@ -34,18 +34,27 @@ class Policies:
         links: Mapping[str, Switch],
         clock: Callable[[], float],
     ) -> None:
-        self._services = list(services)
         self._links = links
         self._clock = clock
-        self._drain = drain_time(config.timers)
         self._meter = SynRates()
         self._written: list[Row] | None = None
+        self._services: list[Service] = []
+        self._watches: dict[int, AttackWatch] = {}
+        self.syn_rates: dict[int, float] = {}
+        self.configure(config, services)
+
+    def configure(self, config: ControllerConfig, services: Iterable[Service]) -> None:
+        """Go on with other services, or others' policies. Who is guarded now stays so until it is calm."""
+        before = {service.service_id: self.stance(service) for service in self._services}
+        self._services = list(services)
+        self._drain = drain_time(config.timers)
         self._watches = {
-            service.service_id: AttackWatch(service.config, self._drain)
+            service.service_id: AttackWatch(
+                service.config, self._drain, _guarded(before.get(service.service_id, Stance.PASSING))
+            )
             for service in self._services
             if service.config.mode == "on-attack"
         }
-        self.syn_rates: dict[int, float] = {}
 
     # --- what is decided ----------------------------------------------------------------------------
 
@@ -74,11 +83,11 @@ class Policies:
     # --- at work ------------------------------------------------------------------------------------
 
     async def run(self, schema: Schema, writable: Callable[[], Iterable[str]]) -> None:
-        """Read, decide and write once a second, until cancelled; at once back when nothing can change."""
-        if all(service.config.mode == "always" for service in self._services):
-            return
+        """Read, decide and write once a second, until cancelled."""
         while True:
             await asyncio.sleep(_EVERY)
+            if all(service.config.mode == "always" for service in self._services):
+                continue
             try:
                 await self._round(schema, writable)
             except Exception:  # the next round may do better
@@ -140,6 +149,11 @@ class Policies:
             text = "no cookie lives any more: all passes but sessions"
         log.warning("service %s: %s", config.name, text)
 
+    def write(self, schema: Schema, held: list[Row], switches: Iterable[str]) -> None:
+        """Write at once what has changed since the switches held these rows."""
+        self._written = held
+        self._write(schema, switches)
+
     def _write(self, schema: Schema, switches: Iterable[str]) -> None:
         rows = self.rows()
         if self._written is None:  # some switch may still hold what another controller wrote
@@ -150,3 +164,8 @@ class Policies:
         for name in switches:
             for job in jobs:
                 self._links[name].put(job)
+
+
+def _guarded(stance: Stance) -> Stance:
+    """The stance to begin with of a service that was in this one under another policy."""
+    return Stance.PASSING if stance is Stance.ABSENT else stance

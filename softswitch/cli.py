@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands `syncline switch`, `syncline compile` and `syncline stf`."""
+"""The commands `switch`, `compile` and `stf`: of `syncline`, and of `softswitch`, which has no others."""
 
 from __future__ import annotations
 
@@ -32,6 +32,20 @@ def register(app: typer.Typer) -> None:
     app.command("switch")(switch)
     app.command("compile")(compile_program)
     app.command("stf")(stf)
+
+
+def main() -> None:
+    """The switch without the rest of Syncline: `softswitch`, or `python -m softswitch`."""
+    app = typer.Typer(
+        name="softswitch",
+        help="A P4 switch in software: P4_16 programs for v1model, compiled to C, with P4Runtime.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    register(app)
+    app(prog_name="softswitch")
 
 
 def switch(

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 INSERT, MODIFY, DELETE = 1, 2, 3
 FLAG_DEFAULT, FLAG_CONST = 1, 2
@@ -206,18 +206,29 @@ def _split_records(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset += length
 
 
+def _refuse(*_: object) -> NoReturn:
+    raise EngineError("the engine is closed")
+
+
+class _Closed:
+    """In the place of the C side, which a call with no switch would bring down."""
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        return _refuse
+
+
 class Engine:
     """One switch instance of one compiled program.
 
     Control calls must come from one thread at a time (the P4Runtime device serialises them); `wait_events`
-    and `wake` may run beside them. Nothing may be called after `close`.
+    and `wake` may run beside them. What is called after `close` raises EngineError.
     """
 
     def __init__(self, library: Path, device_id: int = 1, cpu_port: int = 510) -> None:
         """Load `library` and make an instance in it, with no port open and no thread running."""
         try:
-            self._c = ctypes.CDLL(str(library))
-            self._short = ctypes.PyDLL(str(library))
+            self._c: Any = ctypes.CDLL(str(library))
+            self._short: Any = ctypes.PyDLL(str(library))
         except OSError as error:
             raise EngineError(f"cannot load the compiled program: {error}") from error
         for api, names in ((self._c, _BLOCKING), (self._short, _SHORT)):
@@ -228,7 +239,7 @@ class Engine:
         self._switch: int | None = self._c.ss_new(device_id, cpu_port)
         if not self._switch:
             raise EngineError("out of memory: the program's tables cannot be set up")
-        self._table_write = self._short.ss_table_write
+        self._table_write: Callable[..., int] = self._short.ss_table_write
         self._entry = TableEntry()
         self._entry_ref = ctypes.byref(self._entry)
         self._lookup_buffer = ctypes.create_string_buffer(1 << 16)
@@ -255,6 +266,7 @@ class Engine:
         if self._switch:
             self._c.ss_free(self._switch)
             self._switch = None
+            self._c, self._short, self._table_write = _Closed(), _Closed(), _refuse
 
     def add_port(self, port: int, interface: str, pcap_dir: Path | None = None) -> None:
         """Attach a network interface as port number `port`; EngineError says why not."""

@@ -7,8 +7,11 @@ import http.client
 import json
 import os
 import socket
+import ssl
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from softswitch.secretfile import SecretFileError, read_token
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8080"
 _TIME: Final = 10.0
@@ -39,24 +42,46 @@ def find_api() -> str:
     return f"unix:{sockets[-1]}" if sockets else DEFAULT_ADDRESS
 
 
-def get_json(address: str, path: str) -> Any:
-    """GET a JSON document from a controller at `unix:PATH` or `HOST:PORT`.
+class Access(NamedTuple):
+    """What a controller's API that other machines reach may want, and what to expect of it."""
+
+    token_file: Path | None = None
+    ca: Path | None = None
+
+    @classmethod
+    def of(cls, token_file: Path | None, ca: Path | None) -> Access:
+        """What is not given is taken from $SYNCLINE_API_TOKEN_FILE and $SYNCLINE_API_CA."""
+        token_file = token_file or _path_in("SYNCLINE_API_TOKEN_FILE")
+        return cls(token_file, ca or _path_in("SYNCLINE_API_CA"))
+
+
+def _path_in(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+def get_json(address: str, path: str, access: Access | None = None, *, method: str = "GET") -> Any:
+    """A JSON document from a controller at `unix:PATH`, `HOST:PORT` or `https://HOST:PORT`.
 
     Raises:
-        ApiUnreachableError: nobody listens there, or the answer is no JSON document.
+        ApiUnreachableError: nobody listens there, it does not let us in, or the answer is no JSON document.
     """
-    connection: http.client.HTTPConnection
-    if address.startswith("unix:"):
-        connection = _UnixConnection(address.removeprefix("unix:"))
-    else:
-        host, _, port = address.removeprefix("http://").rstrip("/").rpartition(":")
-        if not host or not port.isdecimal():
-            raise ApiUnreachableError(f"{address!r} is not an address; give unix:PATH or HOST:PORT")
-        connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_TIME)
+    access = access or Access.of(None, None)
+    connection = _connection(address, access)
+    headers = {"Content-Type": "application/json"} if method == "POST" else {}
     try:
-        connection.request("GET", path)
+        if access.token_file is not None:
+            headers["Authorization"] = f"Bearer {read_token(access.token_file)}"
+        connection.request(method, path, headers=headers)
         response = connection.getresponse()
         document = json.loads(response.read())
+    except SecretFileError as err:
+        raise ApiUnreachableError(str(err)) from None
+    except ssl.SSLError as err:
+        why = getattr(err, "verify_message", "") or err.reason or str(err)
+        raise ApiUnreachableError(
+            f"{address}: TLS: {why}; give the CA that signed its certificate with --ca, and its name in --api"
+        ) from None
     except OSError as err:
         raise ApiUnreachableError(f"no controller answers at {address}: {err.strerror or err}") from None
     except (http.client.HTTPException, ValueError):
@@ -67,3 +92,21 @@ def get_json(address: str, path: str) -> Any:
         error = document.get("error") if isinstance(document, dict) else response.reason
         raise ApiUnreachableError(f"{address}{path}: {error}")
     return document
+
+
+def _connection(address: str, access: Access) -> http.client.HTTPConnection:
+    if address.startswith("unix:"):
+        return _UnixConnection(address.removeprefix("unix:"))
+    rest = address.removeprefix("https://").removeprefix("http://").rstrip("/")
+    host, _, port = rest.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ApiUnreachableError(f"{address!r} is not an address; give unix:PATH or HOST:PORT")
+    host = host.strip("[]")
+    if not address.startswith("https://"):
+        return http.client.HTTPConnection(host, int(port), timeout=_TIME)
+    try:
+        context = ssl.create_default_context(cafile=access.ca)
+    except OSError as err:
+        why = "no PEM file" if isinstance(err, ssl.SSLError) else err.strerror
+        raise ApiUnreachableError(f"{access.ca}: {why}; give the PEM file of a CA with --ca") from None
+    return http.client.HTTPSConnection(host, int(port), timeout=_TIME, context=context)

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP server: GET /api/status, /api/sessions, /metrics on a unix socket (mode 0600) or on HOST:PORT."""
+"""The HTTP server: GET /api/status, /api/sessions, /metrics and POST /api/reload, on a unix socket (mode
+0600) or on HOST:PORT; where other machines reach it, only for who shows a token.
+"""
 
 from __future__ import annotations
 
 import errno
+import hmac
 import json
+import logging
 import os
 import socket
+import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,8 +20,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from controller.api.metrics import registry
 from controller.api.status import Counters, sessions, status
+from controller.config import ApiConfig, is_local, needs_token
+from controller.config_errors import ConfigError
 from controller.hub import ControllerHub
+from controller.reload import Reloaded
+from softswitch.secretfile import SecretFileError, read_token
+from softswitch.tlsfiles import TlsFileError
 
+log = logging.getLogger(__name__)
+
+_NO_TOKEN: Final = "a token is needed: give its file with --token-file or $SYNCLINE_API_TOKEN_FILE"
+_WRONG_TOKEN: Final = "this is not the controller's token"
 _LIMIT: Final = 100
 _MOST: Final = 100_000
 
@@ -27,9 +42,14 @@ class ApiError(Exception):
 class ApiServer:
     """Opened by `start`, closed by `stop`."""
 
-    def __init__(self, hub: ControllerHub) -> None:
+    def __init__(self, hub: ControllerHub, reload: Callable[[], Awaitable[Reloaded]] | None = None) -> None:
         self.hub = hub
-        app = web.Application(middlewares=[_errors_as_json])
+        self._reload_with = reload
+        self._config: ApiConfig | None = None
+        self._token: bytes | None = None
+        self._tls: ssl.SSLContext | None = None
+        app = web.Application(middlewares=[_errors_as_json, self._authorised])
+        app.router.add_post("/api/reload", self._reload)
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/sessions", self._sessions)
         app.router.add_get("/metrics", self._metrics)
@@ -47,23 +67,73 @@ class ApiServer:
         self._counters = Counters(hub)
         self._registry = registry(hub, self._counters)
 
-    async def start(self, listen: str) -> None:
+    async def start(self, config: ApiConfig) -> None:
         """Listen on `unix:PATH` or `HOST:PORT`.
 
         Raises:
-            ApiError: in use, or not permitted.
+            ApiError: in use, or not permitted; or other machines would reach it, and there is no token.
         """
+        listen = config.listen
+        if config.token is None and not is_local(listen):
+            raise ApiError(f"api.listen: {needs_token(listen)}")
+        self._config = config
+        self._tls = None if config.tls is None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.renew()
+        if self._tls is None and not is_local(listen):
+            log.warning("api.listen: %s: without api.tls, token and answers can be read on the way", listen)
         await self._runner.setup()
         try:
             if listen.startswith("unix:"):
                 await self._listen_unix(listen.removeprefix("unix:"))
             else:
                 host, _, port = listen.rpartition(":")
-                await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+                site = web.TCPSite(self._runner, host.strip("[]"), int(port), ssl_context=self._tls)
+                await site.start()
         except OSError as err:
             await self._runner.cleanup()
             text = "already in use" if err.errno == errno.EADDRINUSE else err.strerror or str(err)
             raise ApiError(f"api.listen: {listen}: {text}") from None
+
+    def renew(self) -> None:
+        """Read token and certificate again, for the next connections.
+
+        Raises:
+            ApiError: they cannot be used; what was read before stays.
+        """
+        if self._config is None:
+            return
+        try:
+            token = None if self._config.token is None else read_token(self._config.token).encode()
+            if self._tls is not None and self._config.tls is not None:
+                files = self._config.tls.files()
+                if late := files.load().not_today:
+                    log.warning("api.tls: %s", late)
+                self._tls.load_cert_chain(files.certificate, files.key)
+        except SecretFileError as err:
+            raise ApiError(f"api.token: {err}") from None
+        except TlsFileError as err:
+            raise ApiError(f"api.tls: {err}") from None
+        self._token = token
+
+    @web.middleware
+    async def _authorised(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self._token is not None:
+            kind, _, shown = request.headers.get("Authorization", "").partition(" ")
+            given = shown.strip().encode() if kind.lower() == "bearer" else b""
+            if not hmac.compare_digest(given, self._token):
+                raise web.HTTPUnauthorized(text=_WRONG_TOKEN if given else _NO_TOKEN)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        # A page in a browser on this machine cannot send this content type without being asked first.
+        if request.content_type != "application/json" or self._reload_with is None:
+            raise web.HTTPUnsupportedMediaType(text="POST with Content-Type: application/json")
+        try:
+            found = await self._reload_with()
+        except (ConfigError, ApiError) as err:
+            raise web.HTTPConflict(text=f"the configuration of before stays: {err}") from None
+        return web.json_response({"changed": found.changed, "restart": found.restart})
 
     async def _listen_unix(self, path: str) -> None:
         _remove_stale(path)

@@ -38,7 +38,10 @@ class Counters:
         async with self._lock:
             if not now and self._hub.clock() - self._read_at < _FRESH:
                 return
-            await asyncio.gather(*(self._read(name) for name in self._hub.links))
+            await asyncio.gather(*(self._read(name) for name in list(self._hub.links)))
+            for counts in (self.drops, self.events):
+                for name in [name for name in counts if name not in self._hub.links]:
+                    del counts[name]
             self._read_at = self._hub.clock()
 
     async def _read(self, name: str) -> None:
@@ -49,6 +52,8 @@ class Counters:
             async with asyncio.timeout(_READ_TIME):
                 drops, events = await link.counters()
         except (SwitchError, TimeoutError):
+            return
+        if name not in self._hub.links:  # removed meanwhile
             return
         self.drops[name] = _named(drops, DROP_REASONS)
         self.events[name] = _named(events, EVENTS)
@@ -103,6 +108,7 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
                 "unknown": service.config.unknown,
                 "mode": service.config.mode,
                 "sync": service.config.sync,
+                "leaving": service.leaving,
                 "stance": str(hub.policies.stance(service)),
                 "syn_rate": round(hub.policies.syn_rates.get(service.service_id, 0.0), 1),
                 "sessions": service.sessions,

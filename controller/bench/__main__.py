@@ -14,11 +14,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from controller.bench import absorb, bulk, connections, kernel, pipeline, tables
+from controller.bench import absorb, bulk, connections, kernel, pipeline, scale, tables
 from controller.bench.compiling import compile_seconds
 from controller.bench.flood import FloodError
 from controller.bench.kernel import KernelError
 from controller.bench.loss import measure_loss
+from controller.bench.plots import can_draw, draw
 from controller.config_errors import ConfigError
 from controller.lab.errors import LabError
 from controller.lab.lab import need_root
@@ -34,11 +35,15 @@ class Run:
     console: Console
     seconds: int
     rounds: int
-    sessions: int
+    sessions: list[int]
 
     def say(self, text: str) -> None:
         """A line for people."""
         self.console.print(text, style="bold", soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line on the way."""
+        self.console.print(text, style="dim", soft_wrap=True)
 
     def lacks(self, what: str) -> dict[str, Any]:
         """Why a part has no figures."""
@@ -76,7 +81,7 @@ def _bulk(run: Run) -> dict[str, Any]:
 
 
 def _tables(run: Run) -> dict[str, Any]:
-    figures = tables.measure_tables(run.sessions)
+    figures = tables.measure_tables(max(run.sessions, default=1_000_000))
     for line in tables.lines(figures):
         run.say(line)
     return figures
@@ -104,6 +109,20 @@ def _connections(run: Run) -> dict[str, Any]:
     return figures
 
 
+def _scale(run: Run) -> dict[str, Any]:
+    figures = scale.measure_sizes(run.sessions or scale.SIZES, run.note)
+    run.console.print(scale.table("How it grows with the sessions", figures))
+    by_handshake = figures["bytes_per_session_by_handshake"]
+    run.say(f"controller: {by_handshake} bytes for a session that came by a handshake, in the state machines")
+    return figures
+
+
+def _pops(run: Run) -> dict[str, Any]:
+    figures = scale.measure_pops(run.note)
+    run.console.print(scale.table("How it grows with the PoPs", figures))
+    return figures
+
+
 PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "compile": _compile,
     "pipeline": _pipeline,
@@ -112,6 +131,8 @@ PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "tables": _tables,
     "loss": _loss,
     "connections": _connections,
+    "scale": _scale,
+    "pops": _pops,
 }
 
 
@@ -122,22 +143,33 @@ def bench(
     seconds: Annotated[int, typer.Option(min=1, max=20, help="Seconds of each measurement.")] = 2,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each way is measured.")] = 3,
     sessions: Annotated[
-        int, typer.Option(min=1000, max=1_000_000, help="Sessions written and read over P4Runtime.")
-    ] = 1_000_000,
+        list[int] | None,
+        typer.Option(
+            min=1000, max=1_000_000, help="Sessions in the switches. Repeatable: the sizes of scale."
+        ),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Draw the figures of scale and pops into this folder, as SVG.")
+    ] = None,
 ) -> None:
     """Measure what the software switch and the controller can do, beside the kernel's own ways.
 
     The parts: P4 source to loadable switch; the pipeline alone, from memory; spoofed SYNs absorbed (answered
     with a cookie); bulk traffic of established connections; table writes and reads; downloads under random
-    loss; short connections. Ways that are compared take turns, in the same shape of network. The figures are
-    medians over the rounds, also in build/bench/bench.json; docs/performance.md has the method.
+    loss; short connections; three switches with ever more sessions; ever more switches. Ways that are
+    compared take turns, in the same shape of network. The figures are medians over the rounds, also in
+    build/bench/bench.json; docs/performance.md has the method.
     """
     for name in only or ():
         if name not in PARTS:
             raise typer.BadParameter(f"{name}: one of {', '.join(PARTS)}", param_hint="--only")
+    if plots is not None and not can_draw():
+        raise typer.BadParameter(
+            "matplotlib is not installed: pip install 'syncline[plots]'", param_hint="--plots"
+        )
     console = Console(highlight=False)
     end_in_order_on_signals()
-    run = Run(console, seconds, rounds, sessions)
+    run = Run(console, seconds, rounds, sessions or [])
     document: dict[str, Any] = {"seconds": seconds, "rounds": rounds, "cores": os.cpu_count()}
     try:
         need_root("the bench")
@@ -151,6 +183,9 @@ def bench(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     console.print(f"figures in {path}", style="dim")
+    if plots is not None:
+        for drawn in draw(document, plots):
+            console.print(f"drawn: {drawn}", style="dim")
 
 
 if __name__ == "__main__":

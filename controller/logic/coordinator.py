@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from controller.config import ControllerConfig
+from controller.config import MOST_SERVICES, ControllerConfig, bypassed
 from controller.dataplane import End, Mode, Phase, PuntHeader
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Answer, Handshake, State
@@ -62,6 +62,37 @@ class Coordinator:
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
         self.began = float("-inf")  # when this controller began to lead
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
+        self._leaving = False  # whether some service is no longer configured
+
+    # --- another configuration --------------------------------------------------------------------
+
+    def configure(self, config: ControllerConfig) -> None:
+        """Go on with another configuration. Handshakes under way keep the timers that they began with.
+
+        A service that is no longer there is bypassed from now on: its sessions go on until they end.
+        """
+        self._timers = config.timers
+        self._max_sessions = config.limits.sessions
+        self.flows.limits = config.limits
+        self.sessions.set_timers(config.timers)
+        self.returns.hold_time = config.timers.early_return
+        wanted = {(int(s.address), s.port): s for s in config.services}
+        for key, service in self.services.items():
+            service.leaving = key not in wanted
+            service.configure(bypassed(service.config) if service.leaving else wanted[key])
+        self.drop_left()
+        used = {service.service_id for service in self.services.values()}
+        free = (number for number in range(MOST_SERVICES) if number not in used)
+        for key, added in wanted.items():
+            if key not in self.services:
+                self.services[key] = Service.of(added, next(free))
+
+    def drop_left(self) -> None:
+        """Forget the services that are no longer configured and have no session any more."""
+        left = [key for key, s in self.services.items() if s.leaving and not s.sessions and not s.pending]
+        for key in left:
+            del self.services[key]
+        self._leaving = any(service.leaving for service in self.services.values())
 
     # --- switches ---------------------------------------------------------------------------------
 
@@ -107,6 +138,8 @@ class Coordinator:
 
         others = tuple(name for name in self.writable if name != switch)
         adopted = self.sessions.adopt(held, make, now)
+        for session, _ in adopted:
+            self.spread.released(session.key, session.entry.version, others)
         return [Put(others, session.key, session.entry, new) for session, new in adopted] if others else []
 
     def comes_last(self, switch: str, key: Key) -> bool:
@@ -149,9 +182,8 @@ class Coordinator:
             if session.fin_client and session.fin_server:
                 self.results["late_after_end"] += 1  # a copy that was on its way when the connection ended
                 return out
-            if not session.open:  # only a live client repeats its first packet: the RST was forged
-                self.sessions.reopen(session, wall)
-                out.append(Put(self.writable, key, session.entry, False))
+            # If it is CLOSING, its packets go on all the same. Whether the RST was forged shows later: a late
+            # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
         self._start(key, session, switch, header, segment, now, wall, out)
@@ -195,6 +227,10 @@ class Coordinator:
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self._on_server(flow, segment, now, wall, out)
+        elif session is not None and session.isn is not None and segment.ack != (session.isn + 1) & MASK32:
+            # Of a SYN that met the session after its connection had ended: nobody has proven that one.
+            self.results["synack_unproven"] += 1
+            self._reset_answer(segment, switch, port, out)
         elif session is not None:
             self.results["synack_repeated"] += 1
             if session.open and session.is_answer(segment.seq):
@@ -214,10 +250,16 @@ class Coordinator:
         else:
             # Nobody waits for it (a shed or ended flow): free the server's half-open connection.
             self.results["synack_unknown"] += 1
-            if segment.flags & ACK:
-                reset = build(segment.l2, *key, seq=segment.ack, flags=RST)
-                out.append(PacketOut(switch, Mode.ROUTE, port, reset))
+            self._reset_answer(segment, switch, port, out)
         return out
+
+    @staticmethod
+    def _reset_answer(segment: Segment, switch: str, port: int, out: Effects) -> None:
+        """RST to a server for its SYN/ACK."""
+        if segment.flags & ACK:
+            ends = (segment.destination, segment.source, segment.destination_port, segment.source_port)
+            reset = build(segment.l2, *ends, seq=segment.ack, flags=RST)
+            out.append(PacketOut(switch, Mode.ROUTE, port, reset))
 
     def punt_early_return(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
         """Another packet of a protected service, at a switch without a session for it."""
@@ -243,10 +285,12 @@ class Coordinator:
 
     # --- reports of the switches ------------------------------------------------------------------
 
-    def end_seen(self, key: Key, event: End, now: float, wall: float) -> Effects:
-        """A FIN or RST passed through a session."""
+    def end_seen(self, key: Key, event: End, now: float, wall: float, version: int | None = None) -> Effects:
+        """A FIN or RST passed through a session, whose entry had this version; None: it is not known."""
         session = self.sessions.get(key)
-        if session is None or not self.sessions.on_end(session, event, now, wall):
+        if session is None or (version is not None and self.sessions.began_after(session, version)):
+            return []  # the tuple's last connection, reported late
+        if not self.sessions.on_end(session, event, now, wall):
             return []
         flow = self.flows.get(key)
         if flow is not None and flow.state is State.SHARING:
@@ -331,6 +375,8 @@ class Coordinator:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
         self._replays.expire(now, out)
+        if self._leaving:
+            self.drop_left()
         due = self.sessions.closing_due(now)
         if due and self.live:
             out.append(CheckIdle(self.live, due))
@@ -403,6 +449,10 @@ class Coordinator:
             flow.refuse_client(out, acknowledge=False)
             flow.reset_server(out)
             self._end(flow, "options_mismatch")
+        elif answer is Answer.OUTDATED:
+            self.results["server_outdated"] += 1
+            flow.send_syn(now, wall, out)  # at once: nothing is there any more that would not answer it
+            self.flows.schedule(flow)
 
     def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         version = self.sessions.next_version(flow.key, wall)
@@ -415,6 +465,7 @@ class Coordinator:
             flow.cookie,
             flow.ingress,
             flow.timeline,
+            opened=version,
         )
         flow.session, flow.version = session, version
         flow.service.sessions += not flow.reuses
@@ -442,9 +493,10 @@ class Coordinator:
             if not flow.waiting & counting:
                 flow.send_syn(now, wall, out)
                 self.flows.schedule(flow)
+        elif not enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
+            return  # also if a switch came into the live set while the ingress was being written
         elif flow.state is State.SHARING:
-            if enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
-                self._open_ingress(flow, now, wall, out)
+            self._open_ingress(flow, now, wall, out)
         elif flow.ingress not in flow.waiting:
             self._release(flow, now, wall, out)
 

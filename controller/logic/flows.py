@@ -9,6 +9,7 @@ eighth of the bytes free, the packets of flows under way may use the rest. What 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from itertools import count
 
@@ -19,10 +20,12 @@ from controller.packets import Segment
 
 
 class FlowTable:
-    """Pending handshakes by key. `shed` counts refusals by reason; `held_bytes`: all packets held."""
+    """Pending handshakes by key, within `limits`. `shed` counts refusals by reason; `held_bytes`: all packets
+    held.
+    """
 
     def __init__(self, limits: LimitsConfig) -> None:
-        self._limits = limits
+        self.limits = limits
         self._flows: dict[Key, Handshake] = {}
         self._per_source: Counter[tuple[bool, int]] = Counter()
         self._deadlines: list[tuple[float, int, Handshake]] = []
@@ -41,7 +44,7 @@ class FlowTable:
 
     def admits(self, key: Key, service: Service, length: int) -> bool:
         """Whether a new flow to a service may begin with a packet of `length` bytes; a refusal is counted."""
-        limits = self._limits
+        limits = self.limits
         if len(self._flows) >= limits.flows:
             reason = "flows"
         elif self._per_source[_source(key)] >= limits.flows_per_source:
@@ -62,7 +65,7 @@ class FlowTable:
 
     def hold(self, flow: Handshake, port: int, segment: Segment) -> None:
         """Queue a packet of a flow unless a limit forbids it (counted) or it is a copy (not counted)."""
-        limits, length = self._limits, len(segment.frame)
+        limits, length = self.limits, len(segment.frame)
         if len(flow.held) >= limits.packets_per_flow:
             self.shed["packets_per_flow"] += 1
         elif flow.held_bytes + length > limits.bytes_per_flow:
@@ -86,7 +89,9 @@ class FlowTable:
 
     def schedule(self, flow: Handshake) -> None:
         """Make `due` return the flow once its deadline has passed (and is still the same)."""
-        heapq.heappush(self._deadlines, (flow.deadline, next(self._ticket), flow))
+        if flow.scheduled != flow.deadline:
+            flow.scheduled = flow.deadline
+            heapq.heappush(self._deadlines, (flow.deadline, next(self._ticket), flow))
 
     def due(self, now: float) -> list[Handshake]:
         """Flows whose deadline has passed, each once."""
@@ -95,6 +100,7 @@ class FlowTable:
             deadline, _, flow = heapq.heappop(self._deadlines)
             if flow.state is not State.DONE and flow.deadline == deadline:
                 found.append(flow)
+                flow.deadline = math.inf  # it may be in the queue twice, with the same deadline
         return found
 
 

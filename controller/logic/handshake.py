@@ -33,6 +33,9 @@ from controller.packets import (
 )
 
 _NANOSECONDS: Final = 1_000_000_000
+_OUTDATED_RESETS: Final = (
+    4  # for one SYN on the timers: a server that does not forget its old connection is no loop
+)
 
 
 class State(Enum):
@@ -50,6 +53,7 @@ class Answer(Enum):
     ACCEPTED = auto()  # SYN/ACK as asked: the session can be shared
     REFUSED = auto()  # RST: the server has no listener
     MISMATCH = auto()  # SYN/ACK without something that the client was told
+    OUTDATED = auto()  # of an older connection: that was reset, and the SYN must be repeated
 
 
 @dataclass(slots=True)
@@ -81,7 +85,9 @@ class Handshake:
     timeline: Timeline
     state: State = State.CLEARING
     deadline: float = 0.0
+    scheduled: float = -1.0  # the deadline that the table of flows knows
     retries: int = 0
+    resets: int = 0  # of an older connection at the server, since the last SYN on the timers
     held: list[Held] = field(default_factory=list)
     held_bytes: int = 0
     punted: int = 0  # how many of its packets the ingress had punted with the last one that came here
@@ -196,6 +202,7 @@ class Handshake:
         if self.retries >= len(self.timers.syn_retry):
             return False
         self.retries += 1
+        self.resets = 0
         self.send_syn(now, wall, out)
         return True
 
@@ -206,12 +213,16 @@ class Handshake:
         acceptable = bool(segment.flags & ACK) and segment.ack == (self.isn + 1) & MASK32
         if segment.flags & RST:
             return Answer.REFUSED if acceptable else Answer.IGNORED
-        if not acceptable:
-            if segment.flags & ACK:  # RFC 9293 section 3.10.7.3: an old connection at the server; clear it
-                out.append(self._to_server(RST, seq=segment.ack))
+        if not segment.flags & ACK:
             return Answer.IGNORED
-        if not segment.flags & SYN:
-            return Answer.IGNORED
+        if not acceptable or not segment.flags & SYN:
+            # It has an older connection on this tuple, perhaps of a SYN with the same number that met the
+            # open session of the one before. Its ACK is right for a RST (RFC 9293 sections 3.5.1, 3.10.7.3).
+            if self.resets == _OUTDATED_RESETS:
+                return Answer.IGNORED
+            self.resets += 1
+            out.append(self._to_server(RST, seq=segment.ack))
+            return Answer.OUTDATED
         given = self.server_options = parse_options(segment.options)
         self.server_isn, self.server_window = segment.seq, segment.window
         lacks_timestamps = self.options.timestamps is not None and given.timestamps is None

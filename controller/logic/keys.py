@@ -75,12 +75,12 @@ class _Step(Enum):
 class KeyRing:
     """The keys, their epochs, and the rotation under way.
 
-    `new_key` gives two random 32-bit words. `generation` grows with every change of what switches must
-    hold: one that was synchronised with an older generation is not up to date.
+    `epoch_time`: seconds. `new_key` gives two random 32-bit words. `generation` grows with every change of
+    what switches must hold: one that was synchronised with an older generation is not up to date.
     """
 
     def __init__(self, epoch_time: float, new_key: Callable[[], tuple[int, int]]) -> None:
-        self._epoch_time = epoch_time
+        self.epoch_time = epoch_time
         self._new_key = new_key
         self._keys: dict[int, CookieKey] = {}
         self._step = _Step.STEADY
@@ -143,13 +143,13 @@ class KeyRing:
             return []
         switches = tuple(live)
         if self._step is not _Step.STEADY:
-            if now - self._step_began < self._epoch_time:
+            if now - self._step_began < self.epoch_time:
                 return []
             late = tuple(sorted(self._waiting))
             self._waiting.clear()
             return [Expel(late), *self._advance(now, tuple(s for s in switches if s not in late))]
         age = now - self.began
-        if age < self._epoch_time or (absent and age < 2 * self._epoch_time) or not switches:
+        if age < self.epoch_time or (absent and age < 2 * self.epoch_time) or not switches:
             return []
         key = self._fresh((self.epoch + 1) & MASK32)
         self._keys[key.parity] = key
@@ -166,7 +166,8 @@ class KeyRing:
 
     def _advance(self, now: float, live: tuple[str, ...]) -> list[KeyEffect]:
         if self._step is _Step.SWITCHING or self.epoch is None:
-            self._step = _Step.STEADY
+            # Until now the slowest switch made cookies with the last key. They live an epoch from here on.
+            self._step, self.began = _Step.STEADY, now
             return []
         self.epoch = (self.epoch + 1) & MASK32
         self.began = now

@@ -23,7 +23,7 @@ class Liveness:
     """
 
     def __init__(self, timers: TimersConfig) -> None:
-        self._timers = timers
+        self.timers = timers
         self._wait = timers.reconnect_min
         self.state = SwitchState.CONNECTING
         self.reason = ""
@@ -35,7 +35,7 @@ class Liveness:
     def in_service(self) -> None:
         """The switch holds everything, verified."""
         self.state, self.reason = SwitchState.IN_SERVICE, ""
-        self._wait = self._timers.reconnect_min
+        self._wait = self.timers.reconnect_min
 
     def waiting(self, reason: str) -> bool:
         """Connected, but of no use for now (a backup); True when this is news."""
@@ -47,8 +47,8 @@ class Liveness:
         """The connection is gone or of no use: seconds until the next attempt, and whether this is news."""
         news = self.state is not SwitchState.DOWN or self.reason != reason
         if self.reason != reason:
-            self._wait = self._timers.reconnect_min
+            self._wait = self.timers.reconnect_min
         self.state, self.reason = SwitchState.DOWN, reason
         wait = self._wait
-        self._wait = min(2 * self._wait, self._timers.reconnect_max)
+        self._wait = min(2 * self._wait, self.timers.reconnect_max)
         return wait, news

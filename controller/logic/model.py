@@ -72,6 +72,7 @@ class Session:
     fin_client: bool = False
     fin_server: bool = False
     idle_at: set[str] | None = None  # switches that reported it idle since they last saw traffic
+    opened: int | None = None  # its first version; None when it was read back from a switch
     replays: int = 0  # late duplicates sent through the pipeline again within `replay_second`
     replay_second: int = 0
 
@@ -107,6 +108,8 @@ class Service:
     learned: dict[str, int | None] = field(default_factory=dict)
     sessions: int = 0
     pending: int = 0
+    leaving: bool = False
+    """No longer configured: it is forgotten when its last session has ended."""
 
     @classmethod
     def of(cls, config: ServiceConfig, service_id: int) -> Service:
@@ -133,8 +136,24 @@ class Service:
             return False
         before, first = (self.mss, self.window_scale, self.sack, self.timestamps), not self.learned
         self.learned = learned
-        given = self.config.model_fields_set
-        mss = max(learned["mss"] or 0, SMALLEST_MSS)
+        self._tell(first)
+        return before != (self.mss, self.window_scale, self.sack, self.timestamps)
+
+    def configure(self, config: ServiceConfig) -> None:
+        """Go on with another configuration: what it gives is told, for the rest what was learned."""
+        told = (self.mss, self.window_scale, self.sack, self.timestamps)
+        self.config = config
+        self.mss, self.window_scale = config.mss, config.window_scale
+        self.sack, self.timestamps = config.sack, config.timestamps
+        if self.learned:
+            mss, window_scale, sack, timestamps = told
+            self.recall(self.learned, mss=mss, window_scale=window_scale, sack=sack, timestamps=timestamps)
+            self._tell(first=True)
+
+    def _tell(self, first: bool) -> None:
+        """Have clients told what was learned. `first`: the MSS, too, if it is larger than what is told."""
+        learned, given = self.learned, self.config.model_fields_set
+        mss = max(learned.get("mss") or 0, SMALLEST_MSS)
         if "mss" not in given and (first or mss < self.mss):
             self.mss = mss
         if "window_scale" not in given and learned.get("window_scale", 0) is None:
@@ -143,7 +162,6 @@ class Service:
             self.sack = self.sack and bool(learned.get("sack", True))
         if "timestamps" not in given:
             self.timestamps = self.timestamps and bool(learned.get("timestamps", True))
-        return before != (self.mss, self.window_scale, self.sack, self.timestamps)
 
     def origin(self, option: str) -> Origin:
         """Where what clients are told of `mss`, `window_scale`, `sack` or `timestamps` comes from."""

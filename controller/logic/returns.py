@@ -28,10 +28,10 @@ class EarlyReturn:
 
 
 class EarlyReturns:
-    """Held packets by session key. `dropped` counts by reason."""
+    """Packets by session key, each held for `hold_time` seconds. `dropped` counts by reason."""
 
     def __init__(self, hold_time: float) -> None:
-        self._hold_time = hold_time
+        self.hold_time = hold_time
         self._queue: deque[EarlyReturn] = deque()
         self._by_key: dict[Key, list[EarlyReturn]] = {}
         self.held_bytes = 0
@@ -41,7 +41,7 @@ class EarlyReturns:
         if len(self._queue) >= _PACKETS or self.held_bytes + len(frame) > _BYTES:
             self.dropped["early_return_full"] += 1
             return
-        packet = EarlyReturn(now + self._hold_time, key, switch, port, frame)
+        packet = EarlyReturn(now + self.hold_time, key, switch, port, frame)
         self._queue.append(packet)
         self._by_key.setdefault(key, []).append(packet)
         self.held_bytes += len(frame)

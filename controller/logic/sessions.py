@@ -35,14 +35,18 @@ def newer(version: int, than: int) -> bool:
 
 class SessionTable:
     def __init__(self, timers: TimersConfig) -> None:
-        self._idle_ns = int(timers.idle * _NANOSECONDS)
-        self._linger = timers.linger
-        self._linger_ns = int(timers.linger * _NANOSECONDS)
+        self.set_timers(timers)
         self._sessions: dict[Key, Session] = {}
         self._removed: dict[Key, int] = {}
         self._closing: list[tuple[float, Key, int]] = []
         self._with_timeline: deque[Session] = deque()
         self.closing = 0
+
+    def set_timers(self, timers: TimersConfig) -> None:
+        """Idle times from now on; a session keeps what it was written with until its phase changes."""
+        self._idle_ns = int(timers.idle * _NANOSECONDS)
+        self._linger = timers.linger
+        self._linger_ns = int(timers.linger * _NANOSECONDS)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -143,6 +147,11 @@ class SessionTable:
         return mine
 
     # --- ends of connections ----------------------------------------------------------------------
+
+    @staticmethod
+    def began_after(session: Session, version: int) -> bool:
+        """Whether an entry of this version was that of an older session of the tuple, as far as is known."""
+        return session.opened is not None and newer(session.opened, version)
 
     def on_end(self, session: Session, event: End, now: float, wall: float) -> bool:
         """A FIN or RST was seen; True when the session changes to CLOSING (its new entry must be written)."""

@@ -78,6 +78,10 @@ class Spread:
         underway = self._new.get(key)
         return underway is not None and switch in underway.switches
 
+    def behind(self, switch: str) -> list[Key]:
+        """Released sessions that are still on their way to this switch."""
+        return [key for key, underway in self._new.items() if switch in underway.switches]
+
     def leaving(self, key: Key) -> tuple[int, Set[str]]:
         """Who may still hold the tuple's last session, which was removed; and the version that it had."""
         underway = self._gone.get(key)

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from controller.config import ControllerConfig, SwitchConfig
@@ -15,14 +15,14 @@ from controller.dataplane import PACKET_OUT, End, PuntHeader
 from controller.logic.arbitration import Arbitration, Standing
 from controller.logic.keys import KeySet
 from controller.logic.liveness import Liveness, SwitchState
-from controller.logic.model import Entry, Key, PacketOut
+from controller.logic.model import Entry, Key, PacketOut, Service
 from controller.p4.connection import Connection
 from controller.p4.errors import OK, DeposedError, IdInUseError, Outcome, SwitchError
 from controller.p4.program import Program
 from controller.p4.proto import p4r
 from controller.p4.resync import Resync, Sessions, read_sessions
 from controller.p4.schema import Row, Schema
-from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, forwarding_rows, meter_cells
+from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, changes, forwarding_rows, meter_cells
 from controller.p4.sync import (
     Held,
     enable_digests,
@@ -35,12 +35,13 @@ from controller.p4.sync import (
     settle_rows,
     write_beat,
 )
-from controller.p4.writer import DELETE, INSERT, Job, Writer
+from controller.p4.writer import DELETE, INSERT, NOTHING_THERE, Job, Writer
 
 log = logging.getLogger(__name__)
 
 _BEATS_PER_LEASE: Final = 3
-_BEAT_TIME: Final = 5.0  # seconds in which a switch must answer
+_ANSWER_LEASES: Final = 2  # in which a switch in service must answer
+_SYNC_ANSWER_TIME: Final = 10.0  # seconds: while it is filled it may be slow
 _NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
 _MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
@@ -63,8 +64,9 @@ class Hub(Sessions, Protocol):
     def lost(self, switch: str) -> None: ...
     def keys_to_hold(self) -> tuple[KeySet, int]: ...
     def proxy_rows(self) -> list[Row]: ...
+    def services(self) -> Collection[Service]: ...
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
-    def on_end(self, key: Key, event: int) -> None: ...
+    def on_end(self, key: Key, event: int, version: int) -> None: ...
     def on_idle(self, switch: str, keys: list[Key]) -> None: ...
     def on_written(self, switch: str, job: Job, outcome: Outcome) -> None: ...
 
@@ -136,6 +138,19 @@ class SwitchLink:
         """End the connection: the switch is out of service until it is synchronised again."""
         if self._failure is not None and not self._failure.done():
             self._failure.set_exception(SwitchError(reason))
+
+    def configure(self, config: SwitchConfig, schema: Schema | None) -> None:
+        """Go on with another configuration of the switch: what it routes is written, and it is connected to
+        anew if it is reached in another way now.
+        """
+        before, self.config = self.config, config
+        if self.life.state is SwitchState.SYNCING:
+            self.fail("the configuration was changed while it was synchronised")
+        elif _reached(before) != _reached(config):
+            self.fail("it is reached in another way now")
+        elif self.in_service and schema is not None:
+            for job in changes(schema, forwarding_rows(before), forwarding_rows(config)):
+                self.put(job)
 
     async def elapsed(self, keys: Sequence[Key]) -> dict[Key, float]:
         """Seconds since the last packet of each session that the switch holds.
@@ -257,12 +272,14 @@ class SwitchLink:
         switch does."""
         await loaded.wait()
         for count in itertools.count(1):
+            lease = self._hub.config.timers.lease
+            limit = _ANSWER_LEASES * lease if self.in_service else _SYNC_ANSWER_TIME
             try:
-                async with asyncio.timeout(_BEAT_TIME):
+                async with asyncio.timeout(limit):
                     await write_beat(connection, schema, count)
             except TimeoutError:
-                raise SwitchError(f"no answer within {_BEAT_TIME:g} s") from None
-            await asyncio.sleep(self._hub.config.timers.lease / _BEATS_PER_LEASE)
+                raise SwitchError(f"no answer within {limit:g} s") from None
+            await asyncio.sleep(lease / _BEATS_PER_LEASE)
 
     async def _synchronise(
         self, connection: Connection, writer: Writer, schema: Schema, loaded: bool
@@ -277,7 +294,7 @@ class SwitchLink:
             self._seen = True
         rows = hub.proxy_rows()
         await settle_rows(connection, schema, PROXY_TABLES, rows)
-        await settle_meters(connection, meter_cells(schema, hub.config.services), fresh=loaded)
+        await settle_meters(connection, meter_cells(schema, hub.services()), fresh=loaded)
         await settle_mirror(connection)
         await enable_digests(connection, schema)
         keys, generation = hub.keys_to_hold()
@@ -307,7 +324,7 @@ class SwitchLink:
     def _on_written(self, job: Job, outcome: Outcome) -> None:
         if outcome.code == OK and job.kind == INSERT:
             self.sessions += 1
-        elif outcome.code == OK and job.kind == DELETE:
+        elif outcome.code == OK and job.kind == DELETE and outcome is not NOTHING_THERE:
             self.sessions = max(0, self.sessions - 1)
         self._hub.on_written(self.name, job, outcome)
 
@@ -343,15 +360,19 @@ class SwitchLink:
         ack.digest_ack.digest_id, ack.digest_ack.list_id = digest.digest_id, digest.list_id
         self.connection.send(ack.SerializeToString())
         for data in digest.data:
-            client, server, client_port, server_port, event = (
+            client, server, client_port, server_port, event, version = (
                 int.from_bytes(member.bitstring, "big") for member in data.struct.members
             )
             if event in _ENDS:
-                self._hub.on_end((client, server, client_port, server_port), event)
+                self._hub.on_end((client, server, client_port, server_port), event, version)
 
     @property
     def in_service(self) -> bool:
         return self.life.state is SwitchState.IN_SERVICE
+
+
+def _reached(config: SwitchConfig) -> tuple[object, ...]:
+    return config.address, config.device_id, config.tls, config.server_name
 
 
 def _messages(packets: Sequence[PacketOut]) -> Iterator[list[PacketOut]]:

@@ -6,10 +6,10 @@ The two are apart because of their order: a switch forwards nothing before it ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from controller.config import ServiceConfig, SwitchConfig
+from controller.config import SwitchConfig
 from controller.dataplane import NO_WINDOW_SCALE, PUNT_METER_STRIDE, Punt
 from controller.logic.keys import CookieKey, KeySet
 from controller.logic.model import Service
@@ -170,14 +170,26 @@ def digest_job(digest_id: int) -> Job:
     return Job(INSERT, entity.SerializeToString(), ("digest", digest_id))
 
 
-def meter_cells(schema: Schema, services: Sequence[ServiceConfig]) -> dict[tuple[int, int], int | None]:
+def meter_cells(schema: Schema, services: Iterable[Service]) -> dict[tuple[int, int], int | None]:
     """Rates (packets/s, None = unmetered) by (meter id, index) of all services."""
     cells: dict[tuple[int, int], int | None] = {}
-    for index, service in enumerate(services):
-        cells[schema.syn_meter, index] = service.syn_rate
+    for service in services:
+        index = service.service_id
+        cells[schema.syn_meter, index] = service.config.syn_rate
         for reason in Punt:
-            cells[schema.punt_meter, index * PUNT_METER_STRIDE + reason] = service.punt_rate
+            cells[schema.punt_meter, index * PUNT_METER_STRIDE + reason] = service.config.punt_rate
     return cells
+
+
+def meter_changes(
+    held: Mapping[tuple[int, int], int | None], wanted: Mapping[tuple[int, int], int | None]
+) -> list[Job]:
+    """Jobs that turn the rates held into those wanted; a cell of no service any more is unmetered."""
+    return [
+        Job(MODIFY, meter_entity(*cell, wanted.get(cell)).SerializeToString(), ("meter", cell))
+        for cell in {**held, **wanted}
+        if held.get(cell) != wanted.get(cell)
+    ]
 
 
 def meter_entity(meter_id: int, index: int, rate: int | None = None) -> p4r.Entity:

@@ -112,7 +112,7 @@ class Writer:
             if other is not None:
                 again.append(other)
             elif job.kind == DELETE and outcome.code == NOT_FOUND:
-                self._on_done(job, _DONE)
+                self._on_done(job, NOTHING_THERE)
             else:
                 self._on_done(job, outcome)
         return again
@@ -131,6 +131,8 @@ class Writer:
 
 
 _DONE: Final = Outcome(OK)
+NOTHING_THERE: Final = Outcome(OK, "nothing was there")
+"""How a DELETE ends that had nothing to delete."""
 
 
 def _alternative(job: Job, code: int) -> Job | None:

@@ -102,6 +102,8 @@ const bit<16> PENDING_TICKS = 122;
 // that is gone must not stall it (1 s).
 const bit<16> HOLD_TICKS = 16;
 const bit<15> HOLD_PACKETS = 64;
+// How long a connection counts as just ended (1 s).
+const bit<15> ENDED_TICKS = 16;
 
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged

@@ -93,6 +93,7 @@ struct session_t {
     bit<32> tau;              // T_p - T_s
     bit<8>  to_client_shift;  // low four bits: how far; 0x80: to the right
     bit<8>  to_server_shift;
+    bit<32> version;
 }
 
 struct metadata_t {
@@ -127,13 +128,15 @@ struct metadata_t {
     bit<9>      egress_port;
 }
 
-// Reported when a session packet carries it. The name is the digest's name in P4Info.
+// Reported when a session packet carries it, with the version of the entry that it met: a tuple may soon be used again, and a
+// report come late. The name is the digest's name in P4Info.
 struct session_event_t {
     bit<32> client;
     bit<32> server;
     bit<16> client_port;
     bit<16> server_port;
     bit<8>  event;
+    bit<32> version;
 }
 
 struct session_event_v6_t {
@@ -142,6 +145,7 @@ struct session_event_v6_t {
     bit<16>  client_port;
     bit<16>  server_port;
     bit<8>   event;
+    bit<32>  version;
 }
 
 #endif

@@ -11,7 +11,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     counter(SERVICES_SIZE, CounterType.packets) service_syns;  // by service_id: what came, whatever became of it
     bit<2> color;
 
-    // `version` is the controller's: it comes back when sessions are read.
+    // `version` is the controller's: it comes back when sessions are read, and when they end.
     action translate(bit<32> delta, bit<32> tau, bit<8> to_client_shift, bit<8> to_server_shift, bit<8> phase,
                      bit<32> version) {
         meta.session.known = 1;
@@ -20,6 +20,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         meta.session.to_client_shift = to_client_shift;
         meta.session.to_server_shift = to_server_shift;
         meta.session.phase = phase;
+        meta.session.version = version;
     }
 
     table sessions_v4 {

@@ -18,6 +18,7 @@
 #include "nd.p4"
 #include "classify.p4"
 #include "session.p4"
+#include "ended.p4"
 #include "cookie.p4"
 #include "cookie_answer.p4"
 #include "cookie_check.p4"
@@ -39,6 +40,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     NeighbourDiscovery() neighbour_discovery;
     Classify()     classify;
     Session()      session;
+    Ended()        just_ended;
     Cookie()       cookie;
     CookieAnswer() cookie_answer;
     CookieCheck()  cookie_check;
@@ -66,6 +68,9 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.step == STEP_PROXY) {
             session.apply(hdr, meta);
+        }
+        if (meta.step == STEP_TRANSLATE && meta.session.phase == PHASE_OPEN) {
+            just_ended.apply(hdr, meta, standard_metadata);
         }
         if (meta.step == STEP_ANSWER || meta.step == STEP_CHECK) {
             cookie.apply(hdr, meta);

@@ -86,10 +86,11 @@ control Translate(inout headers_t hdr, inout metadata_t meta) {
 
         if (ending != 0 && hdr.ipv6.isValid()) {
             digest<session_event_v6_t>(1, { meta.session.client_v6, meta.session.server_v6,
-                                            meta.session.client_port, meta.session.server_port, ending });
+                                            meta.session.client_port, meta.session.server_port, ending,
+                                            meta.session.version });
         } else if (ending != 0) {
             digest<session_event_t>(1, { meta.session.client, meta.session.server, meta.session.client_port,
-                                         meta.session.server_port, ending });
+                                         meta.session.server_port, ending, meta.session.version });
         }
         meta.step = STEP_ROUTE;
     }

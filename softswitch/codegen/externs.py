@@ -195,10 +195,11 @@ def _verify(with_payload: bool) -> Callable[[Statements, s.CallExtern], None]:
         )  # BMv2 skips the check when the target's header is invalid
         condition = to.value(_value(stmt, 0))
         to.out.line(f"if ({f'{guard} && ' if guard else ''}{condition}) {{")
-        call = _checksum(to, stmt, with_payload)
-        to.out.line(
-            f"if ({_cast_u64(to, call, expected)} != {to.value(expected)}) x->std.checksum_error = 1;"
-        )
+        found, given = _cast_u64(to, _checksum(to, stmt, with_payload), expected), to.value(expected)
+        differs = f"{found} != {given}"
+        if is_wide(expected.type):
+            differs = f"{to.context.wide.compare(scalar_width(expected.type), False)}({found}, {given}) != 0"
+        to.out.line(f"if ({differs}) x->std.checksum_error = 1;")
         to.out.line("}")
 
     return emit

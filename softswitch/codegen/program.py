@@ -17,6 +17,7 @@ from softswitch.codegen.writer import Writer
 from softswitch.p4 import ir
 from softswitch.p4.errors import Diagnostic, P4Error
 from softswitch.p4.ir_stmt import CallControl, Emit
+from softswitch.p4.reachable import reachable
 from softswitch.p4.types import StructType, find_annotation
 
 _HEAD = """\
@@ -75,10 +76,13 @@ def _generate(context: Context) -> str:
         emit_function(context, function, body)
     for action in program.actions:
         emit_action(context, action, None, body)
+    applied = reachable(program).blocks
     for parser in program.parsers:
-        emit_parser(context, parser, body)
+        if parser.name in applied:
+            emit_parser(context, parser, body)
     for control in program.controls:
-        emit_control(context, control, body)
+        if control.name in applied:
+            emit_control(context, control, body)
     tail = Writer()
     emit_tables(context, tail)
     emit_externs(context, tail)

@@ -24,6 +24,8 @@ class Reachable:
     """Names of the actions that some table lists."""
     calls_externs: bool
     """Whether a control or action calls an extern function."""
+    blocks: frozenset[str]
+    """Names of the instances of parsers and controls that are applied."""
 
 
 def _blocks(program: ir.Program) -> list[ir.Control | ir.Parser]:
@@ -71,7 +73,16 @@ def reachable(program: ir.Program) -> Reachable:
     calls = any(isinstance(n, CallExtern | SendDigest) for body in bodies for n in nodes(body))
     value_sets = _value_sets(program, blocks)
     digests = tuple(d for d in program.digests if d.name in sent)
-    return Reachable(tables, actions, program.externs, value_sets, digests, listed, calls)
+    return Reachable(
+        tables,
+        actions,
+        program.externs,
+        value_sets,
+        digests,
+        listed,
+        calls,
+        frozenset(b.name for b in blocks),
+    )
 
 
 def _actions(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from softswitch.p4 import ast, ir
+from softswitch.p4.annotation_checks import check_annotation
 from softswitch.p4.context import Context, Names
 from softswitch.p4.errors import Failure
 from softswitch.p4.fold import wrap
@@ -163,7 +164,9 @@ class Translator:
     def _annotation(self, syntax: ast.AnnotationSyntax) -> Annotation:
         values = tuple(v for e in syntax.expressions if (v := self._literal(e)) is not None)
         pairs = tuple((k, v) for k, e in syntax.pairs if (v := self._literal(e)) is not None)
-        return Annotation(syntax.name, values, pairs, " ".join(syntax.tokens), syntax.structured)
+        made = Annotation(syntax.name, values, pairs, " ".join(syntax.tokens), syntax.structured)
+        check_annotation(made, syntax.loc)
+        return made
 
     def _literal(self, expression: ast.Expression) -> int | str | bool | None:
         if isinstance(expression, ast.StringLiteral):

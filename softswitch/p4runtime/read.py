@@ -7,8 +7,10 @@ out; the iterator that it returns turns that into protobuf, and may run as slowl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import repeat
+from typing import Any, TypeVar
 
 from finsy.proto import p4r
 
@@ -16,11 +18,12 @@ from softswitch.engine import FLAG_CONST, FLAG_DEFAULT, MeterRates, TableRecord,
 from softswitch.p4runtime.entrymetadata import EntryKey
 from softswitch.p4runtime.errors import NOT_FOUND, P4RuntimeError, check, invalid, unimplemented
 from softswitch.p4runtime.pipeline import Pipeline
-from softswitch.p4runtime.schema import TableSchema
+from softswitch.p4runtime.schema import ArraySchema, TableSchema
 from softswitch.p4runtime.valuesets import read_value_set
-from softswitch.p4runtime.write import cells, priority_of
+from softswitch.p4runtime.write import cells, check_cells, priority_of
 
 Entities = Iterator[p4r.Entity]
+_Array = TypeVar("_Array", bound=ArraySchema)
 
 
 def select(pipeline: Pipeline, query: p4r.Entity) -> Entities:
@@ -34,24 +37,34 @@ def select(pipeline: Pipeline, query: p4r.Entity) -> Entities:
 # --- table entries ----------------------------------------------------------------------------------------
 
 
-class _Selection(NamedTuple):
+@dataclass(frozen=True)
+class _Selection:
     """Records of one table: the raw blocks of a scan, or single records."""
 
     table: TableSchema
     blocks: list[bytes]
     records: list[TableRecord]
+    rates: list[MeterRates | None]
+    """The direct meters of the records, in their order; empty if they are not asked for."""
 
-    def __iter__(self) -> Iterator[TableRecord]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[TableRecord]:
         yield from self.records
         for block in self.blocks:
             yield from parse_records(block)
+
+    def with_rates(self) -> Iterator[tuple[TableRecord, MeterRates | None]]:
+        """The records with their direct meters."""
+        return zip(self, self.rates or repeat(None), strict=False)
 
 
 def _read_table_entries(pipeline: Pipeline, query: p4r.TableEntry) -> Entities:
     tables = _tables(pipeline, query)
     if query.table_id and query.HasField("time_since_last_hit") and not tables[0].idle_timeout:
         raise invalid(f"table {tables[0].name} does not support idle timeouts")
-    entities = _table_entities(pipeline, query, [_scan(pipeline, table, query) for table in tables])
+    selections = [_scan(pipeline, table, query) for table in tables]
+    if query.HasField("meter_config"):
+        selections = [_with_rates(pipeline, selection) for selection in selections]
+    entities = _table_entities(pipeline, query, selections)
     if any(table.profile_id for table in tables):
         return iter(list(entities))  # now: what a handle means may change later
     return entities
@@ -71,19 +84,27 @@ def _scan(pipeline: Pipeline, table: TableSchema, query: p4r.TableEntry) -> _Sel
         if query.match or query.priority:
             raise invalid(f"table {table.name}: a default entry has neither match nor priority")
         record = pipeline.engine.lookup(table.id, bytes(table.key.size), flags=FLAG_DEFAULT)
-        return _Selection(table, [], [record] if record else [])
+        return _Selection(table, [], [record] if record else [], [])
     if query.match:
         key, mask = table.key.encode(query.match)
         if not table.key.needs_priority or query.priority:
             record = pipeline.engine.lookup(table.id, key, mask, priority_of(table, query))
-            return _Selection(table, [], [record] if record else [])
+            return _Selection(table, [], [record] if record else [], [])
         wanted = mask or b""
         return _Selection(
             table,
             [],
             [record for record in _all(pipeline, table) if record.key == key and record.mask == wanted],
+            [],
         )
-    return _Selection(table, pipeline.engine.read_table(table.id), [])
+    return _Selection(table, pipeline.engine.read_table(table.id), [], [])
+
+
+def _with_rates(pipeline: Pipeline, selection: _Selection) -> _Selection:
+    """The same, with the direct meters if the table has them."""
+    if not selection.table.direct_meter:
+        return selection
+    return replace(selection, rates=[_direct_rates(pipeline, selection.table, r) for r in selection])
 
 
 def _all(pipeline: Pipeline, table: TableSchema) -> Iterator[TableRecord]:
@@ -93,12 +114,11 @@ def _all(pipeline: Pipeline, table: TableSchema) -> Iterator[TableRecord]:
 
 def _table_entities(pipeline: Pipeline, query: p4r.TableEntry, selections: list[_Selection]) -> Entities:
     wanted = query.action
-    with_meter = query.HasField("meter_config")
     with_counter = query.HasField("counter_data")
     with_time = query.HasField("time_since_last_hit")
     for selection in selections:
         table = selection.table
-        for record in selection:
+        for record, rates in selection.with_rates():
             if wanted.action.action_id and record.action_id != wanted.action.action_id:
                 continue
             if query.priority and record.priority != query.priority:
@@ -119,8 +139,7 @@ def _table_entities(pipeline: Pipeline, query: p4r.TableEntry, selections: list[
             if with_time and table.idle_timeout and not record.flags & FLAG_DEFAULT:
                 entry.time_since_last_hit.elapsed_ns = record.since_last_hit_ns
                 entry.time_since_last_hit.SetInParent()
-            if with_meter and table.direct_meter and not record.flags & FLAG_DEFAULT:
-                _fill_rates(_direct_rates(pipeline, table, record), entry.meter_config)
+            _fill_rates(rates, entry.meter_config)
             yield entity
 
 
@@ -133,7 +152,9 @@ def _names(action: p4r.TableAction, wanted: p4r.TableAction) -> bool:
 
 
 def _direct_rates(pipeline: Pipeline, table: TableSchema, record: TableRecord) -> MeterRates | None:
-    """A direct meter's configuration; None also when the entry has gone since it was selected."""
+    """A direct meter's configuration; None for the default entry, which has none."""
+    if record.flags & FLAG_DEFAULT:
+        return None
     mask = None if table.key.all_exact else record.mask
     rates = pipeline.engine.direct_meter_read(table.id, record.key, mask, record.priority)
     return None if isinstance(rates, int) else rates
@@ -203,12 +224,23 @@ def _direct_counter_entities(pipeline: Pipeline, selections: list[_Selection]) -
             yield entity
 
 
+def _cells_of(
+    arrays: Collection[_Array], query: p4r.CounterEntry | p4r.MeterEntry | p4r.RegisterEntry, one: bool
+) -> list[tuple[_Array, range]]:
+    """The cells that a request is about: of one array, or all of all arrays."""
+    if one:
+        return [(array, cells(array, query)) for array in arrays]
+    check_cells(sum(array.size for array in arrays), "all of them")
+    return [(array, range(array.size)) for array in arrays]
+
+
 def _read_counters(pipeline: Pipeline, query: p4r.CounterEntry) -> Entities:
     found: list[tuple[int, int, tuple[int, int]]] = []
-    for counter in (
+    chosen = (
         [pipeline.schema.counter(query.counter_id)] if query.counter_id else pipeline.schema.counters.values()
-    ):
-        for index in cells(counter, query) if query.counter_id else range(counter.size):
+    )
+    for counter, indices in _cells_of(chosen, query, bool(query.counter_id)):
+        for index in indices:
             value = pipeline.engine.counter_read(counter.id, index)
             if isinstance(value, int):
                 check(value, counter.name)
@@ -234,10 +266,9 @@ def _read_meters(pipeline: Pipeline, query: p4r.MeterEntry) -> Entities:
     if query.HasField("counter_data"):
         raise unimplemented("meters do not count by color")
     found: list[p4r.Entity] = []
-    for meter in (
-        [pipeline.schema.meter(query.meter_id)] if query.meter_id else pipeline.schema.meters.values()
-    ):
-        for index in cells(meter, query) if query.meter_id else range(meter.size):
+    chosen = [pipeline.schema.meter(query.meter_id)] if query.meter_id else pipeline.schema.meters.values()
+    for meter, indices in _cells_of(chosen, query, bool(query.meter_id)):
+        for index in indices:
             rates = pipeline.engine.meter_read(meter.id, index)
             if isinstance(rates, int):
                 check(rates, meter.name)
@@ -254,11 +285,10 @@ def _read_meters(pipeline: Pipeline, query: p4r.MeterEntry) -> Entities:
 
 def _read_registers(pipeline: Pipeline, query: p4r.RegisterEntry) -> Entities:
     found: list[p4r.Entity] = []
-    registers = pipeline.schema.registers
-    for register in (
-        [pipeline.schema.register(query.register_id)] if query.register_id else registers.values()
-    ):
-        for index in cells(register, query) if query.register_id else range(register.size):
+    known = pipeline.schema.registers
+    chosen = [pipeline.schema.register(query.register_id)] if query.register_id else known.values()
+    for register, indices in _cells_of(chosen, query, bool(query.register_id)):
+        for index in indices:
             value = pipeline.engine.register_read(register.id, index, register.value.size)
             if isinstance(value, int):
                 check(value, register.name)
@@ -296,7 +326,9 @@ def _read_direct_meters(pipeline: Pipeline, query: p4r.DirectMeterEntry) -> Enti
         raise invalid(f"table {tables[0].name} has no direct meter")
     if target.is_default_action:
         raise invalid("a default entry has no direct meter")
-    selections = [_scan(pipeline, table, target) for table in tables if table.direct_meter]
+    selections = [
+        _with_rates(pipeline, _scan(pipeline, table, target)) for table in tables if table.direct_meter
+    ]
     if target.match and not selections[0].records:
         raise P4RuntimeError(NOT_FOUND, f"{tables[0].name}: no such entry")
     return _direct_meter_entities(pipeline, selections)
@@ -304,11 +336,11 @@ def _read_direct_meters(pipeline: Pipeline, query: p4r.DirectMeterEntry) -> Enti
 
 def _direct_meter_entities(pipeline: Pipeline, selections: list[_Selection]) -> Entities:
     for selection in selections:
-        for record in selection:
+        for record, rates in selection.with_rates():
             entity = p4r.Entity()
             entry = entity.direct_meter_entry
             fill_key(pipeline, selection.table, record, entry.table_entry)
-            _fill_rates(_direct_rates(pipeline, selection.table, record), entry.config)
+            _fill_rates(rates, entry.config)
             yield entity
 
 

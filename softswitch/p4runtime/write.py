@@ -15,6 +15,7 @@ from softswitch.p4runtime.errors import (
     NOT_FOUND,
     OUT_OF_RANGE,
     PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED,
     BatchError,
     P4RuntimeError,
     check,
@@ -25,6 +26,7 @@ from softswitch.p4runtime.pipeline import Pipeline
 from softswitch.p4runtime.schema import ArraySchema, TableSchema
 from softswitch.p4runtime.valuesets import write_value_set
 
+_MOST_CELLS = 1 << 22
 _INSERT, _MODIFY, _DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
 
 
@@ -370,6 +372,7 @@ def _write_register(pipeline: Pipeline, op: int, entry: p4r.RegisterEntry) -> No
 def cells(array: ArraySchema, entry: p4r.CounterEntry | p4r.MeterEntry | p4r.RegisterEntry) -> range:
     """The cells that an entry of an indirect resource names: one, or all when it has no index."""
     if not entry.HasField("index"):
+        check_cells(array.size, array.name)
         return range(array.size)
     index = entry.index.index
     if index < 0:
@@ -377,6 +380,14 @@ def cells(array: ArraySchema, entry: p4r.CounterEntry | p4r.MeterEntry | p4r.Reg
     if index >= array.size:
         raise P4RuntimeError(OUT_OF_RANGE, f"{array.name}: index {index}, but the size is {array.size}")
     return range(index, index + 1)
+
+
+def check_cells(count: int, what: str) -> None:
+    """RESOURCE_EXHAUSTED if a request is about so many cells that it would hold up all others."""
+    if count > _MOST_CELLS:
+        raise P4RuntimeError(
+            RESOURCE_EXHAUSTED, f"{what}: {count} cells; a request takes at most {_MOST_CELLS}: give an index"
+        )
 
 
 def _only_modify(op: int, what: str) -> None:

@@ -92,7 +92,7 @@ def test_configuration_is_immutable() -> None:
 
 CASES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("timer",), {}, "timer: unknown key; did you mean timers?"),
-    (("colour",), 1, "colour: unknown key; known here: api, limits, name"),
+    (("colour",), 1, "colour: unknown key; known here: api, limits, log, name"),
     (("switches",), [], "switches: []: list should have at least 1 item"),
     (("switches",), 5, "switches: 5: input should be a valid list; give a list of switches"),
     (("switches", 0, "name"), "a b", "switches[0].name: 'a b' is not a name; use letters"),

@@ -21,7 +21,7 @@ from google.protobuf import text_format
 
 from controller.api.server import ApiError, ApiServer
 from controller.api.status import sessions
-from controller.config import ControllerConfig
+from controller.config import ApiConfig, ControllerConfig
 from controller.dataplane import Mode, Phase, PuntHeader
 from controller.hub import ControllerHub, SteppedDownError
 from controller.packets import RST, SYN, parse
@@ -369,10 +369,15 @@ async def test_ends_and_idle_times_remove_the_session_everywhere(
     async with running(config()) as hub:
         await ready(hub)
         await open_session(a, b)
-        a.digest(5, (CLIENT, SERVER, CPORT, SPORT, 1))
-        b.digest(6, (CLIENT, SERVER, CPORT, SPORT, 2))
+        version = a.params("sessions_v4")[0][5]
+        old = [(CLIENT, SERVER, CPORT, SPORT, end, version - 1) for end in (1, 2, 3, 4)]
+        a.digest(4, *old)  # of the tuple's last connection
+        a.digest(5, (CLIENT, SERVER, CPORT, SPORT, 1, version))
+        await until(lambda: a.acks == [4, 5])
+        assert [s.params("sessions_v4")[0][4] for s in switches] == [Phase.OPEN, Phase.OPEN]
+        b.digest(6, (CLIENT, SERVER, CPORT, SPORT, 2, version))
         await until(lambda: all(s.params("sessions_v4")[0][4] == Phase.CLOSING for s in switches))
-        assert (a.acks, b.acks) == ([5], [6])
+        assert b.acks == [6]
         assert {e.idle_timeout_ns for s in switches for e in s.table("sessions_v4")} == {60 * 10**9}
         for switch in switches:
             switch.elapsed_ns = 61 * 10**9
@@ -405,8 +410,8 @@ async def test_ipv6_sessions_live_and_die_as_ipv4_ones(switches: list[FakeSwitch
     async with running(both) as hub:  # takes over
         await ready(hub)
         assert set(hub.coordinator.sessions.entries()) == {(client, server, CPORT, SPORT), KEY}
-        a.digest(5, (client, server, CPORT, SPORT, 1), v6=True)
-        b.digest(6, (client, server, CPORT, SPORT, 2), v6=True)
+        a.digest(5, (client, server, CPORT, SPORT, 1, 0), v6=True)
+        b.digest(6, (client, server, CPORT, SPORT, 2, 0), v6=True)
         await until(lambda: all(s.params("sessions_v6")[0][4] == Phase.CLOSING for s in switches))
         for switch in switches:
             switch.elapsed_ns = 61 * 10**9
@@ -504,7 +509,7 @@ async def client_of(
     hub: ControllerHub, path: Path
 ) -> AsyncIterator[Callable[[str], Awaitable[tuple[int, str]]]]:
     server = ApiServer(hub)
-    await server.start(f"unix:{path}")
+    await server.start(ApiConfig(listen=f"unix:{path}"))
     connector = aiohttp.UnixConnector(str(path))
     async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -576,7 +581,7 @@ async def test_a_socket_in_use_and_one_left_behind(config: Any, tmp_path: Path) 
     path = tmp_path / "api.sock"
     async with client_of(hub, path):
         with pytest.raises(ApiError, match=f"api.listen: unix:{path}: already in use"):
-            await ApiServer(hub).start(f"unix:{path}")
+            await ApiServer(hub).start(ApiConfig(listen=f"unix:{path}"))
     import socket
 
     with socket.socket(socket.AF_UNIX) as dead:
@@ -590,5 +595,5 @@ async def test_a_port_in_use(config: Any) -> None:
     server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(ApiError, match="already in use"):
-        await ApiServer(hub).start(f"127.0.0.1:{port}")
+        await ApiServer(hub).start(ApiConfig(listen=f"127.0.0.1:{port}"))
     server.close()

@@ -98,3 +98,12 @@ def test_held_bytes_return_to_zero() -> None:
     assert world.core.flows.held_bytes == 0
     world.sleep(1.2)  # as long as its packets may have to be sent again
     assert flow.held == []
+
+
+def test_a_flow_comes_due_once_though_two_of_its_deadlines_are_the_same() -> None:
+    world = World()
+    world.proven()
+    flow = world.core.flows.get(KEY)
+    assert flow is not None
+    world.core.flows.schedule(flow)
+    assert world.core.flows.due(flow.deadline) == [flow]

@@ -287,14 +287,37 @@ def test_a_forged_reset_with_a_wrong_ack_is_ignored() -> None:
     assert of(Put, world.synack())
 
 
-def test_an_old_connection_at_the_server_is_cleared() -> None:
+@pytest.mark.parametrize(
+    ("flags", "ack"),
+    [
+        (SYN | ACK, 0x1234),  # half open, for another SYN
+        (ACK, 0x777),
+        (ACK | FIN, 0x777),
+        (ACK, X + 1),  # open, for a SYN with the same number that met the tuple's last session
+        (ACK | PSH, X + 1),
+    ],
+)
+def test_an_old_connection_at_the_server_is_cleared(flags: int, ack: int) -> None:
+    """It is reset at what it acknowledges (RFC 9293 section 3.5.1), and the SYN comes again at once."""
+    world = World()
+    [first] = to_server(world.proven())
+    [reset, syn] = to_server(world.early(flags=flags, seq=5, ack=ack))
+    assert (reset.seq, reset.flags) == (ack & MASK, RST)
+    assert syn.frame == first.frame
+    assert world.core.results["server_outdated"] == 1
+    assert of(Put, world.synack())
+
+
+def test_an_old_connection_that_stays_is_no_loop() -> None:
     world = World()
     world.proven()
-    [reset] = to_server(world.synack(ack=0x1234))  # RFC 9293 3.10.7.3: <SEQ=SEG.ACK><CTL=RST>
-    assert (reset.seq, reset.flags) == (0x1234, RST)
-    [reset] = to_server(world.early(seq=5, ack=0x777))
-    assert (reset.seq, reset.flags) == (0x777, RST)
-    assert of(Put, world.synack())
+    sent = [len(world.early(seq=n, ack=0x777)) for n in range(8)]
+    assert sent == [2] * 4 + [0] * 4
+    [repeated] = to_server(world.sleep(1.01))
+    assert repeated.flags == SYN
+    assert len(world.early(ack=0x777)) == 2
+    assert world.sleep(0.9) == []  # what is repeated at once begins the time to the next one anew
+    assert len(world.core.flows) == 1
 
 
 @pytest.mark.parametrize(

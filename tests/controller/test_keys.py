@@ -43,6 +43,18 @@ def test_the_next_key_is_used_only_when_every_switch_has_it() -> None:
     assert keys.held() == KeySet({0: CookieKey(104, 105, 2), 1: CookieKey(100, 101, 1)}, 0)
 
 
+def test_an_epoch_is_reckoned_from_when_the_slowest_switch_uses_its_key() -> None:
+    """It made cookies with the last key until then, and they live for an epoch."""
+    keys = ring()
+    keys.tick(60.0, ["a", "b"], absent=False)
+    keys.confirmed("a", 60.0, ["a", "b"])
+    assert keys.confirmed("b", 61.0, ["a", "b"])
+    keys.confirmed("a", 61.0, ["a", "b"])
+    keys.confirmed("b", 115.0, ["a", "b"])
+    assert keys.tick(174.9, ["a", "b"], absent=False) == []
+    assert keys.tick(175.0, ["a", "b"], absent=False)
+
+
 def test_the_oldest_key_makes_room() -> None:
     keys = ring()
     for start in (60.0, 121.0):

@@ -72,6 +72,31 @@ def test_a_repeated_syn_ack_of_a_session_is_acknowledged_once_it_is_shared() -> 
     assert world.synack() == []
 
 
+def test_a_late_report_of_the_tuples_last_connection_counts_for_nothing() -> None:
+    world = opened()
+    session = world.core.sessions.get(KEY)
+    assert session is not None
+    first = session.entry.version
+    for event in End:
+        assert world.core.end_seen(KEY, event, world.now, world.wall, (first - 1) & 0xFFFFFFFF) == []
+    assert (session.fin_client, session.fin_server) == (False, False)
+    [put] = of(Put, world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall, first))
+    assert put.entry.phase == Phase.CLOSING
+    assert not session.open
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_syn_ack_for_another_syn_than_the_sessions_is_reset(closing: bool) -> None:
+    """That SYN met the session when the server's connection had ended: it was no challenge to it."""
+    world = opened()
+    if closing:
+        end(world, End.RST_FROM_CLIENT)
+    [(out, reset)] = packets(world.synack(seq=R + 1, ack=77))
+    assert (out.switch, out.mode) == ("b", Mode.ROUTE)
+    assert (reset.seq, reset.flags) == (77, RST)
+    assert len(world.core.sessions) == 1
+
+
 def test_a_syn_ack_that_nobody_waits_for_is_reset() -> None:
     world = World()
     [(out, reset)] = packets(world.synack("b"))
@@ -190,13 +215,14 @@ def test_late_packets_of_a_proper_end_do_not_reopen() -> None:
     assert of(Remove, world.core.idle_checked({KEY: {"a": 60.0, "b": 78.0}}, world.now, world.wall))
 
 
-def test_the_first_packet_repeated_after_a_forged_reset_reopens() -> None:
+def test_the_first_packet_repeated_after_a_reset_goes_on_but_does_not_reopen() -> None:
+    """A late copy looks the same, and its client may be about to use the tuple again."""
     world = opened()
     end(world, End.RST_FROM_SERVER)
     effects = world.proven()
-    [put] = of(Put, effects)
-    assert put.entry.phase == Phase.OPEN
+    assert of(Put, effects) == []
     assert packets(effects)[0][0].mode == Mode.ARRIVE
+    assert session(world).entry.phase == Phase.CLOSING
 
 
 def test_the_first_packet_delayed_beyond_both_fins_does_not_reopen() -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from controller.config import SyncMode
-from controller.dataplane import End, Mode
-from controller.logic.model import Put, Remove
+from controller.dataplane import End, Mode, Phase
+from controller.logic.model import Entry, Put, Remove
 from controller.logic.spread import Spread, enough
 from controller.packets import ACK, RST
 
@@ -155,6 +155,34 @@ def test_a_switch_that_is_being_synchronised_may_lack_it_too() -> None:
     joining.core.switch_live("c")
     assert joining.early("c", seq=R + 1) == []
     assert packets(joining.confirm("c"))
+
+
+def test_a_switch_that_comes_into_service_while_the_ingress_is_written_is_waited_for() -> None:
+    joining = world("all", live=("a", "b"))
+    joining.core.switch_joined("c")
+    joining.proven()
+    joining.synack()
+    joining.confirm("b")
+    joining.core.switch_live("c")
+    assert joining.confirm("a") == []
+    assert joining.core.spread.behind("c") == []
+    assert packets(joining.confirm("c"))
+
+
+def test_what_a_switch_lacks_when_it_comes_into_service() -> None:
+    slow = released("local", ("a",))
+    assert slow.core.spread.behind("c") == [KEY]
+    slow.confirm("c")
+    assert slow.core.spread.behind("c") == []
+
+
+def test_sessions_that_were_taken_over_are_on_their_way_to_those_that_lack_them() -> None:
+    fresh = world("all")
+    entry = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
+    [put] = of(Put, fresh.core.adopt("b", [(KEY, entry)], fresh.now, fresh.wall))
+    assert put.switches == ("a", "c")
+    assert fresh.early("c", seq=R + 1) == []
+    assert packets(fresh.confirm("c"))
 
 
 def test_in_every_mode_a_tuple_used_again_waits_for_every_switch() -> None:

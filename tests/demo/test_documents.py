@@ -55,12 +55,15 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_exist(document: Path) -> None:
-    """`make TARGET`, `syncline COMMAND …` and their long options, wherever a document shows them."""
+    """`make TARGET`, `syncline COMMAND …` and their long options, wherever a document shows them.
+
+    `softswitch` has some of the same commands.
+    """
     text = document.read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"(?:^    |`)make (\w+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document.name}: make {target}"
-    for line in re.findall(r"(?:^    |`)syncline ([^`\n#|]*)", text, re.MULTILINE):
+    for line in re.findall(r"(?:^    |`)(?:syncline|softswitch) ([^`\n#|]*)", text, re.MULTILINE):
         command = get_command(main)
         words = line.split(" -- ")[0].split()
         while isinstance(command, TyperGroup) and words:

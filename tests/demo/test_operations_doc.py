@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from controller.config import LimitsConfig, RouteConfig, ServiceConfig, TimersConfig, load_config
 from controller.dataplane import DROP_REASONS, EVENTS
+from controller.lab.certificates import CLIENT, Authority
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -29,6 +30,9 @@ def test_the_configuration_is_right(tmp_path: Path) -> None:
     program.touch()
     path = tmp_path / "docs" / "edge.yaml"
     path.write_text(example())
+    (path.parent / "api.token").write_text("0123456789abcdef")
+    (path.parent / "api.token").chmod(0o600)
+    Authority(path.parent).issue("controller", [CLIENT])
     config = load_config(path)
     assert config.program.p4 is not None
     assert config.program.p4.samefile(program)

@@ -15,6 +15,7 @@ enum { STRICT_PORT = 80, RESET_PORT = 81 };
 
 typedef struct {
   uint32_t v6, client_port, server_port, delta, tau, to_client_shift, to_server_shift, closing;
+  uint32_t ended;  // by a FIN or RST that the switch has reported: its client may begin anew. Zero in the file
 } session;
 
 // What the switch was told, as setup.py wrote it.
@@ -75,6 +76,7 @@ bool is_service(uint16_t port);
 void random_seed(uint64_t seed, uint64_t index);
 uint32_t random_below(uint32_t n);
 uint32_t random_word(void);
+uint32_t shared_word(uint32_t which);  // the same for a few dozen packets in turn
 bool one_in(uint32_t n);
 
 // --- captures.c
@@ -94,5 +96,6 @@ enum {
 };
 // NULL, or what is wrong; sets *outcome.
 const char *judge_output(const packet *in, uint32_t port, const uint8_t *frame, size_t len, int *outcome);
+void note_end(const uint8_t *digest, size_t len);
 const char *judge_punt(const packet *in, const uint8_t *payload, size_t len, int *outcome);
 #endif

@@ -151,6 +151,7 @@ static int take_events(ss_switch *sw, int *outcome) {
         check(judge_event(buf + at + 8, head[1], outcome), buf + at + 8, head[1]);
         n++;
       } else {
+        note_end(buf + at + 8, head[1]);
         run.digests++;
       }
       at += 8 + head[1];
@@ -167,7 +168,8 @@ static void process(ss_switch *sw) {
   run.n_parts = split(&run.current, run.parts);
   ss_process(sw, run.current.port, frame, run.current.len);
   free(frame);
-  int n = take_frames(sw, &outcome) + take_events(sw, &outcome);
+  int n = take_events(sw, &outcome);  // first: an end is reported before the next part of a message meets it
+  n += take_frames(sw, &outcome);
   check((size_t)n > run.n_parts ? "more than one packet for one" : NULL, NULL, 0);
   run.outcomes[outcome]++;
 }

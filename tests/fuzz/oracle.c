@@ -75,7 +75,7 @@ static const char *judge_translated(const view *a, const view *b, bool to_server
 }
 
 static const char *judge_synack(const view *a, const view *b, const session *s) {
-  if (s != NULL && !s->closing) return "a SYN/ACK on an open session";
+  if (s != NULL && !s->closing && !s->ended) return "a SYN/ACK on an open session";
   if ((a->flags & (SYN | ACK | RST | FIN)) != SYN) return "a SYN/ACK for what is no SYN";
   if (b->ack != a->seq + 1) return "a SYN/ACK with a wrong acknowledgment";
   uint32_t k = cookie(a->v6, a->src, a->dst, a->sport, a->dport, a->seq, 0, b->seq >> 23 & 255);
@@ -209,6 +209,14 @@ static const char *judge_proof(const view *v, uint32_t isn) {
   return right == k ? NULL : "PROVEN without the right cookie";
 }
 
+// A digest: its number, client, server, ports, what was seen, the entry's version.
+void note_end(const uint8_t *digest, size_t len) {
+  const size_t size = len > 4 + 8 + 9 ? 16 : 4;
+  const uint8_t *client = digest + 4, *server = client + size, *ports = server + size;
+  const session *s = find_session(size == 16, client, get16(ports), server, get16(ports + 2));
+  if (s != NULL) sessions[s - sessions].ended = 1;
+}
+
 const char *judge_punt(const packet *in, const uint8_t *payload, size_t len, int *outcome) {
   packet came;
   if (inside(in, &came) != ARRIVE) return "a punt of what did not arrive";
@@ -219,7 +227,7 @@ const char *judge_punt(const packet *in, const uint8_t *payload, size_t len, int
   if (!v.tcp || v.fragment) return "a punt of what is no whole TCP segment";
   bool to = is_server(&v, v.dst) && is_service(v.dport), from = is_server(&v, v.src) && is_service(v.sport);
   const session *s = session_of(&v, to);
-  if (s != NULL && !s->closing) return "a punt of an open session's packet";
+  if (s != NULL && !s->closing && !(to && s->ended)) return "a punt of an open session's packet";
   bool synack = (v.flags & (SYN | ACK)) == (SYN | ACK);
   switch (payload[2]) {
     case 1: *outcome = PROVEN; return to ? judge_proof(&v, get32(payload + 5)) : "PROVEN to no service";

@@ -122,11 +122,21 @@ static void payload(packet *p) {
 
 static uint16_t service_port(void) { return one_in(3) ? RESET_PORT : STRICT_PORT; }
 
-// From a client without a session, most often.
+// From a client without a session, most often. Half of them are of a connection that packets around this one are of, too: so
+// that some follow its proof.
 static void from_stranger(packet *p, bool v6) {
   uint16_t cport = (uint16_t)(one_in(8) ? 40000 + random_below(16) : 50000 + random_below(10000));
   uint16_t sport = one_in(16) ? 22 : service_port();
   uint32_t isn = random_word(), parity = random_below(2), claims = random_below(256), kind = random_below(8);
+  bool followed = one_in(2);
+  if (followed) {
+    cport = (uint16_t)(60000 + shared_word(0) % 4000);
+    sport = shared_word(1) % 3 ? STRICT_PORT : RESET_PORT;
+    isn = shared_word(2);
+    parity = shared_word(3) % 2;
+    claims = shared_word(4) % 256;
+    kind = 2 + random_below(6);
+  }
   uint32_t k = cookie(v6, net.client[v6], net.server[v6], cport, sport, isn, parity, claims);
   size_t at = p->len;
   ip(p, v6, TCP, net.client[v6], net.server[v6]);
@@ -134,6 +144,8 @@ static void from_stranger(packet *p, bool v6) {
     tcp(p, cport, sport, isn, 0, SYN);
   } else if (kind < 6) {
     tcp(p, cport, sport, isn + !one_in(4), k + 1, ACK | (one_in(2) ? PSH : 0));
+  } else if (followed) {
+    tcp(p, cport, sport, isn + 1 + random_below(3000), k + 1, ACK | (one_in(2) ? PSH : 0) | (one_in(4) ? FIN : 0));
   } else {
     tcp(p, cport, sport, isn, random_word(), (uint8_t)random_below(64));
   }

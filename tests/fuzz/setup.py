@@ -77,7 +77,7 @@ def setup(program: Path) -> bytes:
     sessions = b""
     for number in range(SESSIONS):
         session = _session(number)
-        sessions += struct.pack("=8I", *session)
+        sessions += struct.pack("=9I", *session, 0)
         v6, client_port, server_port, delta, tau, to_client, to_server, phase = session
         wire = V6 if v6 else V4
         target.insert(

@@ -147,6 +147,29 @@ def test_types(text: str, message: str) -> None:
     expect_error(message, top=text, apply=use)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/*!*/@id(-1) action a() { }", "@id wants a number from 0 to 4294967295, not -1"),
+        ('/*!*/@id("one") action a() { }', "@id wants a number"),
+        (
+            '/*!*/@max_group_size("x") action_selector(HashAlgorithm.crc16, 8, 8) s;',
+            "@max_group_size wants a number",
+        ),
+        ("/*!*/@wide[n=0x1ffffffffffffffff] action a() { }", "does not fit in 64 bits"),
+    ],
+)
+def test_annotations(text: str, message: str) -> None:
+    expect_error(message, locals=text)
+
+
+@pytest.mark.parametrize("body", ["", '"u"', '"u", 0', '"u", "integer"', '"u", 1, 2', "7, 32", '"u", bit<>'])
+def test_translations(body: str) -> None:
+    expect_error(
+        "@p4runtime_translation wants a string", top=f"/*!*/@p4runtime_translation({body}) type bit<8> t_t;"
+    )
+
+
 def test_several_errors_at_once_in_order() -> None:
     found = errors_of(Snippet(apply="meta.x = one;\nmeta.x = two;\nbit<8> v = three;\nmeta.y = v;").source())
     assert [d.message.split("`")[1] for d in found[:3]] == ["one", "two", "three"]

@@ -6,8 +6,10 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections import Counter
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from softswitch.p4.errors import Diagnostic, P4Error
 from softswitch.p4.frontend import parse_program
 from softswitch.p4.preprocess import preprocess
 from softswitch.p4info import build_p4info
+from tests.p4 import mutants
 from tests.p4.snippets import PROGRAMS, Snippet, compile_source
 
 MUTATIONS = 120
@@ -96,6 +99,19 @@ def test_mutations(seed: int) -> None:
         not compiles_or_complains(head + mutate(source, random_source)) for _ in range(MUTATIONS // 4)
     )
     assert refused > MUTATIONS // 8
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nearly_right_programs(seed: int, tmp_path: Path) -> None:
+    """What compiles is C without a warning."""
+    rng = random.Random(seed)
+    programs = list(mutants.sources())
+    outcomes = Counter(
+        mutants.try_out(source.head + mutants.mutate(source.body, rng), tmp_path, rng, 0.3)
+        for source in rng.choices(programs, k=60)
+    )
+    assert outcomes["refused"] > 5
+    assert outcomes["compiled"] + outcomes["compiled as C"] > 5
 
 
 def test_cut_off_texts() -> None:

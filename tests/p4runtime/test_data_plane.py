@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from finsy.proto import p4i, p4r, rpc_code
 
@@ -16,7 +17,7 @@ from softswitch.engine import Engine
 from softswitch.p4runtime.device import Device, DeviceOptions
 from softswitch.p4runtime.server import Server
 
-from .conftest import Client, Stream
+from .conftest import Client, Stream, details_of
 from .messages import INSERT, MODIFY, OpType, entity, exact, refused
 
 DELETE = p4r.Update.DELETE
@@ -357,3 +358,24 @@ def test_program_that_does_not_compile(switch: Switch) -> None:
     with pytest.raises(Exception, match=r"entities\.p4:\d+:\d+: error: .*no_such_field"):
         switch.client.push(text=None, config=config)
     assert switch.send(0x1006) == [(0, 0x1006)]
+
+
+def test_arrays_too_large_for_one_request(tmp_path: Path) -> None:
+    """No request can keep the others waiting for a thousand million cells."""
+    source = (Path(__file__).with_name("programs") / "entities.p4").read_text()
+    large = source.replace("register<bit<12>>(4) seen", "register<bit<12>>(0x1000000) seen")
+    assert large != source
+    (tmp_path / "large.p4").write_text(large)
+    switch = Switch(compile_file(tmp_path / "large.p4"), tmp_path)
+    try:
+        one = p4r.RegisterEntry(register_id=switch.ids["seen"], index=p4r.Index(index=0xFFFFFF))
+        assert len(switch.client.read(p4r.Entity(register_entry=one))) == 1
+        one.ClearField("index")
+        one.data.bitstring = b"\1"
+        assert refused(switch.client, entity(MODIFY, register_entry=one))[0] == rpc_code.RESOURCE_EXHAUSTED
+        for query in (one, p4r.RegisterEntry()):
+            with pytest.raises(grpc.RpcError) as error:
+                switch.client.read(p4r.Entity(register_entry=query))
+            assert [code for code, _ in details_of(error.value)] == [rpc_code.RESOURCE_EXHAUSTED]
+    finally:
+        switch.close()

@@ -339,6 +339,20 @@ def test_direct_meter_written_by_itself(switch: Switch) -> None:
     )
 
 
+def test_meters_are_read_to_the_end_though_another_program_takes_over(switch: Switch) -> None:
+    switch.client.write(metered(switch, INSERT, meter_config=RATES))
+    queries = [
+        p4r.Entity(table_entry=p4r.TableEntry(meter_config=p4r.MeterConfig())),
+        p4r.Entity(direct_meter_entry=p4r.DirectMeterEntry(table_entry=p4r.TableEntry())),
+    ]
+    entities, error = switch.device.read(p4r.ReadRequest(device_id=1, entities=queries))
+    switch.push()
+    table_entry, direct = entities
+    assert error is None
+    assert table_entry.table_entry.meter_config == RATES
+    assert direct.direct_meter_entry.config == RATES
+
+
 def test_meter_config_needs_a_meter(switch: Switch) -> None:
     switch.client.write(member(switch, INSERT, 1, 1))
     update = balanced(switch, INSERT, p4r.TableAction(action_profile_member_id=1))

@@ -195,10 +195,10 @@ class Network:
         """The right cookie on this wire."""
         return proof(epoch, isn, wire=self.wire, **more)
 
-    def event(self, event: int) -> SessionEvent:
-        """The report of FLOW."""
+    def event(self, event: int, version: int) -> SessionEvent:
+        """The report of FLOW, whose entry has this version."""
         flow = self.wired_flow()
-        return SessionEvent(flow.client, flow.server, flow.client_port, flow.server_port, event)
+        return SessionEvent(flow.client, flow.server, flow.client_port, flow.server_port, event, version)
 
     def open(self, session: Session, flow: Flow = FLOW) -> None:
         """Insert a session."""

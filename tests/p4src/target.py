@@ -51,13 +51,16 @@ class SessionEvent(NamedTuple):
     client_port: int
     server_port: int
     event: int
+    version: int
 
     @classmethod
     def parse(cls, data: bytes) -> SessionEvent:
         """From its fields in order, big-endian."""
-        size = (len(data) - 5) // 2
+        size = (len(data) - 9) // 2
         client, server = data[:size], data[size : 2 * size]
-        return cls(str(ip_address(client)), str(ip_address(server)), *struct.unpack(">HHB", data[2 * size :]))
+        return cls(
+            str(ip_address(client)), str(ip_address(server)), *struct.unpack(">HHBI", data[2 * size :])
+        )
 
 
 @dataclass(frozen=True)

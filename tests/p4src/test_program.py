@@ -136,9 +136,9 @@ def test_counters_meters_digests(info: p4i.P4Info) -> None:
     assert sorted(digest.preamble.name for digest in info.digests) == sorted(names)
     for name, address_bits in zip(names, (32, 128), strict=True):
         members = info.type_info.structs[name].members
-        assert [m.name for m in members] == [*TUPLE, "event"]
+        assert [m.name for m in members] == [*TUPLE, "event", "version"]
         widths = [m.type_spec.bitstring.bit.bitwidth for m in members]
-        assert widths == [address_bits, address_bits, 16, 16, 8]
+        assert widths == [address_bits, address_bits, 16, 16, 8, 32]
 
 
 @pytest.mark.p4c

@@ -315,7 +315,7 @@ def test_rst_without_ack_keeps_its_fields(net: Network) -> None:
 def test_ends_are_reported_and_forwarded(
     net: Network, flags: int, from_client: bool, event: int, phase: int
 ) -> None:
-    session = replace(SESSION, phase=phase)
+    session = replace(SESSION, phase=phase, version=0xFFFFFFF0 + event)
     net.open(session)
     if from_client:
         segment = client_segment(1, 2, flags, payload=b"bye")
@@ -324,7 +324,7 @@ def test_ends_are_reported_and_forwarded(
         segment = server_segment(1, 2, flags, payload=b"bye")
         result, expected = net.from_server(segment), net.to_client(segment, session)
     assert result.outputs == (expected,)
-    assert result.events == (net.event(event),)
+    assert result.events == (net.event(event, session.version),)
 
 
 def test_bare_rst_of_the_server(net: Network) -> None:
@@ -335,7 +335,7 @@ def test_bare_rst_of_the_server(net: Network) -> None:
     net.target.modify(net.sessions, net.session_key(), "translate", **vars(SESSION))
     result = net.from_server(segment)
     assert result.outputs == (net.to_client(segment, SESSION),)
-    assert result.events == (net.event(4),)
+    assert result.events == (net.event(4, SESSION.version),)
 
 
 def test_nothing_is_reported_otherwise(net: Network) -> None:

@@ -207,14 +207,17 @@ def test_races(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("name", ["everything", "selectors"])
-def test_races_of_data_plane_threads(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "sanitizer"),
+    [("everything", "thread"), ("selectors", "thread"), ("everything", "address,undefined")],
+)
+def test_races_of_data_plane_threads(name: str, sanitizer: str, tmp_path: Path) -> None:
     """Two threads on veth pairs, beside writes, reads and events."""
     if name == "everything":
         program, seeds = compile_source(EVERYTHING, tmp_path), SEEDS
     else:
         program, seeds = compile_file(SELECTORS), SELECTED
-    driver = build_driver(program, tmp_path, "thread")
+    driver = build_driver(program, tmp_path, sanitizer)
     (tmp_path / "commands").write_bytes(commands(program, seeds, 100))
     links = "".join(f"ip link add s{n} up type veth peer h{n} && ip link set h{n} up && " for n in (1, 2))
     call = ["sh", "-c", f'{links} exec "$@"', "sh", str(driver), str(tmp_path / "commands"), "3"]

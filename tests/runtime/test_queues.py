@@ -8,6 +8,9 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from softswitch.engine import EngineError
 from tests.codegen.harness import Switch, compile_source
 from tests.codegen.skeleton import EMIT, EXTRACT, ONE_HEADER, program, word
 
@@ -71,3 +74,18 @@ def test_too_long_frames_are_refused(tmp_path: Path) -> None:
         assert switch.engine.process(1, bytes(16385)) == -3
         assert switch.engine.packet_out(bytes(16385)) == -3
         assert switch.engine.process(512, bytes(60)) == -3
+
+
+def test_a_closed_switch_refuses(tmp_path: Path) -> None:
+    switch = Switch.of(TO_CPU, tmp_path)
+    engine = switch.engine
+    engine.close()
+    engine.close()
+    for call in (
+        engine.stats,
+        engine.wake,
+        lambda: engine.process(1, bytes(60)),
+        lambda: engine.write(1, 2, b""),
+    ):
+        with pytest.raises(EngineError, match="closed"):
+            call()

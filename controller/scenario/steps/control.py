@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from controller.lab.model import Topology
+from controller.scenario.faults import Fault
 from controller.scenario.relay import Relay
 from controller.scenario.steps.base import Step
 from controller.scenario.steps.crafted import value_of
@@ -36,25 +37,76 @@ class DelayWrites(Step):
 
     def run(self, world: World) -> str:
         if self.switch not in world.relays:
-            self._interpose(world)
+            interpose(world, self.switch)
         relay = world.relays[self.switch]
         relay.late, relay.delay_s = self.late, self.seconds
         return f"{self.seconds:g} s"
 
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
-        if topology.controller.tls:
-            yield "switch", "no relay can come between them when they speak TLS; leave out tls: true"
+        yield from _no_relay(topology)
 
-    def _interpose(self, world: World) -> None:
-        address = world.lab.relay_address(self.switch)
-        world.relays[self.switch] = Relay(address, world.lab.grpc_address(self.switch))
-        for name in world.lab.controllers:
-            world.lab.kill_controller(signal.SIGTERM, name)
-        world.lab.reach_switch_at(self.switch, address)
-        for name in world.lab.controllers:
-            world.lab.start_controller(name)
-        world.lab.wait_ready(_READY_SECONDS)
+
+class SwitchFault(Step):
+    """From now on the controllers meet this fault at a switch; its data plane goes on. The first of these
+    steps, and of `delay_writes`, for a switch restarts the controllers, for a relay comes between them.
+    """
+
+    keyword: ClassVar[str] = "fault"
+    switch: str
+    kind: Fault
+
+    def run(self, world: World) -> str:
+        if self.switch not in world.relays:
+            interpose(world, self.switch)
+        world.relays[self.switch].fault = self.kind
+        return self.kind
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        yield from super().problems(topology)
+        yield from _no_relay(topology)
+
+
+class OutOfService(Step):
+    """The controller must come to have exactly these switches out of service; why, must contain `reason`."""
+
+    keyword: ClassVar[str] = "out_of_service"
+    switches: list[str]
+    reason: str = ""
+    within: Annotated[float, Field(gt=0, le=120)] = 10.0
+
+    def run(self, world: World) -> str:
+        start = time.monotonic()
+        poll(self.within, lambda: self._problem(world), every_s=0.05)
+        return f"after {time.monotonic() - start:.1f} s"
+
+    def _problem(self, world: World) -> str | None:
+        states = world.lab.api("/api/status")["switches"]
+        away = [switch["name"] for switch in states if switch["state"] != "in-service"]
+        if sorted(away) != sorted(self.switches):
+            return f"out of service: {', '.join(away) or 'none'}"
+        for switch in states:
+            if switch["name"] in away and self.reason not in switch["reason"]:
+                return f"switch {switch['name']}: {switch['state']}: {switch['reason']}"
+        return None
+
+
+def _no_relay(topology: Topology) -> Iterable[tuple[str, str]]:
+    if topology.controller.tls:
+        yield "switch", "no relay can come between them when they speak TLS; leave out tls: true"
+
+
+def interpose(world: World, *switches: str) -> None:
+    """Puts relays between the controllers, which are restarted, and these switches."""
+    for name in world.lab.controllers:
+        world.lab.kill_controller(signal.SIGTERM, name)
+    for switch in switches:
+        address = world.lab.relay_address(switch)
+        world.relays[switch] = Relay(address, world.lab.grpc_address(switch))
+        world.lab.reach_switch_at(switch, address)
+    for name in world.lab.controllers:
+        world.lab.start_controller(name)
+    world.lab.wait_ready(_READY_SECONDS)
 
 
 class Entries(Step):
@@ -151,4 +203,12 @@ def entries_of(world: World, switch: str) -> list[SessionEntry]:
         raise UnmetError(str(error)) from error
 
 
-CONTROL_STEPS: tuple[type[Step], ...] = (DelayWrites, Entries, Memory, NextEpoch, InService)
+CONTROL_STEPS: tuple[type[Step], ...] = (
+    DelayWrites,
+    SwitchFault,
+    OutOfService,
+    Entries,
+    Memory,
+    NextEpoch,
+    InService,
+)

@@ -86,6 +86,18 @@ class StartSwitch(Step):
         return f"in service after {time.monotonic() - start:.1f} s"
 
 
+class RestartSwitch(Step):
+    """Starts a switch, empty, and goes on at once."""
+
+    keyword: ClassVar[str] = "restart_switch"
+    shorthand: ClassVar[str | None] = "switch"
+    switch: str
+
+    def run(self, world: World) -> str:
+        world.lab.start_switch(self.switch)
+        return ""
+
+
 class PauseSwitch(Step):
     """Stops a switch process in its tracks: it answers nothing, and nobody is told that it is gone."""
 
@@ -160,6 +172,7 @@ NETWORK_STEPS: tuple[type[Step], ...] = (
     Enter,
     StopSwitch,
     StartSwitch,
+    RestartSwitch,
     PauseSwitch,
     ResumeSwitch,
     Wait,

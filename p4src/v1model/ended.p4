@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions whose client has just ended its connection, or either side broken it off. It takes the controller a moment to make such a
+// session CLOSING, and a client that connects again from the same port is quicker. So for a second its SYN gets a cookie, as on a
+// closing session, rather than meet a server that has no connection any more; and then its ACKs are looked at, for one that brings
+// it back. Whoever forges these packets achieves nothing: what is no proof is translated as ever. Delta tells the session from the
+// tuple's next one.
+//
+// One cell per hash of the tuple, the last end wins. One that is forgotten: the SYN goes to the server, which answers; the
+// controller resets that, and the client's next SYN finds the session closing.
+#ifndef SYNCLINE_ENDED_P4
+#define SYNCLINE_ENDED_P4
+
+control Ended(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
+    register<bit<32>>(ENDED_SIZE) ended;
+    bit<32> mark;    // of whom, whether a cookie was given out since, when
+    bit<12> cell;
+    bit<16> whom;
+    bit<16> folded;
+    bit<32> client;  // its address, or what folding leaves of it
+    bit<15> now;
+    bit<15> age;
+
+    apply {
+        client = meta.session.client;
+        if (hdr.ipv6.isValid()) {
+            client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64] ^ meta.session.client_v6[63:32]
+                     ^ meta.session.client_v6[31:0];
+        }
+        folded = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
+        cell = folded[11:0];
+        whom = client[15:0] ^ meta.session.client_port ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
+        now = standard_metadata.ingress_global_timestamp[30:16];
+        if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
+            ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
+        } else if (meta.direction == TO_SERVER) {
+            ended.read(mark, (bit<32>)cell);
+            age = now - mark[14:0];
+            if (mark[31:16] == whom && age < ENDED_TICKS) {
+                if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+                    meta.step = STEP_ANSWER;
+                    ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
+                } else if (hdr.tcp.syn == 0 && mark[15:15] == 1 && meta.injected == 0) {
+                    meta.step = STEP_CHECK;
+                }
+            }
+        }
+    }
+}
+
+#endif

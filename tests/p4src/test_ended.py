@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client that connects again from the same port before the controller knows that its connection ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from .network import (
+    ARRIVE,
+    CLIENT_LINK,
+    CLIENT_PORT,
+    EVEN,
+    FLOW,
+    FOLLOWING,
+    PROVEN,
+    Event,
+    Network,
+    client_segment,
+    on_every_wire,
+    server_segment,
+    syn,
+)
+from .reference import ACK, FIN, PSH, RST, SYN, Session
+
+pytestmark = on_every_wire
+
+SESSION = Session(delta=0x89ABCDEF, tau=0x76543210)
+NEXT = 0x11223344  # the ISN of the tuple's next connection
+
+
+def end(net: Network, flags: int = FIN | ACK, from_client: bool = True) -> None:
+    """One side ends the connection, or breaks it off."""
+    net.open(SESSION)
+    if from_client:
+        assert net.from_client(client_segment(1, 2, flags)).outputs
+    else:
+        assert net.from_server(server_segment(1, 2, flags)).outputs
+
+
+def answered(net: Network, isn: int = NEXT) -> bool:
+    """Whether a SYN gets a cookie; else it must have been forwarded, translated."""
+    result = net.from_client(syn(isn))
+    (output,) = result.outputs
+    if output.port == CLIENT_LINK:
+        return True
+    assert output == net.to_server(syn(isn), SESSION)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("flags", "from_client"), [(FIN | ACK, True), (RST, True), (RST | ACK, True), (RST | ACK, False)]
+)
+def test_the_next_connection_is_proven_while_the_last_one_is_open(
+    net: Network, flags: int, from_client: bool
+) -> None:
+    end(net, flags, from_client)
+    assert answered(net)
+    assert answered(net)  # repeated
+    assert net.target.counter("events", Event.SYN_ANSWERED) == 2
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    packet_in = net.punted(net.from_client(proof), PROVEN)
+    assert (packet_in.isn, packet_in.number) == (NEXT, 1)
+    more = replace(proof, seq=proof.seq + 5, flags=ACK | PSH, payload=b"second")
+    assert net.punted(net.from_client(more), FOLLOWING).number == 2
+
+
+@pytest.mark.parametrize("flags", [FIN | ACK, ACK])
+def test_an_end_of_the_servers_half_changes_nothing(net: Network, flags: int) -> None:
+    end(net, flags, from_client=False)
+    assert not answered(net)
+
+
+def test_what_is_no_proof_is_translated(net: Network) -> None:
+    """The end, or the SYN, was forged: the connection goes on, and its first segment is no new one's."""
+    end(net)
+    first = client_segment(78, net.proof(EVEN, 77) + 1, ACK | PSH, payload=b"retransmitted")
+    assert net.from_client(first).outputs == (net.to_server(first, SESSION),)
+    assert answered(net)
+    for segment in [client_segment(5, 6), client_segment(5, 6, ACK | FIN), client_segment(5, 6, RST)]:
+        assert net.from_client(segment).outputs == (net.to_server(segment, SESSION),)
+    back = server_segment(9, 10, payload=b"data")
+    assert net.from_server(back).outputs == (net.to_client(back, SESSION),)
+
+
+def test_only_that_session_has_ended(net: Network) -> None:
+    end(net)
+    other = replace(FLOW, client_port=CLIENT_PORT + 1)
+    net.open(SESSION, other)
+    elsewhere = replace(syn(NEXT), source_port=CLIENT_PORT + 1)
+    assert net.from_client(elsewhere).outputs == (net.to_server(elsewhere, SESSION),)
+    following = replace(SESSION, delta=SESSION.delta + 1)  # the tuple's next one
+    net.target.modify(net.sessions, net.session_key(), "translate", **vars(following))
+    assert net.from_client(syn(NEXT)).outputs == (net.to_server(syn(NEXT), following),)
+
+
+def test_what_the_controller_sends_is_translated(net: Network) -> None:
+    end(net)
+    assert answered(net)
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    result = net.target.packet_out(ARRIVE, CLIENT_LINK, net.frame(proof))
+    assert result.outputs == (net.to_server(proof, SESSION),)
+
+
+def test_it_is_forgotten_after_a_second(net: Network) -> None:
+    end(net)
+    time.sleep(1.2)
+    assert not answered(net)
+    again = client_segment(1, 2, SYN | ACK)
+    assert net.from_client(again).outputs == (net.to_server(again, SESSION),)

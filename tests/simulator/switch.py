@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A switch as p4src/v1model has it: what its stages session, cookie, pending, awaited and translate decide.
+
+Numbers instead of frames, a hash instead of HalfSipHash, one cell of the registers per tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Protocol
+
+from controller.dataplane import End, Phase, Punt, PuntHeader
+from controller.logic.keys import CookieKey
+from controller.logic.model import MASK32, Entry, Key
+from controller.packets import ACK, FIN, RST, SYN
+
+from .packets import Made, Packet
+
+PENDING_TIME, HOLD_TIME, HOLD_PACKETS = 8.0, 1.05, 64
+CLIENT_PORT, SERVER_PORT = 1, 2
+_NANOSECONDS = 1e9
+
+
+class Observer(Protocol):
+    """Is told what invariants are about."""
+
+    def translated(self, switch: Switch, packet: Packet, entry: Entry) -> None: ...
+    def cookie_refused(self, switch: Switch, packet: Packet) -> None: ...
+
+
+@dataclass(slots=True)
+class _Pending:
+    since: float
+    opened: bool
+    number: int
+    cookie: int
+    edge: int
+
+
+@dataclass(slots=True)
+class Row:
+    """A session entry, when a packet last met it, and when it was last reported idle."""
+
+    entry: Entry
+    hit: float
+    reported: float
+
+
+@dataclass
+class Switch:
+    """`emit` hands on what leaves it, `punt` a packet-in, `digest` an end of a connection."""
+
+    name: str
+    observer: Observer
+    emit: Callable[[str, Packet], None]
+    punt: Callable[[str, PuntHeader, Packet], None]
+    digest: Callable[[str, Key, End], None]
+    table: dict[Key, Row] = field(default_factory=dict)
+    keys: dict[int, CookieKey] = field(default_factory=dict)
+    parity: int | None = None
+    forwards: bool = False
+    guards: bool = False
+    in_service: bool = False
+    incarnation: int = 0
+    _pending: dict[Key, _Pending] = field(default_factory=dict)
+    _awaited: dict[Key, float] = field(default_factory=dict)
+
+    def restart(self) -> None:
+        """Everything that it held is gone."""
+        self.table, self.keys, self._pending, self._awaited = {}, {}, {}, {}
+        self.parity, self.forwards, self.guards, self.in_service = None, False, False, False
+        self.incarnation += 1
+
+    # --- packets ----------------------------------------------------------------------------------
+
+    def route(self, packet: Packet) -> None:
+        if self.forwards:
+            self.emit(self.name, packet)
+
+    def arrive(self, packet: Packet, now: float, *, injected: bool = False, release: int = 0) -> bool:
+        """Process a packet; False when it was of a release that must wait for another packet."""
+        if not self.guards:
+            return True  # without a program, or without services: it forwards nothing of theirs yet
+        if packet.to_server:
+            return self._from_client(packet, now, injected, release)
+        self._from_server(packet, now)
+        return True
+
+    def _look_up(self, packet: Packet, now: float) -> Entry | None:
+        row = self.table.get(packet.key)
+        if row is None:
+            return None
+        row.hit = row.reported = now
+        return None if row.entry.phase == Phase.AWAITED else row.entry
+
+    def _from_client(self, packet: Packet, now: float, injected: bool, release: int) -> bool:
+        entry, flags = self._look_up(packet, now), packet.flags
+        if flags & SYN and not flags & ACK:
+            if entry is not None and entry.phase == Phase.OPEN:
+                self._translate(packet, entry)
+            else:
+                self._answer(packet, now)
+            return True
+        if entry is None and (flags & RST or not flags & ACK):
+            return True
+        check = entry is None or (
+            entry.phase == Phase.CLOSING and not injected and bool(flags & ACK) and not flags & RST
+        )
+        isn = self._check(packet) if check else None
+        if isn is None and entry is None and not self._is_pending(packet, now):
+            self.observer.cookie_refused(self, packet)
+            return True
+        if flags & ACK:
+            verdict = self._hold_back(packet, now, entry, isn, injected, release)
+            if verdict is not None:
+                return verdict
+        if entry is not None:
+            self._translate(packet, entry)
+        return True
+
+    def _is_pending(self, packet: Packet, now: float) -> bool:
+        cell = self._pending.get(packet.key)
+        return (
+            cell is not None and cell.cookie == (packet.ack - 1) & MASK32 and now - cell.since < PENDING_TIME
+        )
+
+    def _hold_back(
+        self,
+        packet: Packet,
+        now: float,
+        entry: Entry | None,
+        isn: int | None,
+        injected: bool,
+        release: int,
+    ) -> bool | None:
+        """pending.p4: None when the packet goes on, else whether the rest of its message does."""
+        cookie = (packet.ack - 1) & MASK32
+        cell = self._pending.get(packet.key)
+        opened = entry is not None and entry.phase == Phase.OPEN
+        known = cell is not None and cell.cookie == cookie and now - cell.since < PENDING_TIME
+        if known and cell is not None and opened:
+            known = not ((cell.opened and now - cell.since >= HOLD_TIME) or cell.number >= HOLD_PACKETS)
+        if isn is not None:
+            if cell is None or not known:
+                cell = _Pending(now, False, 0, cookie, 0)
+            cell.since, cell.opened = now, False
+        elif known and cell is not None:
+            if injected and entry is not None:
+                if release == cell.number:
+                    del self._pending[packet.key]
+                elif release:
+                    return False
+                return None
+            if opened and not cell.opened:
+                cell.opened, cell.since = True, now
+        else:
+            return None
+        self._pending[packet.key] = cell
+        if cell.number == 0 or 0 < (packet.end - cell.edge) & MASK32 < 0x80000000:
+            cell.number, cell.edge = cell.number + 1, packet.end
+        reason = Punt.FOLLOWING if isn is None else Punt.PROVEN
+        self.punt(self.name, PuntHeader(CLIENT_PORT, reason, 0, isn or 0, 1460, 7, 0, cell.number), packet)
+        return True
+
+    def _from_server(self, packet: Packet, now: float) -> None:
+        entry, flags = self._look_up(packet, now), packet.flags
+        if flags & SYN and flags & ACK:
+            fresh = now - self._awaited.get(packet.key, -PENDING_TIME) < PENDING_TIME
+            if entry is not None and entry.phase == Phase.OPEN and not fresh:
+                self.route(Packet(packet.key, True, ACK, packet.ack, (packet.seq + 1) & MASK32))
+                return
+            if entry is None or entry.phase != Phase.OPEN:
+                self._awaited[packet.key] = now
+            self.punt(self.name, PuntHeader(SERVER_PORT, Punt.SERVER_SYNACK, 0, 0, 0, 0, 0), packet)
+        elif entry is None:
+            self.punt(self.name, PuntHeader(SERVER_PORT, Punt.EARLY_RETURN, 0, 0, 0, 0, 0), packet)
+        elif not (entry.phase == Phase.CLOSING and flags & RST and not flags & ACK):
+            self._translate(packet, entry)
+
+    def _translate(self, packet: Packet, entry: Entry) -> None:
+        self.observer.translated(self, packet, entry)
+        if packet.to_server:
+            changed = packet._replace(ack=(packet.ack - entry.delta) & MASK32 if packet.flags & ACK else 0)
+            ends = (End.RST_FROM_CLIENT, End.FIN_FROM_CLIENT)
+        else:
+            changed = packet._replace(seq=(packet.seq + entry.delta) & MASK32)
+            ends = (End.RST_FROM_SERVER, End.FIN_FROM_SERVER)
+        if packet.flags & (RST | FIN):
+            self.digest(self.name, packet.key, ends[0] if packet.flags & RST else ends[1])
+        self.route(changed)
+
+    # --- cookies ----------------------------------------------------------------------------------
+
+    def _answer(self, packet: Packet, now: float) -> None:
+        key = None if self.parity is None else self.keys.get(self.parity)
+        if key is not None:
+            made = Made(self.name, now, self.in_service, key.epoch)
+            k, ack = cookie(key, packet.key, packet.seq), (packet.seq + 1) & MASK32
+            self.route(Packet(packet.key, False, SYN | ACK, k, ack, 0, made))
+
+    def _check(self, packet: Packet) -> int | None:
+        """The ISN for which the packet brings back the right cookie: seq - 1, of a probe seq itself."""
+        returned = (packet.ack - 1) & MASK32
+        key = self.keys.get(returned >> 31)
+        if key is None:
+            return None
+        for isn in ((packet.seq - 1) & MASK32, packet.seq):
+            if cookie(key, packet.key, isn) == returned:
+                return isn
+            if packet.length > 1:
+                break
+        return None
+
+    # --- the control plane ------------------------------------------------------------------------
+
+    def idle_rows(self, now: float) -> list[Key]:
+        """Entries to report as idle; the timer of each starts again."""
+        found = []
+        for key, row in self.table.items():
+            if now - row.reported >= row.entry.idle_ns / _NANOSECONDS:
+                row.reported = now
+                found.append(key)
+        return found
+
+    def elapsed(self, key: Key, now: float) -> float:
+        """Seconds since the last packet of a session."""
+        row = self.table.get(key)
+        return float("inf") if row is None else now - row.hit
+
+    def put(self, key: Key, entry: Entry, now: float) -> None:
+        row = self.table.get(key)
+        if row is None:
+            self.table[key] = Row(entry, now, now)
+        else:  # a MODIFY keeps the time of the last packet (softswitch/runtime)
+            row.entry, row.reported = entry, now
+
+
+def cookie(key: CookieKey, tuple_: Key, isn: int) -> int:
+    """31 bits of a keyed hash behind the epoch's parity."""
+    text = f"{key.k0},{key.k1},{key.epoch},{tuple_},{isn & MASK32}"
+    digest = int.from_bytes(blake2b(text.encode(), digest_size=4).digest())
+    return key.parity << 31 | digest >> 1
