@@ -263,5 +263,5 @@ class Connection:
 
     async def close(self) -> None:
         await asyncio.sleep(0)  # a task that was cancelled just now ends before the stream does
-        self._stream.close()
+        await self._stream.close()
         await self._client.close()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from grpclib.client import Channel, Stream, StreamStreamMethod
 from grpclib.config import Configuration
 from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from h2.exceptions import H2Error
 
 from controller.config import SwitchTls
 from controller.p4.errors import SwitchError, status_error
@@ -23,6 +24,7 @@ from controller.p4.proto import STREAM_CHANNEL
 from controller.p4.tls import context
 
 _AT_ONCE: Final = 64  # messages, until others have their turn
+_END_TIME: Final = 0.2  # seconds that a switch has to end a stream
 
 
 class Serialised(CodecBase):
@@ -54,7 +56,7 @@ async def _errors(call: Stream[bytes, bytes]) -> AsyncIterator[None]:
         except GRPCError as status:  # it said why before
             raise _status_error(status) from None
         raise SwitchError(f"connection lost: {err}") from None
-    except ProtocolError as err:
+    except (ProtocolError, H2Error) as err:
         raise SwitchError(f"stream: {err}") from None
     except OSError as err:
         raise SwitchError(f"cannot connect: {err.strerror or err}") from None
@@ -111,9 +113,17 @@ class MessageStream:
             raise SwitchError("not connected")
         return self._call
 
-    def close(self) -> None:
-        """Break the connection."""
+    async def close(self) -> None:
+        """End the stream in order, so that its election id is free; and the connection in any case."""
+        if self._call is not None:
+            await asyncio.wait([asyncio.ensure_future(self._end(self._call))], timeout=_END_TIME)
         self._channel.close()
+
+    async def _end(self, call: Stream[bytes, bytes]) -> None:
+        with suppress(SwitchError):
+            async with _errors(call):
+                await call.end()
+                await call.recv_trailing_metadata()
 
 
 def _channel(address: str, tls: SwitchTls | None) -> Channel:
