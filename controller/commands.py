@@ -97,7 +97,7 @@ def status(api: Api = None, as_json: AsJson = False, token_file: TokenFile = Non
     ready = "[green]ready[/]" if document["ready"] else "[red]not ready[/]"
     epoch = document["epoch"]
     console.print(
-        f"[bold]{document['name']}[/] {ready}, up {_duration(document['uptime_s'])}, "
+        f"[bold]{document['name']}[/] {document['role']}, {ready}, up {_duration(document['uptime_s'])}, "
         f"cookie epoch {epoch['number'] or 'none'}"
     )
     console.print(_switch_table(document))
@@ -109,7 +109,8 @@ def status(api: Api = None, as_json: AsJson = False, token_file: TokenFile = Non
     sessions = document["sessions"]
     console.print(
         f"sessions: {sessions['open']} open, {sessions['closing']} closing; handshakes under way: "
-        f"{document['pending']} ({document['held_bytes']} bytes held)"
+        f"{document['pending']} ({document['held_bytes']} bytes held); "
+        f"memory: {document['memory_bytes'] >> 20} MiB"
     )
     for title, counts in (("drops", document["drops"]), ("events", document["events"])):
         for switch, values in counts.items():

@@ -11,9 +11,20 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Iterator
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import c_uint32, c_uint64
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
+
+from softswitch.abi import (
+    Closed,
+    MeterConfig,
+    PortStatsStruct,
+    Replica,
+    StatsStruct,
+    TableEntry,
+    open_library,
+)
+from softswitch.abi import EngineError as EngineError
 
 INSERT, MODIFY, DELETE = 1, 2, 3
 FLAG_DEFAULT, FLAG_CONST = 1, 2
@@ -25,10 +36,6 @@ _BUFFER = 1 << 20  # bytes offered to the C side for records; a record is far sm
 _ERROR_TEXT = 512
 _RECORD = struct.Struct("=IIIiIIQQQQQII")
 _HEADER = struct.Struct("=II")
-
-
-class EngineError(Exception):
-    """The data plane refused to do something; the text is one line for people."""
 
 
 class TableRecord(NamedTuple):
@@ -88,100 +95,6 @@ class MeterRates(NamedTuple):
     pburst: int
 
 
-class TableEntry(ctypes.Structure):
-    """`ss_entry_t`."""
-
-    _fields_ = (
-        ("table_id", c_uint32),
-        ("action_id", c_uint32),
-        ("priority", c_int32),
-        ("member_or_group", c_uint32),
-        ("idle_timeout_ns", c_uint64),
-        ("metadata", c_uint64),
-        ("flags", c_uint32),
-        ("key", c_char_p),
-        ("mask", c_char_p),
-        ("params", c_char_p),
-        ("params_len", c_uint32),
-        ("initial_packets", c_int64),
-        ("initial_bytes", c_int64),
-    )
-
-
-class _PortStats(ctypes.Structure):
-    _fields_ = (
-        ("port", c_uint32),
-        ("up", c_uint32),
-        ("rx_packets", c_uint64),
-        ("rx_bytes", c_uint64),
-        ("tx_packets", c_uint64),
-        ("tx_bytes", c_uint64),
-        ("rx_dropped", c_uint64),
-        ("tx_dropped", c_uint64),
-    )
-
-
-class _Stats(ctypes.Structure):
-    _fields_ = (
-        ("packet_in_dropped", c_uint64),
-        ("digest_dropped", c_uint64),
-        ("idle_dropped", c_uint64),
-        ("packet_out_dropped", c_uint64),
-        ("processed", c_uint64),
-    )
-
-
-class _MeterConfig(ctypes.Structure):
-    _fields_ = (
-        ("cir", c_uint64),
-        ("cburst", c_uint64),
-        ("pir", c_uint64),
-        ("pburst", c_uint64),
-        ("configured", c_uint32),
-    )
-
-
-class _Replica(ctypes.Structure):
-    _fields_ = (("port", c_uint32), ("instance", c_uint32))
-
-
-_SW = c_void_p
-_BLOCKING = {
-    "ss_new": (c_void_p, [c_uint32, c_uint32]),
-    "ss_free": (None, [_SW]),
-    "ss_program_name": (c_char_p, []),
-    "ss_port_add": (c_int, [_SW, c_uint32, c_char_p, c_char_p, c_char_p, c_size_t]),
-    "ss_start": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),
-    "ss_stop": (None, [_SW]),
-    "ss_port_stats": (c_int, [_SW, c_uint32, POINTER(_PortStats)]),
-    "ss_packet_out": (c_int, [_SW, c_char_p, c_size_t]),
-    "ss_process": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),
-    "ss_take_output": (c_size_t, [_SW, c_char_p, c_size_t]),
-    "ss_table_read": (c_size_t, [_SW, c_uint32, POINTER(c_uint64), c_char_p, c_size_t]),
-    "ss_multicast_set": (c_int, [_SW, c_uint32, POINTER(_Replica), c_size_t]),
-    "ss_clone_set": (c_int, [_SW, c_uint32, POINTER(_Replica), c_size_t, c_uint32]),
-    "ss_wait_events": (c_size_t, [_SW, c_uint32, c_char_p, c_size_t]),
-    "ss_wake": (None, [_SW]),
-    "ss_stats": (None, [_SW, POINTER(_Stats)]),
-}
-_SHORT = {
-    "ss_table_write": (c_int, [_SW, c_int, POINTER(TableEntry)]),
-    "ss_table_lookup": (c_size_t, [_SW, POINTER(TableEntry), c_char_p, c_size_t]),
-    "ss_table_count": (c_uint64, [_SW, c_uint32]),
-    "ss_counter_read": (c_int, [_SW, c_uint32, c_uint64, POINTER(c_uint64), POINTER(c_uint64)]),
-    "ss_counter_write": (c_int, [_SW, c_uint32, c_uint64, c_uint64, c_uint64]),
-    "ss_direct_counter_write": (c_int, [_SW, POINTER(TableEntry), c_uint64, c_uint64]),
-    "ss_meter_read": (c_int, [_SW, c_uint32, c_uint64, POINTER(_MeterConfig)]),
-    "ss_meter_write": (c_int, [_SW, c_uint32, c_uint64, POINTER(_MeterConfig)]),
-    "ss_direct_meter_read": (c_int, [_SW, POINTER(TableEntry), POINTER(_MeterConfig)]),
-    "ss_direct_meter_write": (c_int, [_SW, POINTER(TableEntry), POINTER(_MeterConfig)]),
-    "ss_member_write": (c_int, [_SW, c_uint32, c_uint32, c_uint32, c_uint32, c_char_p, c_uint32]),
-    "ss_group_write": (c_int, [_SW, c_uint32, c_uint32, c_uint32, POINTER(c_uint32), c_size_t]),
-    "ss_register_read": (c_int, [_SW, c_uint32, c_uint64, c_char_p]),
-    "ss_register_write": (c_int, [_SW, c_uint32, c_uint64, c_char_p]),
-}
-
-
 def parse_records(data: bytes) -> Iterator[TableRecord]:
     """Split what `ss_table_read` or an idle event delivered into entries."""
     offset = 0
@@ -206,17 +119,6 @@ def _split_records(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset += length
 
 
-def _refuse(*_: object) -> NoReturn:
-    raise EngineError("the engine is closed")
-
-
-class _Closed:
-    """In the place of the C side, which a call with no switch would bring down."""
-
-    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        return _refuse
-
-
 class Engine:
     """One switch instance of one compiled program.
 
@@ -226,16 +128,7 @@ class Engine:
 
     def __init__(self, library: Path, device_id: int = 1, cpu_port: int = 510) -> None:
         """Load `library` and make an instance in it, with no port open and no thread running."""
-        try:
-            self._c: Any = ctypes.CDLL(str(library))
-            self._short: Any = ctypes.PyDLL(str(library))
-        except OSError as error:
-            raise EngineError(f"cannot load the compiled program: {error}") from error
-        for api, names in ((self._c, _BLOCKING), (self._short, _SHORT)):
-            for name, (result, arguments) in names.items():
-                function = getattr(api, name)
-                function.restype = result
-                function.argtypes = arguments
+        self._c, self._short = open_library(library)
         self._switch: int | None = self._c.ss_new(device_id, cpu_port)
         if not self._switch:
             raise EngineError("out of memory: the program's tables cannot be set up")
@@ -266,7 +159,7 @@ class Engine:
         if self._switch:
             self._c.ss_free(self._switch)
             self._switch = None
-            self._c, self._short, self._table_write = _Closed(), _Closed(), _refuse
+            self._c, self._short, self._table_write = Closed(), Closed(), Closed.refuse
 
     def add_port(self, port: int, interface: str, pcap_dir: Path | None = None) -> None:
         """Attach a network interface as port number `port`; EngineError says why not."""
@@ -287,7 +180,7 @@ class Engine:
 
     def port_stats(self, port: int) -> PortStats | None:
         """Counters of one port; None when there is no such port."""
-        stats = _PortStats()
+        stats = PortStatsStruct()
         if self._c.ss_port_stats(self._switch, port, ctypes.byref(stats)) != 0:
             return None
         return PortStats(
@@ -303,7 +196,7 @@ class Engine:
 
     def stats(self) -> EngineStats:
         """What was dropped between data plane and control plane so far."""
-        stats = _Stats()
+        stats = StatsStruct()
         self._c.ss_stats(self._switch, ctypes.byref(stats))
         return EngineStats(
             stats.packet_in_dropped,
@@ -447,7 +340,7 @@ class Engine:
 
     def meter_read(self, meter_id: int, index: int) -> MeterRates | int | None:
         """One meter's configuration, None when it has none, or minus a gRPC status code."""
-        config = _MeterConfig()
+        config = MeterConfig()
         result: int = self._short.ss_meter_read(self._switch, meter_id, index, ctypes.byref(config))
         if result:
             return result
@@ -457,7 +350,7 @@ class Engine:
 
     def meter_write(self, meter_id: int, index: int, rates: MeterRates | None) -> int:
         """Configure one meter; None makes it mark every packet green again."""
-        config = _MeterConfig(*rates, 1) if rates else _MeterConfig()
+        config = MeterConfig(*rates, 1) if rates else MeterConfig()
         result: int = self._short.ss_meter_write(self._switch, meter_id, index, ctypes.byref(config))
         return result
 
@@ -466,7 +359,7 @@ class Engine:
     ) -> MeterRates | int | None:
         """The direct meter of one entry: None when it is not configured, or minus a gRPC status code."""
         self._probe(table_id, key, mask, priority, 0)
-        config = _MeterConfig()
+        config = MeterConfig()
         result: int = self._short.ss_direct_meter_read(self._switch, self._entry_ref, ctypes.byref(config))
         if result:
             return result
@@ -479,7 +372,7 @@ class Engine:
     ) -> int:
         """Configure the direct meter of one entry; None makes it mark every packet green again."""
         self._probe(table_id, key, mask, priority, 0)
-        config = _MeterConfig(*rates, 1) if rates else _MeterConfig()
+        config = MeterConfig(*rates, 1) if rates else MeterConfig()
         result: int = self._short.ss_direct_meter_write(self._switch, self._entry_ref, ctypes.byref(config))
         return result
 
@@ -537,5 +430,5 @@ class Engine:
         self._c.ss_wake(self._switch)
 
 
-def _replicas(pairs: list[tuple[int, int]]) -> ctypes.Array[_Replica]:
-    return (_Replica * len(pairs))(*(_Replica(port, instance) for port, instance in pairs))
+def _replicas(pairs: list[tuple[int, int]]) -> ctypes.Array[Replica]:
+    return (Replica * len(pairs))(*(Replica(port, instance) for port, instance in pairs))

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from controller.api.status import Counters, Counts
+from controller.api.status import Counters, Counts, memory_bytes
 from controller.hub import ControllerHub
 from controller.logic.liveness import SwitchState
 from controller.logic.policy import Stance
@@ -107,6 +107,9 @@ class _HubCollector(Collector):
             "syncline_leading", "1 for the controller that leads", value=float(self._hub.leading)
         )
         held = coordinator.flows.held_bytes + coordinator.returns.held_bytes
+        yield GaugeMetricFamily(
+            "syncline_memory_bytes", "Memory that the controller holds", value=memory_bytes()
+        )
         yield GaugeMetricFamily("syncline_held_bytes", "Bytes of packets held for handshakes", value=held)
         yield GaugeMetricFamily("syncline_epoch", "Number of the current cookie epoch", value=keys.epoch or 0)
         age = self._hub.clock() - keys.began if keys.ready else 0.0

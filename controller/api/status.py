@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import Any, Final
 
 from controller.dataplane import DROP_REASONS, EVENTS, Phase
@@ -68,6 +70,11 @@ def _named(cells: dict[int, int], names: tuple[str, ...]) -> dict[str, int]:
     return named
 
 
+def memory_bytes() -> int:
+    """What this process holds in memory (proc(5), statm: resident pages)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
 def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
     """The answer to /api/status; times in seconds."""
     now, coordinator = hub.clock(), hub.coordinator
@@ -119,6 +126,7 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
         "sessions": {"open": len(coordinator.sessions) - closing, "closing": closing},
         "pending": len(coordinator.flows),
         "times": {"setup": _times(coordinator.setup_times), "share": _times(coordinator.share_times)},
+        "memory_bytes": memory_bytes(),
         "held_bytes": coordinator.flows.held_bytes + coordinator.returns.held_bytes,
         "shed": dict(coordinator.flows.shed),
         "results": dict(coordinator.results + coordinator.returns.dropped),

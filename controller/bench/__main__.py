@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from controller.bench import absorb, bulk, connections, kernel, pipeline, scale, tables
+from controller.bench import absorb, bulk, connections, kernel, modes, pipeline, scale, tables
 from controller.bench.compiling import compile_seconds
 from controller.bench.flood import FloodError
 from controller.bench.kernel import KernelError
@@ -26,6 +26,7 @@ from controller.lab.lab import need_root
 from controller.lab.signals import end_in_order_on_signals
 
 _CONNECTIONS = 3000
+_TURN = 10  # connections of each kind in a turn of a sync mode
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,13 @@ def _pops(run: Run) -> dict[str, Any]:
     return figures
 
 
+def _modes(run: Run) -> dict[str, Any]:
+    figures = modes.measure_modes(_TURN, run.rounds)
+    for line in modes.lines(figures):
+        run.say(line)
+    return figures
+
+
 PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "compile": _compile,
     "pipeline": _pipeline,
@@ -133,6 +141,7 @@ PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "connections": _connections,
     "scale": _scale,
     "pops": _pops,
+    "modes": _modes,
 }
 
 

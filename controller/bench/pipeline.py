@@ -30,7 +30,7 @@ from controller.bench.program import (
     one_service,
 )
 from controller.scenario import wire
-from softswitch.engine import TableEntry
+from softswitch.abi import TableEntry
 
 SESSIONS = 1 << 20
 _FRAMES = 1 << 18  # other packets than the last time in every one: nothing is in the caches by accident

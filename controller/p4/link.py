@@ -40,7 +40,8 @@ from controller.p4.writer import DELETE, INSERT, NOTHING_THERE, Job, Writer
 log = logging.getLogger(__name__)
 
 _BEATS_PER_LEASE: Final = 3
-_ANSWER_LEASES: Final = 2  # in which a switch in service must answer
+_ANSWER_LEASES: Final = 2  # in which a switch in service must answer, or in this share of the barrier's time
+_ANSWER_SHARE: Final = 0.8
 _SYNC_ANSWER_TIME: Final = 10.0  # seconds: while it is filled it may be slow
 _NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
 _MESSAGE_BYTES: Final = 8192  # of packet-outs
@@ -272,8 +273,10 @@ class SwitchLink:
         switch does."""
         await loaded.wait()
         for count in itertools.count(1):
-            lease = self._hub.config.timers.lease
-            limit = _ANSWER_LEASES * lease if self.in_service else _SYNC_ANSWER_TIME
+            timers = self._hub.config.timers
+            lease = timers.lease
+            limit = max(_ANSWER_LEASES * lease, _ANSWER_SHARE * timers.barrier)
+            limit = limit if self.in_service else _SYNC_ANSWER_TIME
             try:
                 async with asyncio.timeout(limit):
                     await write_beat(connection, schema, count)
@@ -315,7 +318,8 @@ class SwitchLink:
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
-        resync = Resync(self.name, self._hub, connection, writer, schema)
+        self.sessions = 0
+        resync = Resync(self.name, self._hub, connection, writer, schema, lambda: self.sessions)
         await resync.run()
         self.sessions = resync.held
 

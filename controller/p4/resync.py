@@ -11,7 +11,7 @@ meanwhile is left to that write.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from typing import Final, Protocol
 
 from controller.logic.model import Entry, Key, Session
@@ -23,7 +23,7 @@ from controller.p4.writer import DELETE, INSERT, MODIFY, Job, Writer
 
 _ROUNDS: Final = 5
 _WAITING: Final = 512  # jobs that may wait for a switch: what is written meanwhile comes behind them
-_PORTION: Final = 256  # sessions that are looked at before others get their turn
+_PORTION: Final = 64  # sessions that are looked at before others get their turn
 
 
 class Sessions(Protocol):
@@ -54,16 +54,26 @@ async def read_sessions(connection: Connection, schema: Schema) -> AsyncIterator
 
 
 class Resync:
-    """`held`: how many sessions the switch held when it was last read."""
+    """`held`: how many sessions the switch held when it was last read, and has got since; `inserted` says how
+    many it has ever got.
+    """
 
     def __init__(
-        self, switch: str, sessions: Sessions, connection: Connection, writer: Writer, schema: Schema
+        self,
+        switch: str,
+        sessions: Sessions,
+        connection: Connection,
+        writer: Writer,
+        schema: Schema,
+        inserted: Callable[[], int],
     ) -> None:
         self._switch = switch
         self._sessions = sessions
         self._connection = connection
         self._writer = writer
         self._schema = schema
+        self._inserted = inserted
+        self._inserted_before = 0
         self.held = 0
 
     async def run(self) -> None:
@@ -76,6 +86,7 @@ class Resync:
             for _ in range(_ROUNDS):
                 differences = await self._round()
                 if not differences:
+                    self.held += self._inserted() - self._inserted_before
                     return
         finally:
             self._writer.unwatch()
@@ -87,6 +98,7 @@ class Resync:
         """How many sessions differed; they have been written."""
         recent = self._writer.watch()
         await self._writer.flush()
+        self._inserted_before = self._inserted()
         seen: set[Key] = set()
         differences = self.held = 0
         async for portion in read_sessions(self._connection, self._schema):

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import logging
 import os
 import socket
 import stat
@@ -17,6 +19,8 @@ from softswitch.p4runtime.device import Device
 from softswitch.p4runtime.service import MAX_READS, MAX_STREAMS, P4RuntimeService
 from softswitch.p4runtime.tls import ServerTls
 from softswitch.tlsfiles import TlsFileError, TlsFiles
+
+_LOG = logging.getLogger(__name__)
 
 _UNARY_THREADS = 16
 _MAX_MESSAGE = 256 << 20  # bytes
@@ -60,7 +64,7 @@ class Server:
         if self._path is not None:
             _prepare_unix(self._path)
         else:
-            _check_tcp(address)
+            _check_tcp(address, open_to_all=tls is None or tls.ca is None)
         umask = os.umask(0o177)
         try:
             self.port = (
@@ -129,10 +133,10 @@ def _prepare_unix(path: Path) -> None:
     raise ServerError(f"cannot listen on unix:{path}: address in use, another server is listening there")
 
 
-def _check_tcp(address: str) -> None:
+def _check_tcp(address: str, open_to_all: bool) -> None:
     """Bind once by hand: the reason of a failure is then known, which gRPC only writes to its log."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ServerError(f"bad address {address!r}: want HOST:PORT or unix:PATH")
     host = host.strip("[]")
     try:
@@ -140,6 +144,12 @@ def _check_tcp(address: str) -> None:
     except OSError as error:
         raise ServerError(f"cannot listen on {address}: {error.strerror}") from error
     family, kind, protocol, _, where = found[0]
+    if open_to_all and not ipaddress.ip_address(str(where[0]).partition("%")[0]).is_loopback:
+        _LOG.warning(
+            "%s: other machines reach it, and it asks for no certificate: whoever comes controls the switch; "
+            "give --tls-cert, --tls-key and --tls-ca",
+            address,
+        )
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -28,6 +28,8 @@ from .fake_switch import make_p4info
 
 STATUS = {
     "name": "lab",
+    "role": "leading",
+    "memory_bytes": 90 << 20,
     "ready": False,
     "uptime_s": 75.2,
     "epoch": {"number": 4, "age_s": 1.0},
@@ -126,7 +128,14 @@ def run(*arguments: str) -> Result:
 def test_status_shows_states_and_reasons(api: str) -> None:
     result = run("status", "--api", api)
     assert result.exit_code == 0
-    for text in ("lab not ready, up 1m15s, cookie epoch 4", "in-service", "b: gone", "none", "BAD_COOKIE 12"):
+    for text in (
+        "lab leading, not ready, up 1m15s, cookie epoch 4",
+        "memory: 90 MiB",
+        "in-service",
+        "b: gone",
+        "none",
+        "BAD_COOKIE 12",
+    ):
         assert text in result.output
     for text in ("1460 (configured)", "none (learned)", "yes (default)", "no (learned)"):
         assert text in result.output
@@ -218,8 +227,8 @@ def test_a_bad_configuration_is_a_usage_error(config: Path) -> None:
     assert result.exit_code == 2
     assert result.output.splitlines() == [
         f"{config}: services: 5: input should be a valid list; give a list of services",
-        f"{config}: colour: unknown key; known here: api, limits, log, name, program, services, state, "
-        "switches, timers, tls",
+        f"{config}: colour: unknown key; known here: api, federation, limits, log, name, program, services, "
+        "state, switches, timers, tls",
     ]
 
 

@@ -101,8 +101,12 @@ class Bench:
         self.table = Table(count)
         self.switch = SwitchTable()
         connection: Any = self.switch
-        self.writer = Writer(connection, lambda job, outcome: None)
-        self.resync = Resync("a", self.table, connection, self.writer, SCHEMA)
+        self.inserted = 0
+        self.writer = Writer(connection, self._done)
+        self.resync = Resync("a", self.table, connection, self.writer, SCHEMA, lambda: self.inserted)
+
+    def _done(self, job: Job, outcome: Outcome) -> None:
+        self.inserted += (outcome.code == OK) * ((job.kind == INSERT) - (job.kind == DELETE))
 
     def change(self, wanted: Key, version: int | None) -> None:
         """A session changes, as the hub has it written."""
@@ -167,8 +171,10 @@ async def test_what_changes_during_the_reading_is_neither_undone_nor_taken_for_a
 
         made.switch.during = change
         await made.resync.run()
+        since = made.inserted
         await made.writer.flush()
         assert made.switch.reads == 1
+        assert made.resync.held + made.inserted - since == len(made.switch.held)
         assert made.switch.held == made.table.entries()
 
 

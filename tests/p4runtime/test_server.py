@@ -44,7 +44,9 @@ def test_tcp(device: Device) -> None:
     server.stop()
 
 
-@pytest.mark.parametrize("address", ["localhost", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "unix:"])
+@pytest.mark.parametrize(
+    "address", ["localhost", ":9559", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "unix:"]
+)
 def test_bad_addresses(device: Device, address: str) -> None:
     with pytest.raises(ServerError, match=r"bad address|lacks a path"):
         Server(device, address)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -20,7 +21,8 @@ from controller.scenario.clients import many, percentile
 from controller.scenario.model import parse_step
 from controller.scenario.netns import InterfaceCounters, parse_net_dev
 from controller.scenario.runner import StepOutcome, run_steps
-from controller.scenario.world import Background, UnmetError, poll
+from controller.scenario.steps.security import NewCertificate, Reload
+from controller.scenario.world import Background, UnmetError, World, poll
 
 
 class FakeLab:
@@ -74,6 +76,15 @@ class FakeLab:
     def grpc_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}.sock"
 
+    def controller_config(self) -> dict[str, Any]:
+        return {"services": [{"name": "web"}]}
+
+    def reload(self, change: Callable[[dict[str, Any]], None]) -> list[str]:
+        config: dict[str, Any] = {}
+        change(config)
+        self.calls.append(("reload", config))
+        return ["service web removed"]
+
     def tls(self, switch: str) -> SwitchTls | None:
         return None
 
@@ -81,6 +92,19 @@ class FakeLab:
         self, switch: str | None, dates: tuple[datetime, datetime] | None, *, trusted: bool
     ) -> None:
         self.calls.append(("issue_certificate", (switch, dates is None, trusted)))
+
+    @property
+    def nats_address(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    def reach_nats_at(self, controller: str, url: str) -> None:
+        self.calls.append(("reach_nats_at", controller, url.rpartition(":")[0]))
+
+    def start_nats(self) -> None:
+        self.calls.append(("start_nats",))
+
+    def stop_nats(self, number: int) -> None:
+        self.calls.append(("stop_nats", number))
 
     def relay_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}-relay.sock"
@@ -280,3 +304,21 @@ def test_interface_counters_are_read() -> None:
     counters = parse_net_dev(text)
     assert counters == {"eth0": InterfaceCounters(100, 2, 3, 400, 5, 6)}
     assert counters["eth0"] - InterfaceCounters(rx_bytes=40) == InterfaceCounters(60, 2, 3, 400, 5, 6)
+
+
+def test_a_reload_without_a_service() -> None:
+    lab = FakeLab()
+    assert Reload(without_service="web").run(World(lab)) == "service web removed"
+    assert lab.calls == [("reload", {"services": []})]
+    with pytest.raises(UnmetError, match="it took a configuration with a mistake in it"):
+        Reload(broken=True).run(World(lab))
+
+
+def test_a_new_certificate() -> None:
+    lab = FakeLab()
+    assert NewCertificate(of="a", kind="expired").run(World(lab)) == "expired"
+    assert NewCertificate(of="controller", kind="unknown_ca").run(World(lab)) == "unknown_ca"
+    assert lab.calls == [
+        ("issue_certificate", ("a", False, True)),
+        ("issue_certificate", (None, True, False)),
+    ]

@@ -313,7 +313,9 @@ class World:
             return False
         if session is not None:
             return not session.open and session.isn in (None, end.isn)
-        unheard = any(link.said or (link.writes and not removed) for link in self.control.links.values())
+        links = self.control.links
+        unheard = any(link.said or (link.writes and not removed) for link in links.values())
+        unheard = unheard or bool(links[self._entry].writes)
         return not unheard and all(packet.key != key for packet in self._to_switch)
 
     def _open(self, key: Key) -> None:

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps about certificates, and about what the controller says."""
+"""Steps about certificates, another configuration, and what the controller says of switches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from controller.api.client import ApiUnreachableError
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
-from controller.scenario.world import World, poll
+from controller.scenario.world import UnmetError, World, poll
 
 _CONTROLLER = "controller"
 _DAY = timedelta(days=1)
@@ -39,6 +40,38 @@ class NewCertificate(Step):
         return self.kind
 
 
+class Reload(Step):
+    """Has every controller load its configuration anew: as it was, without a service, or with a
+    mistake in it, which must be refused.
+    """
+
+    keyword: ClassVar[str] = "reload"
+    without_service: str | None = None
+    broken: bool = False
+
+    def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
+        known = [service.name for service in topology.services]
+        if self.without_service is not None and self.without_service not in known:
+            yield "without_service", f"no service {self.without_service}; there are: {', '.join(known)}"
+
+    def run(self, world: World) -> str:
+        def change(config: dict[str, Any]) -> None:
+            kept = [s for s in world.config_before["services"] if s["name"] != self.without_service]
+            config["services"] = "none" if self.broken else kept
+
+        if not world.config_before:
+            world.config_before = world.lab.controller_config()
+        try:
+            answer = world.lab.reload(change)
+        except ApiUnreachableError as error:
+            if self.broken and "the configuration of before stays" in str(error):
+                return "refused"
+            raise UnmetError(str(error)) from None
+        if self.broken:
+            raise UnmetError("it took a configuration with a mistake in it")
+        return ", ".join(answer)
+
+
 class SwitchState(Step):
     """What the controller must come to say of a switch: its state, and a text within the reason."""
 
@@ -62,4 +95,4 @@ class SwitchState(Step):
         return None
 
 
-SECURITY_STEPS: tuple[type[Step], ...] = (NewCertificate, SwitchState)
+SECURITY_STEPS: tuple[type[Step], ...] = (NewCertificate, Reload, SwitchState)
