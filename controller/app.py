@@ -14,6 +14,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from controller.api.server import ApiError, ApiServer
 from controller.config import ControllerConfig, load_config
 from controller.config_errors import ConfigError
@@ -32,7 +34,7 @@ def run(file: Path, config: ControllerConfig, log_level: str | None = None) -> i
     SIGHUP has it read `file` again. `log_level` counts whatever the configuration says.
     """
     set_up_collector()
-    return asyncio.run(_serve(file, config, log_level))
+    return uvloop.run(_serve(file, config, log_level))
 
 
 def set_up_logging(level: str = "info") -> None:
