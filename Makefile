@@ -23,7 +23,7 @@ P4 := p4src/v1model/syncline.p4
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  TOPO=two-pop        the topology of run: single, two-pop, three-pop or a YAML file"
+	@echo "  TOPO=two-pop        the topology of run: single, two-pop, three-pop, three-pop-federated or a YAML file"
 	@echo "  TARGET=softswitch   the switches of run: softswitch or bmv2"
 	@echo "  SWITCH=a            the switch of shell"
 	@echo "  STF_DIR=tests/stf   the tests of stf"

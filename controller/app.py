@@ -14,9 +14,13 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from controller.api.server import ApiError, ApiServer
 from controller.config import ControllerConfig, load_config
 from controller.config_errors import ConfigError
+from controller.federation.access import AccessError, read_shared_secret
+from controller.federation.hub import FederatedHub
 from controller.hub import ControllerHub, SteppedDownError
 from controller.p4.program import ProgramError
 from controller.reload import Reloaded, merged
@@ -30,7 +34,7 @@ def run(file: Path, config: ControllerConfig, log_level: str | None = None) -> i
     SIGHUP has it read `file` again. `log_level` counts whatever the configuration says.
     """
     set_up_collector()
-    return asyncio.run(_serve(file, config, log_level))
+    return uvloop.run(_serve(file, config, log_level))
 
 
 def set_up_logging(level: str = "info") -> None:
@@ -58,7 +62,11 @@ def set_up_collector() -> None:
 
 
 async def _serve(file: Path, config: ControllerConfig, log_level: str | None) -> int:
-    process = _Process(file, config, log_level)
+    try:
+        process = _Process(file, config, log_level)
+    except AccessError as err:
+        log.error("%s", err)
+        return 1
     api = process.api
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -98,7 +106,7 @@ class _Process:
         self._reloading = asyncio.Lock()
         self._term: asyncio.Task[None] | None = None
         self._anew = False
-        self.api = ApiServer(ControllerHub(config), self.reload)
+        self.api = ApiServer(_new_hub(config), self.reload)
 
     async def lead_in_turn(self) -> None:
         """Stand by, lead, step down when another controller leads, and so on, until cancelled.
@@ -117,7 +125,7 @@ class _Process:
                     await asyncio.gather(self._term, return_exceptions=True)
                     raise
             self._anew = False
-            self.api.hub = ControllerHub(self._config)
+            self.api.hub = _new_hub(self._config)
             gc.collect()  # the old one, with all its sessions: the collector does not look at them by itself
 
     async def reload(self) -> Reloaded:
@@ -151,9 +159,16 @@ class _Process:
             log.exception("the configuration could not be loaded anew")
 
 
+def _new_hub(config: ControllerConfig) -> ControllerHub:
+    """Raises AccessError when the federation's secret cannot be read."""
+    if config.federation is None:
+        return ControllerHub(config)
+    return FederatedHub(config, config.federation, read_shared_secret(config.federation))
+
+
 def _report(work: asyncio.Future[None]) -> int:
     error = work.exception()
-    if isinstance(error, ProgramError):
+    if isinstance(error, ProgramError | AccessError):
         for line in str(error).splitlines():
             log.error("%s", line)
     else:

@@ -39,6 +39,7 @@ from softswitch.secretfile import SecretFileError, read_token
 from softswitch.tlsfiles import TlsFileError, TlsFiles
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_SUBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # one token of a NATS subject
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MOST_SERVICES = 1024
 _MAX_PORT = 509  # 510 is the controller's port, 511 means "drop" (bit<9>)
@@ -101,6 +102,22 @@ def _endpoint(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _subject_name(value: str) -> str:
+    if not _SUBJECT_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, '-' and '_'")
+    return value
+
+
+def _nats_url(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    host, colon, port = rest.rpartition(":")
+    if scheme not in ("nats", "tls") or not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"{value!r} is not a server's URL; give nats://HOST:PORT or tls://HOST:PORT")
+    if "@" in host:
+        raise ValueError("it holds a user's name; give user and password_file instead")
+    return value
+
+
 IpAddress: TypeAlias = IPv4Address | IPv6Address
 IpInterface: TypeAlias = IPv4Interface | IPv6Interface
 IpNetwork: TypeAlias = IPv4Network | IPv6Network
@@ -117,6 +134,8 @@ Mac = Annotated[str, AfterValidator(_mac)]
 Name = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+SubjectName = Annotated[str, AfterValidator(_subject_name)]
+NatsUrl = Annotated[str, AfterValidator(_nats_url)]
 SwitchPort = Annotated[int, Field(ge=1, le=_MAX_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 SyncMode: TypeAlias = Literal["all", "quorum", "local"]
@@ -390,6 +409,44 @@ class LimitsConfig(Model):
     sessions: int = Field(default=1_000_000, ge=1, description="sessions in total")
 
 
+class FederationConfig(Model):
+    """This controller is one of several, one per PoP, that share sessions over NATS JetStream."""
+
+    member: SubjectName = Field(description="this PoP's name, different from all other members'")
+    cluster: SubjectName = Field(default="syncline", description="a name that all members give")
+    urls: list[NatsUrl] = Field(min_length=1, description="a list of NATS servers such as tls://nats-1:4222")
+    secret: FilePath = Field(description="path of a file (0600) with the secret that all members share")
+    tls: TlsConfig | None = Field(default=None, description="ca, certificate and key for NATS")
+    credentials: FilePath | None = Field(
+        default=None, description="path of a NATS credentials file (0600): a JWT and its seed"
+    )
+    user: str | None = Field(default=None, description="a user's name at NATS (with password_file)")
+    password_file: FilePath | None = Field(
+        default=None, description="path of a file (0600) with the user's password"
+    )
+    token_file: FilePath | None = Field(
+        default=None, description="path of a file (0600) with the token that NATS wants"
+    )
+    replicas: int = Field(default=1, ge=1, le=5, description="copies of each record among the NATS servers")
+    ttl: Annotated[float, Field(ge=60, le=604800)] = Field(
+        default=3600, description="life of a record that nobody renews, seconds, from 60"
+    )
+    lease: Annotated[float, Field(ge=0.5, le=60)] = Field(
+        default=3, description="time without a sign of life that ends a membership, seconds, 0.5 to 60"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> FederationConfig:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file belong together; give both or neither")
+        ways = [key for key in ("credentials", "user", "token_file") if getattr(self, key) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{ways[0]} and {ways[1]} are two ways in; give one")
+        if self.tls is None and any(url.startswith("tls://") for url in self.urls):
+            raise ValueError("urls with tls:// need tls; give ca, certificate and key")
+        return self
+
+
 class ControllerConfig(Model):
     name: Name = Field(default="syncline", description="a name for this controller")
     api: ApiConfig = Field(default_factory=lambda: ApiConfig(), description="the HTTP endpoint")
@@ -400,6 +457,10 @@ class ControllerConfig(Model):
     )
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    federation: FederationConfig | None = Field(
+        default=None,
+        description="how the controllers of several PoPs find each other; absent = only this one",
+    )
     tls: TlsConfig | None = Field(default=None, description="ca, certificate and key for P4Runtime")
     log: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error: how much to say"

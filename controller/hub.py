@@ -378,7 +378,7 @@ class ControllerHub:
         for name in switches:
             self.links[name].put(Job(kind, entity, key, token))
 
-    def _execute_keys(self, effects: list[KeyEffect]) -> None:
+    def _execute_keys(self, effects: Iterable[KeyEffect]) -> None:
         for effect in effects:
             if isinstance(effect, Expel):
                 for name in effect.switches:

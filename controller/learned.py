@@ -16,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -129,6 +129,12 @@ class LearnedFile:
             why = f"no JSON: {error}"
         log.warning("state file %s: %s; what services support is learned anew", self._path, why)
         return []
+
+
+def services_state(services: Iterable[Service]) -> dict[str, Any]:
+    """What was learned of these services, in the form of the file."""
+    state: dict[str, Any] = json.loads(_state(services).model_dump_json(exclude_unset=True))
+    return state
 
 
 def _state(services: Iterable[Service]) -> State:

@@ -14,6 +14,9 @@ from controller.lab.names import LAST_PORT, LONGEST_INTERFACE, End, switch_inter
 CONTROLLER = "controller"
 """The process that every lab has besides its switches; others are controller-2 and so on."""
 
+NATS = "nats"
+"""The NATS server of a lab with a federation."""
+
 _SMALLEST_MTU_V6 = 1280  # RFC 8200 section 5
 
 
@@ -36,7 +39,7 @@ def _names(topology: Topology) -> Iterator[Problem]:
             yield Problem(f"switches.{name}", f"a host is also named {name}; each name may be used once")
     for kind, names in (("hosts", topology.hosts), ("switches", topology.switches)):
         for name in names:
-            if name == CONTROLLER or name.startswith(f"{CONTROLLER}-"):
+            if name in (CONTROLLER, NATS) or name.startswith(f"{CONTROLLER}-"):
                 yield Problem(f"{kind}.{name}", f"{name} is a reserved name; use another")
     seen: set[int] = set()
     for name, switch in topology.switches.items():

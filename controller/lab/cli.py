@@ -50,7 +50,7 @@ class TargetName(StrEnum):
 
 TopologyArgument = Annotated[
     str,
-    typer.Argument(help="A YAML file, or the bare name of one in topologies/: single, two-pop, three-pop."),
+    typer.Argument(help="A YAML file, or the bare name of one in topologies/, such as two-pop."),
 ]
 TargetOption = Annotated[TargetName, typer.Option(help="The switch program.")]
 PcapOption = Annotated[bool, typer.Option("--pcap", help="Capture every switch port.")]

@@ -22,16 +22,18 @@ import yaml
 
 from controller.api.client import ApiUnreachableError, get_json
 from controller.config import ProgramConfig, SwitchTls, TlsConfig
-from controller.lab import network
+from controller.lab import federation, network
 from controller.lab.certificates import CA_FILE, CLIENT, SERVER, Authority
+from controller.lab.checks import NATS
 from controller.lab.errors import LabError
-from controller.lab.model import Topology
+from controller.lab.model import Federated, Topology
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState, known_labs
 from controller.lab.supervisor import (
     Supervisor,
     controller_names,
+    controller_of,
     in_namespace,
     lab_environment,
     take_down,
@@ -151,6 +153,9 @@ class Lab:
                 )
         with_controller = controller and bool(self.plan.switches)
         if with_controller:
+            if self.federated:
+                progress("starting the NATS server")
+                self.start_nats()
             progress(f"starting {', '.join(self.controllers)}")
             for name in self.controllers:  # no faster ready than switches are, and ask again when need be
                 self.start_controller(name)
@@ -241,11 +246,19 @@ class Lab:
     # --- controller and switches ---------------------------------------------------------------------------
 
     def api(self, path: str) -> Any:
-        """The JSON answer to GET `path`, such as "/api/sessions?limit=10", of the controller that leads.
+        """The JSON answer to GET `path`, such as "/api/sessions?limit=10", of the controller that leads; of
+        all those of a federation, put together.
 
         Raises ApiUnreachableError when it does not answer, or with an error.
         """
+        if self.federated is not None:
+            return federation.together(self.controllers, self._api_of, path)
         return get_json(self.api_address, path)
+
+    def _api_of(self, controller: str, path: str) -> Any:
+        if not self.processes.answers(controller):
+            raise ApiUnreachableError(f"{controller} does not run")
+        return get_json(self.api_address_of(controller), path)
 
     def role(self, controller: str) -> str | None:
         """What a controller is: "leading" or "standing-by"; None when it does not answer."""
@@ -259,7 +272,12 @@ class Lab:
     @property
     def controllers(self) -> list[str]:
         """The names of the controllers, running or not."""
-        return controller_names(self.topology.controller.instances)
+        return controller_names(self.topology)
+
+    @property
+    def federated(self) -> Federated | None:
+        """How the controllers of the switches are federated, if they are."""
+        return self.topology.controller.federation
 
     @property
     def leader(self) -> str:
@@ -297,6 +315,26 @@ class Lab:
             name = (idle or self.controllers)[0]
         config = str(self.files.controller_config(name))
         self.processes.start(name, own_command("controller", "--config", config), None)
+
+    def start_nats(self) -> None:
+        """Starts the NATS server of a federation, with what it has stored before."""
+        self.processes.start(NATS, federation.nats_command(self.files), None)
+
+    @property
+    def nats_address(self) -> tuple[str, int]:
+        """Host and port of the NATS server of a federation."""
+        return federation.nats_address(self.files)
+
+    def reach_nats_at(self, controller: str, url: str) -> None:
+        """The controller finds NATS at this URL from its next start on."""
+        file = self.files.controller_config(controller)
+        config = yaml.safe_load(file.read_text())
+        config["federation"]["urls"] = [url]
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def stop_nats(self, number: int = signal.SIGKILL) -> None:
+        """Sends a signal to the NATS server and waits for its end."""
+        self.processes.stop(NATS, number)
 
     def controller_config(self) -> dict[str, Any]:
         """The first controller's configuration, as it stands in its file."""
@@ -419,10 +457,30 @@ class Lab:
 
     def _write_config(self, program: ProgramConfig, tls: TlsConfig | None) -> None:
         addresses = {switch: self.grpc_address(switch) for switch in self.plan.switches}
+        if self.federated is not None:
+            self._write_federation(program, self.federated, addresses, tls)
+            return
         state = self.files.controller_state
         for name in self.controllers:
             api = self.api_address_of(name)
             config = controller_config(self.plan, program, api, addresses, state, tls)
+            self.files.controller_config(name).write_text(controller_config_text(config))
+
+    def _write_federation(
+        self, program: ProgramConfig, lab: Federated, addresses: dict[str, str], tls: TlsConfig | None
+    ) -> None:
+        url = federation.prepare_nats(self.files)
+        for switch, address in addresses.items():
+            name = controller_of(switch)
+            config = controller_config(
+                self.plan,
+                program,
+                self.api_address_of(name),
+                {switch: address},
+                self.files.controller_state.with_stem(f"learned-{switch}"),
+                tls,
+                federation.settings(switch, lab, self.files, url),
+            )
             self.files.controller_config(name).write_text(controller_config_text(config))
 
     def _spawn_switch(self, switch: str) -> None:

@@ -120,6 +120,14 @@ class TopologyService(ServiceConfig):
     )
 
 
+class Federated(Model):
+    """Each switch has a controller of its own; they share sessions over NATS."""
+
+    lease: Annotated[float, Field(ge=0.5, le=60)] = Field(
+        default=3, description="time without a sign of life that ends a membership, seconds"
+    )
+
+
 class ControllerSettings(Model):
     """What the lab's controller is told besides the network."""
 
@@ -129,6 +137,9 @@ class ControllerSettings(Model):
     )
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")
+    federation: Federated | None = Field(
+        default=None, description="a mapping, or {}, for a controller for each switch; absent = one for all"
+    )
     instances: int = Field(
         default=1, ge=1, le=4, description="how many controllers there are: one leads, the others stand by"
     )

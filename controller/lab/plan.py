@@ -17,6 +17,7 @@ import yaml
 from controller.config import (
     ApiConfig,
     ControllerConfig,
+    FederationConfig,
     IpAddress,
     IpInterface,
     IpNetwork,
@@ -162,13 +163,14 @@ def controller_config(
     addresses: Mapping[str, str],
     state: Path | None = None,
     tls: TlsConfig | None = None,
+    federation: FederationConfig | None = None,
 ) -> ControllerConfig:
     """The controller's configuration.
 
     `addresses`: where the P4Runtime server of each switch listens; `state`: its state file; `tls`: its files
     for connections to the switches.
     """
-    given: dict[str, Any] = {"state": state, "tls": tls}
+    given: dict[str, Any] = {"state": state, "tls": tls, "federation": federation}
     return ControllerConfig(
         name=plan.name,
         api=ApiConfig(listen=api),
@@ -187,8 +189,10 @@ def controller_config_text(config: ControllerConfig) -> str:
 
 
 def switch_configs(plan: Plan, addresses: Mapping[str, str]) -> list[SwitchConfig]:
-    """The switches as the controller knows them; `addresses`: the P4Runtime address of each switch."""
-    return [_switch_config(plan, switch, addresses[switch]) for switch in plan.switches]
+    """The switches as the controller knows them; `addresses`: the P4Runtime address of each."""
+    return [
+        _switch_config(plan, switch, addresses[switch]) for switch in plan.switches if switch in addresses
+    ]
 
 
 def service_configs(plan: Plan) -> list[ServiceConfig]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from controller.lab import network
 from controller.lab.checks import CONTROLLER
 from controller.lab.errors import LabError
+from controller.lab.model import Topology
 from controller.lab.processes import ProcessId, end_processes, processes_in, processes_marked
 from controller.lab.programs import search_path
 from controller.lab.signals import uninterrupted
@@ -106,9 +107,16 @@ class Supervisor:
         self._children.clear()
 
 
-def controller_names(instances: int) -> list[str]:
-    """The processes of so many controllers."""
-    return [CONTROLLER, *(f"{CONTROLLER}-{number}" for number in range(2, instances + 1))]
+def controller_names(topology: Topology) -> list[str]:
+    """The processes of a topology's controllers: of a federation one for each switch."""
+    if topology.controller.federation is not None:
+        return [controller_of(switch) for switch in topology.switches]
+    return [CONTROLLER, *(f"{CONTROLLER}-{n}" for n in range(2, topology.controller.instances + 1))]
+
+
+def controller_of(switch: str) -> str:
+    """The name of a switch's controller in a federation."""
+    return f"{CONTROLLER}-{switch}"
 
 
 def is_controller(process: str) -> bool:

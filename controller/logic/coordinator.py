@@ -176,7 +176,7 @@ class Coordinator:
                 1  # a switch repeats to a new controller what it told the last
             )
             return out
-        if session is not None and self._is_late(session, header.isn, cookie):
+        if session is not None and self.is_late(session, header.isn, cookie):
             if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
             if session.fin_client and session.fin_server:
@@ -560,7 +560,7 @@ class Coordinator:
         return session.isn is None and wall - session.created < _TAKE_OVER
 
     @staticmethod
-    def _is_late(session: Session, isn: int, cookie: int) -> bool:
+    def is_late(session: Session, isn: int, cookie: int) -> bool:
         """Whether a proven packet belongs to the session that is there; else its tuple is used again."""
         if session.isn is None:  # read back from a switch: the numbers are not known
             return session.open

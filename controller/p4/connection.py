@@ -2,8 +2,8 @@
 """One P4Runtime connection to one switch: channel, stream, and RPCs, each with a time limit of its own.
 
 The channel and the plain requests are those of finsy's `P4Client`. It gives every RPC ten seconds; a cold
-compilation in the switch and a table read back whole need more, and the hot path (Write, packet-outs) sends
-messages that are serialised already: these go by a `Stub` on the same channel.
+compilation in the switch and a table read back whole need more, and Write sends messages that are serialised
+already: these go by a `Stub` on the same channel. The stream is a `MessageStream` beside it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import grpc
+from finsy.grpcutil import GRPCStatusCode
 from finsy.p4client import P4Client, P4ClientError
+from google.protobuf.message import DecodeError
 
 from controller.config import SwitchTls
 from controller.logic.arbitration import Arbitration, Standing
@@ -27,7 +29,8 @@ from controller.p4.errors import (
     switch_error,
     write_outcomes,
 )
-from controller.p4.proto import STREAM_END, Stub, p4i, p4r
+from controller.p4.proto import Stub, p4i, p4r
+from controller.p4.stream import MessageStream
 from controller.p4.tls import credentials, explain
 
 _CONNECT_TIME: Final = 5.0
@@ -74,7 +77,7 @@ class Connection:
         self._tls = tls
         self._client = P4Client(address, None if tls is None else credentials(tls))
         self._stub: Stub
-        self._stream: Any = None
+        self._stream = MessageStream(address, tls)
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
@@ -102,28 +105,40 @@ class Connection:
     async def _first_standing(self) -> Standing:
         try:
             async with asyncio.timeout(_CONNECT_TIME):
-                self._stream = self._stub.stream()
-                await self._bid()
-                return await self.next_standing()
+                await self._reach()
+                return await asyncio.ensure_future(self._begin())
         except TimeoutError:
             raise SwitchError(f"no answer within {_CONNECT_TIME:g} s") from None
+
+    async def _begin(self) -> Standing:
+        await self._stream.open()
+        await self._bid()
+        return await self.next_standing()
+
+    async def _reach(self) -> None:
+        """Any answer will do: what is wrong with a connection, this channel's library says best."""
+        with _errors("connection"):
+            try:
+                await self._client.request(p4r.CapabilitiesRequest(device_id=self._device_id))
+            except P4ClientError as err:
+                if err.code == GRPCStatusCode.UNAVAILABLE:
+                    raise
 
     async def _bid(self) -> None:
         request = p4r.StreamMessageRequest()
         request.arbitration.device_id = self._device_id
         if self._arbitration.election_id is not None:
             self._set_id(request.arbitration.election_id)
-        await self._send(request.SerializeToString())
+        await self._stream.send(request.SerializeToString())
 
     async def next_standing(self) -> Standing:
         """Wait for the switch's next word on who is primary; bids again where that is what it asks for."""
-        with _errors("stream"):
-            while True:
-                message = await self._receive()
-                if message.HasField("arbitration"):
-                    standing = await self._on_arbitration(message.arbitration)
-                    if standing is not Standing.BID:
-                        return standing
+        while True:
+            message = await self._receive()
+            if message.HasField("arbitration"):
+                standing = await self._on_arbitration(message.arbitration)
+                if standing is not Standing.BID:
+                    return standing
 
     async def _on_arbitration(self, update: p4r.MasterArbitrationUpdate) -> Standing:
         self.highest_id = update.election_id.high << 64 | update.election_id.low
@@ -139,25 +154,11 @@ class Connection:
         election_id = self._arbitration.election_id or 0
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
-    async def _send(self, data: bytes) -> None:
-        try:
-            await self._stream.write(data)
-        except (grpc.RpcError, asyncio.InvalidStateError) as err:
-            raise await self._stream_error(err) from None
-
     async def _receive(self) -> p4r.StreamMessageResponse:
-        message = await self._stream.read()
-        if message is STREAM_END:
-            raise await self._stream_error(None)
-        response: p4r.StreamMessageResponse = message
-        return response
-
-    async def _stream_error(self, error: BaseException | None) -> SwitchError:
-        """The reason of a stream that ended: its status, which a failed write alone does not tell."""
-        if isinstance(error, grpc.RpcError):
-            return switch_error(error, "stream")
-        code, details = await self._stream.code(), await self._stream.details()
-        return SwitchError(f"the switch closed the stream: {code.name} {details or ''}".rstrip())
+        try:
+            return p4r.StreamMessageResponse.FromString(await self._stream.receive())
+        except DecodeError as err:
+            raise SwitchError(f"a message on the stream that cannot be read: {err}") from None
 
     async def receive(self) -> None:
         """Hand messages to `on_message` until the stream breaks.
@@ -166,13 +167,12 @@ class Connection:
             DeposedError: another controller leads.
         """
         on_message = self._on_message
-        with _errors("stream"):
-            while True:
-                message = await self._receive()
-                if not message.HasField("arbitration"):
-                    on_message(message)
-                elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
-                    raise DeposedError(self.backup_reason())
+        while True:
+            message = await self._receive()
+            if not message.HasField("arbitration"):
+                on_message(message)
+            elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
+                raise DeposedError(self.backup_reason())
 
     def backup_reason(self) -> str:
         return f"another controller is primary (election id {self.highest_id})"
@@ -181,7 +181,7 @@ class Connection:
         """Send what `send` queued, in order, until the stream breaks."""
         while True:
             while self._outgoing:
-                await self._send(self._outgoing.popleft())
+                await self._stream.send(self._outgoing.popleft())
             self._wakeup.clear()
             await self._wakeup.wait()
 
@@ -262,6 +262,6 @@ class Connection:
                 yield reply.entities
 
     async def close(self) -> None:
-        if self._stream is not None:
-            self._stream.cancel()
+        await asyncio.sleep(0)  # a task that was cancelled just now ends before the stream does
+        await self._stream.close()
         await self._client.close()

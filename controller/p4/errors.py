@@ -17,6 +17,7 @@ ALREADY_EXISTS: Final = 6
 RESOURCE_EXHAUSTED: Final = 8
 
 _CONNECT = "failed to connect"
+_UNRESOLVED = re.compile(r"errors resolving ([^ ]+): ")
 _NO_PROGRAM = re.compile(r"no .*forwarding pipeline config", re.IGNORECASE)
 _ID_IN_USE = re.compile(r"election id .*\b(?:used|exists)\b", re.IGNORECASE)
 
@@ -65,11 +66,15 @@ def status_error(code: int, message: str, operation: str) -> SwitchError:
     if code == GRPCStatusCode.UNAVAILABLE:
         if _CONNECT in text:
             return SwitchError(f"cannot connect: {text.rpartition('error: ')[2].rstrip(';')}")
+        if (unknown := _UNRESOLVED.search(text)) is not None:
+            return SwitchError(f"cannot connect: the name in {unknown[1]} cannot be resolved")
         return SwitchError(f"connection lost: {text}")
     if code == GRPCStatusCode.INVALID_ARGUMENT and _ID_IN_USE.search(text):
         return IdInUseError("another controller uses the same election id")
     if code == GRPCStatusCode.DEADLINE_EXCEEDED:
         return SwitchError(f"{operation}: no answer in time")
+    if code == GRPCStatusCode.NOT_FOUND and operation == "stream":
+        return SwitchError(f"the switch refused the stream: {text}; is device_id right?")
     if code == GRPCStatusCode.PERMISSION_DENIED:
         return NotPrimaryError(f"{operation} refused: {text or 'not primary'}")
     return SwitchError(f"{operation}: {GRPCStatusCode(code).name} {text}".rstrip())

@@ -14,7 +14,7 @@ import grpc
 from finsy.proto import p4i, p4r, rpc_code, rpc_status
 
 __all__ = [
-    "STREAM_END",
+    "STREAM_CHANNEL",
     "Stub",
     "encode_uint",
     "field",
@@ -26,10 +26,8 @@ __all__ = [
     "update",
 ]
 
-STREAM_END: object = vars(grpc.aio)["EOF"]
-"""What a stream gives when the other side has closed it (not in the type stubs)."""
-
 _SERVICE = "/p4.v1.P4Runtime/"
+STREAM_CHANNEL = _SERVICE + "StreamChannel"
 _UPDATES = 4  # WriteRequest.updates
 _UPDATE_ENTITY = 2  # Update.entity
 _STREAM_PACKET = 2  # StreamMessageRequest.packet
@@ -69,7 +67,7 @@ def encode_uint(value: int) -> bytes:
 
 
 class Stub:
-    """The RPCs that need another time limit than finsy's. `write` and the stream take serialised requests."""
+    """The RPCs that need another time limit than finsy's. `write` takes serialised requests."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         def identity(data: bytes) -> bytes:
@@ -90,9 +88,4 @@ class Stub:
         )
         self.read: Any = channel.unary_stream(
             _SERVICE + "Read", request_serializer=encode, response_deserializer=p4r.ReadResponse.FromString
-        )
-        self.stream: Any = channel.stream_stream(
-            _SERVICE + "StreamChannel",
-            request_serializer=identity,
-            response_deserializer=p4r.StreamMessageResponse.FromString,
         )

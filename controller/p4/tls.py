@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from typing import Final
 
 from finsy.grpcutil import GRPCCredentialsTLS
@@ -35,6 +36,21 @@ def credentials(tls: SwitchTls) -> GRPCCredentialsTLS:
         private_key=identity.key,
         target_name_override=tls.server_name,
     )
+
+
+def context(tls: SwitchTls) -> ssl.SSLContext:
+    """The same for the stream.
+
+    Raises:
+        SwitchError: the files cannot be used.
+    """
+    try:
+        made = ssl.create_default_context(cafile=tls.files.ca)
+        made.load_cert_chain(tls.files.certificate, tls.files.key)
+    except OSError as err:
+        raise SwitchError(f"TLS: {err}") from None
+    made.set_alpn_protocols(["h2"])
+    return made
 
 
 def explain(reason: str, tls: SwitchTls | None) -> str:

@@ -20,6 +20,7 @@ from controller.config import SwitchTls
 from controller.lab.model import Topology
 from controller.lab.plan import Plan
 from controller.lab.state import LabState
+from controller.scenario.cable import Cable
 from controller.scenario.rawport import Capture, Endpoint
 from controller.scenario.relay import Relay
 from controller.scenario.servers import TcpServer
@@ -51,6 +52,11 @@ class LabLike(Protocol):
     def kill_controller(self, number: int, name: str | None = None) -> None: ...
     def signal_controller(self, number: int, name: str) -> None: ...
     def start_controller(self, name: str | None = None) -> None: ...
+    @property
+    def nats_address(self) -> tuple[str, int]: ...
+    def reach_nats_at(self, controller: str, url: str) -> None: ...
+    def start_nats(self) -> None: ...
+    def stop_nats(self, number: int) -> None: ...
     def stop_switch(self, switch: str, number: int) -> None: ...
     def start_switch(self, switch: str) -> None: ...
     def wait_ready(self, timeout: float) -> None: ...
@@ -128,6 +134,7 @@ class World:
     captures: dict[str, Capture] = field(default_factory=dict)
     paused: list[str] = field(default_factory=list)  # controllers
     relays: dict[str, Relay] = field(default_factory=dict)
+    cables: dict[str, Cable] = field(default_factory=dict)  # between controllers and NATS
     names: dict[str, int] = field(default_factory=dict)
     config_before: dict[str, Any] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
@@ -172,6 +179,8 @@ class World:
             server.close()
         for relay in self.relays.values():
             relay.close()
+        for cable in self.cables.values():
+            cable.close()
         self._folder.cleanup()
 
 

@@ -227,8 +227,8 @@ def test_a_bad_configuration_is_a_usage_error(config: Path) -> None:
     assert result.exit_code == 2
     assert result.output.splitlines() == [
         f"{config}: services: 5: input should be a valid list; give a list of services",
-        f"{config}: colour: unknown key; known here: api, limits, log, name, program, services, state, "
-        "switches, timers, tls",
+        f"{config}: colour: unknown key; known here: api, federation, limits, log, name, program, services, "
+        "state, switches, timers, tls",
     ]
 
 

@@ -92,7 +92,7 @@ def test_configuration_is_immutable() -> None:
 
 CASES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("timer",), {}, "timer: unknown key; did you mean timers?"),
-    (("colour",), 1, "colour: unknown key; known here: api, limits, log, name"),
+    (("colour",), 1, "colour: unknown key; known here: api, federation, limits, log"),
     (("switches",), [], "switches: []: list should have at least 1 item"),
     (("switches",), 5, "switches: 5: input should be a valid list; give a list of switches"),
     (("switches", 0, "name"), "a b", "switches[0].name: 'a b' is not a name; use letters"),
@@ -245,7 +245,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_no_description_is_missing() -> None:
     """The texts that say what would be right come from here."""
     models = [model for model in Model.__subclasses__() if model.__module__ == "controller.config"]
-    assert len(models) == 12
+    assert len(models) == 13
     for model in models:
         assert all(field.description for field in model.model_fields.values()), model.__name__
 

@@ -490,7 +490,10 @@ async def test_a_wrong_device_id_is_told(switches: list[FakeSwitch], config: Any
     switches[1].device_id = 7
     async with running(config()) as hub:
         await until(lambda: hub.links["b"].life.state == "down")
-        assert hub.links["b"].life.reason == "stream: NOT_FOUND device 1 is not here"
+        assert (
+            hub.links["b"].life.reason
+            == "the switch refused the stream: device 1 is not here; is device_id right?"
+        )
         await until(lambda: hub.links["a"].in_service)
 
 

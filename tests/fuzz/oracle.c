@@ -217,6 +217,18 @@ void note_end(const uint8_t *digest, size_t len) {
   if (s != NULL) sessions[s - sessions].ended = 1;
 }
 
+// Whether the switch may take a SYN/ACK for a repeated one: of a client whose address folds to the same 32 bits, one has been
+// punted before.
+static bool seems_repeated(const view *v) {
+  static uint64_t seen[1 << 16];
+  uint32_t client = get32(v->dst);
+  for (int i = 4; v->v6 && i < 16; i += 4) client ^= get32(v->dst + i);
+  uint64_t *cell = &seen[((client >> 16) ^ client ^ v->sport ^ v->dport) & 0xffff], now = (uint64_t)client << 16 | v->dport;
+  bool repeated = *cell == now;
+  *cell = now;
+  return repeated;
+}
+
 const char *judge_punt(const packet *in, const uint8_t *payload, size_t len, int *outcome) {
   packet came;
   if (inside(in, &came) != ARRIVE) return "a punt of what did not arrive";
@@ -227,8 +239,9 @@ const char *judge_punt(const packet *in, const uint8_t *payload, size_t len, int
   if (!v.tcp || v.fragment) return "a punt of what is no whole TCP segment";
   bool to = is_server(&v, v.dst) && is_service(v.dport), from = is_server(&v, v.src) && is_service(v.sport);
   const session *s = session_of(&v, to);
-  if (s != NULL && !s->closing && !(to && s->ended)) return "a punt of an open session's packet";
   bool synack = (v.flags & (SYN | ACK)) == (SYN | ACK);
+  bool repeated = synack && !to && seems_repeated(&v);
+  if (s != NULL && !s->closing && !(to && s->ended) && !repeated) return "a punt of an open session's packet";
   switch (payload[2]) {
     case 1: *outcome = PROVEN; return to ? judge_proof(&v, get32(payload + 5)) : "PROVEN to no service";
     case 2: *outcome = SYNACK_PUNTED; return from && !to && synack ? NULL : "a SYN/ACK that is none";

@@ -93,6 +93,19 @@ class FakeLab:
     ) -> None:
         self.calls.append(("issue_certificate", (switch, dates is None, trusted)))
 
+    @property
+    def nats_address(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+    def reach_nats_at(self, controller: str, url: str) -> None:
+        self.calls.append(("reach_nats_at", controller, url.rpartition(":")[0]))
+
+    def start_nats(self) -> None:
+        self.calls.append(("start_nats",))
+
+    def stop_nats(self, number: int) -> None:
+        self.calls.append(("stop_nats", number))
+
     def relay_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}-relay.sock"
 

@@ -54,17 +54,17 @@ def serve(tmp_path: Path) -> Serve:
     return serving
 
 
-async def connect(address: str, tls: SwitchTls | None) -> Standing:
-    connection = Connection(address, 1, Arbitration(1), lambda _: None, tls)
+async def connect(address: str, tls: SwitchTls | None, device_id: int = 1) -> Standing:
+    connection = Connection(address, device_id, Arbitration(1), lambda _: None, tls)
     try:
         return await connection.open()
     finally:
         await connection.close()
 
 
-async def reason(address: str, tls: SwitchTls | None) -> str:
+async def reason(address: str, tls: SwitchTls | None, device_id: int = 1) -> str:
     with pytest.raises(SwitchError) as caught:
-        await connect(address, tls)
+        await connect(address, tls, device_id)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     return text
@@ -145,3 +145,14 @@ async def test_renewed_files_count_for_the_next_connection(
     said = [record.getMessage() for record in caplog.records if record.name == "softswitch.p4runtime.tls"]
     assert len([text for text in said if "not the private key" in text]) == 1
     assert any("clients will refuse it" in text for text in said)
+
+
+async def test_what_is_wrong_with_the_configuration(serve: Serve) -> None:
+    with serve(None) as where:
+        text = await reason(where, None, 7)
+    assert text == (
+        "the switch refused the stream: device 7 is not known here, this is device 1; is device_id right?"
+    )
+    text = await reason("no-such-host.invalid:9559", None)
+    assert text == "cannot connect: the name in no-such-host.invalid:9559 cannot be resolved"
+    assert "cannot connect: " in await reason("127.0.0.1:1", None)

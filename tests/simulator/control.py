@@ -203,8 +203,8 @@ class Control:
     def punt(self, name: str, header: PuntHeader, packet: Packet) -> None:
         self._say(name, lambda: self._on_punt(name, header, frame_of(packet)))
 
-    def digest(self, name: str, key: Key, end: End) -> None:
-        self._say(name, lambda: self.execute(self.core.end_seen(key, end, self.clock(), self.wall)))
+    def digest(self, name: str, key: Key, end: End, version: int) -> None:
+        self._say(name, lambda: self.execute(self.core.end_seen(key, end, self.clock(), self.wall, version)))
 
     def idle(self, name: str, keys: list[Key]) -> None:
         self._say(name, lambda: self.execute(self.core.idle_seen(name, keys)))

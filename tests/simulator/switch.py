@@ -50,13 +50,13 @@ class Row:
 
 @dataclass
 class Switch:
-    """`emit` hands on what leaves it, `punt` a packet-in, `digest` an end of a connection."""
+    """`emit` hands on what leaves it, `punt` a packet-in, `digest` an end with its entry's version."""
 
     name: str
     observer: Observer
     emit: Callable[[str, Packet], None]
     punt: Callable[[str, PuntHeader, Packet], None]
-    digest: Callable[[str, Key, End], None]
+    digest: Callable[[str, Key, End, int], None]
     table: dict[Key, Row] = field(default_factory=dict)
     keys: dict[int, CookieKey] = field(default_factory=dict)
     parity: int | None = None
@@ -188,7 +188,7 @@ class Switch:
             changed = packet._replace(seq=(packet.seq + entry.delta) & MASK32)
             ends = (End.RST_FROM_SERVER, End.FIN_FROM_SERVER)
         if packet.flags & (RST | FIN):
-            self.digest(self.name, packet.key, ends[0] if packet.flags & RST else ends[1])
+            self.digest(self.name, packet.key, ends[0] if packet.flags & RST else ends[1], entry.version)
         self.route(changed)
 
     # --- cookies ----------------------------------------------------------------------------------

@@ -139,8 +139,8 @@ class World:
     def _punted(self, name: str, header: PuntHeader, packet: Packet) -> None:
         self.control.punt(name, header, packet)
 
-    def _ended(self, name: str, key: Key, end: End) -> None:
-        self.control.digest(name, key, end)
+    def _ended(self, name: str, key: Key, end: End, version: int) -> None:
+        self.control.digest(name, key, end, version)
 
     def _at_switch(self, index: int) -> None:
         packet = self._to_switch.pop(index)

@@ -8,6 +8,7 @@ from controller.scenario.steps.control import CONTROL_STEPS
 from controller.scenario.steps.controllers import CONTROLLER_STEPS
 from controller.scenario.steps.crafted import CRAFTED_STEPS
 from controller.scenario.steps.errors import ERROR_STEPS
+from controller.scenario.steps.federation import FEDERATION_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
@@ -25,6 +26,7 @@ STEPS: dict[str, type[Step]] = {
         *CONTROLLER_STEPS,
         *CRAFTED_STEPS,
         *ERROR_STEPS,
+        *FEDERATION_STEPS,
         *PROGRAM_STEPS,
         *NETWORK_STEPS,
         *KERNEL_STEPS,

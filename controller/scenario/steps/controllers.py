@@ -28,7 +28,7 @@ class _ControllerStep(Step):
 
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
-        names = controller_names(topology.controller.instances)
+        names = controller_names(topology)
         if self.controller is not None and self.controller not in names:
             yield "controller", f"no controller {self.controller}; there are: {', '.join(names)}"
 

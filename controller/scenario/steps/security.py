@@ -79,7 +79,7 @@ class SwitchState(Step):
     switch: str
     state: Literal["connecting", "syncing", "in-service", "down"]
     reason: str = ""
-    within: Annotated[float, Field(gt=0, le=60)] = 10.0
+    within: Annotated[float, Field(gt=0, le=60)] = 20.0
 
     def run(self, world: World) -> str:
         poll(self.within, lambda: self._problem(world))
