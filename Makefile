@@ -18,7 +18,7 @@ PY := .venv/bin/python
 P4 := p4src/v1model/syncline.p4
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test simulate soak chaos stf fuzz lint run shell bench clean distclean
+.PHONY: help build demo test simulate soak federated chaos stf fuzz lint run shell bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ soak: $(VENV) $(PROGRAMS) ## scenarios in their long form: 20,000 connections, 1
 
 chaos: $(VENV) ## ten minutes of random faults under checked traffic (needs root); ARGS="--seed 7 --seconds 60"
 	@$(PY) -m controller.chaos $(ARGS)
+
+federated: $(VENV) $(PROGRAMS) ## scenarios with a controller for each PoP, over NATS (needs root)
+	@$(SYNCLINE) scenario run --federated --target $(TARGET) tests/scenarios/*.yaml
 
 stf: $(VENV) ## run the STF tests of STF_DIR, a folder with pairs of .p4 and .stf
 	@$(SYNCLINE) stf $(STF_DIR) $(ARGS)

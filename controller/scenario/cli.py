@@ -36,11 +36,14 @@ def run(
     soak: Annotated[
         bool, typer.Option("--soak", help="Only those with a long form, and these in it")
     ] = False,
+    federated: Annotated[
+        bool, typer.Option("--federated", help="All that can, with a controller for each PoP")
+    ] = False,
 ) -> None:
     """Run scenarios, each in a lab of its own. Exit code 1 when an expectation is not met."""
     console = Console(highlight=False)
     end_in_order_on_signals()
-    scenarios = _load(files, soak)
+    scenarios = _load(files, soak, federated)
     if absent := sorted({program for scenario in scenarios for program in scenario.missing_programs()}):
         how = "as root, `scripts/programs .programs` gets them from Debian"
         typer.echo(f"not on this machine: {', '.join(absent)}; {how}", err=True)
@@ -55,15 +58,17 @@ def run(
 @scenario_app.command("check")
 def check(files: Files) -> None:
     """Check scenario files without running anything."""
-    for scenario in _load(files, soak=False):
+    for scenario in _load(files, soak=False, federated=False):
         typer.echo(
             f"{scenario.path}: {scenario.label}: {len(scenario.steps)} steps on {scenario.topology.name}"
         )
 
 
-def _load(files: list[Path], soak: bool) -> list[Scenario]:
+def _load(files: list[Path], soak: bool, federated: bool) -> list[Scenario]:
     try:
-        return [scenario for file in files for scenario in load_scenarios(file, soak=soak)]
+        return [
+            scenario for file in files for scenario in load_scenarios(file, soak=soak, federated=federated)
+        ]
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

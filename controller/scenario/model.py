@@ -93,11 +93,16 @@ def load_scenario(path: Path) -> Scenario:
     return load_scenarios(path)[0]
 
 
-def load_scenarios(path: Path, *, soak: bool = False) -> list[Scenario]:
+FEDERATED = "three-pop-federated"
+_ALSO_FEDERATED = ("two-pop", "three-pop")
+
+
+def load_scenarios(path: Path, *, soak: bool = False, federated: bool = False) -> list[Scenario]:
     """Reads and checks a scenario file; ConfigError has one line `FILE: key.path: what` per mistake.
 
     Its scenarios: one for each topology and version of IP. With `soak` with the parameters of long runs; none
-    when the file has no such.
+    when the file has no such. With `federated` with a controller for each PoP; none when it is for another
+    topology than those with two or three PoPs, or about several controllers of one.
     """
     document = read_yaml(path)
     try:
@@ -109,6 +114,10 @@ def load_scenarios(path: Path, *, soak: bool = False) -> list[Scenario]:
             raise ConfigError(path, [Problem(f"soak.{unknown[0]}", f"no such parameter; there are: {known}")])
         parameters = {**file.parameters, **(file.soak if soak else {})}
         file = ScenarioFile.model_validate(with_parameters(document, parameters))
+        if federated:
+            if file.controllers is not None or not set(file.topology) & {*_ALSO_FEDERATED, FEDERATED}:
+                return []
+            file = file.model_copy(update={"topology": [FEDERATED]})
     except ValidationError as error:
         raise ConfigError(path, describe(error, ScenarioFile)) from None
     scenarios = []

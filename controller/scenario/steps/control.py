@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from controller.lab.checks import CONTROLLER
 from controller.lab.model import Topology
 from controller.scenario.faults import Fault
 from controller.scenario.relay import Relay
@@ -142,17 +143,19 @@ class Entries(Step):
 
 
 class Memory(Step):
-    """How much memory a process of the lab may hold now: `controller`, or a switch by its name."""
+    """How much memory a process may hold now: `controller` (each of several), or a switch by its name."""
 
     keyword: ClassVar[str] = "memory"
     process: str
     at_most: Size
 
     def run(self, world: World) -> str:
-        process = world.lab.state.processes.get(self.process)
-        if process is None:
-            raise UnmetError(f"no process {self.process}; there are {', '.join(world.lab.state.processes)}")
-        held = resident_bytes(Path(f"/proc/{process.pid}/status").read_text(encoding="ascii"))
+        processes = world.lab.state.processes
+        names = world.lab.controllers if self.process == CONTROLLER else [self.process]
+        if missing := [name for name in names if name not in processes]:
+            raise UnmetError(f"no process {missing[0]}; there are {', '.join(processes)}")
+        status = [Path(f"/proc/{processes[name].pid}/status").read_text(encoding="ascii") for name in names]
+        held = max(map(resident_bytes, status))
         if held > self.at_most:
             raise UnmetError(f"{self.process} holds {held >> 20} MiB, more than {self.at_most >> 20} MiB")
         return f"{held >> 20} MiB"
