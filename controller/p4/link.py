@@ -303,6 +303,9 @@ class SwitchLink:
         keys, generation = hub.keys_to_hold()
         await settle_keys(connection, schema, keys, held.keys)
         hub.joined(self.name)
+        early, self._early = self._early, None
+        for message in early or ():
+            self._on_message(message)
         await self._settle_sessions(connection, writer, schema)
         while generation != hub.keys_to_hold()[1] or rows != hub.proxy_rows():
             before = keys
@@ -312,9 +315,6 @@ class SwitchLink:
             await settle_rows(connection, schema, PROXY_TABLES, rows)
         # Barriers wait for it before any traffic can flow through it.
         await hub.went_live(self.name)
-        early, self._early = self._early, None
-        for message in early or ():
-            self._on_message(message)
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
