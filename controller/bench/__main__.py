@@ -21,8 +21,8 @@ from controller.bench.kernel import KernelError
 from controller.bench.loss import measure_loss
 from controller.bench.plots import can_draw, draw
 from controller.config_errors import ConfigError
+from controller.lab.beginning import need_root
 from controller.lab.errors import LabError
-from controller.lab.lab import need_root
 from controller.lab.signals import end_in_order_on_signals
 
 _CONNECTIONS = 3000

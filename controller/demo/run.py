@@ -18,8 +18,9 @@ from controller.demo import flood, paths, takeover, transfers
 from controller.demo.context import Demo
 from controller.demo.report import Report
 from controller.demo.web import missing_tools, web_server
+from controller.lab.beginning import need_root
 from controller.lab.errors import LabError
-from controller.lab.lab import Lab, need_root
+from controller.lab.lab import Lab
 
 TOPOLOGY = "two-pop"
 SYNS, ACKS = 500_000, 100_000

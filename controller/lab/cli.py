@@ -18,9 +18,10 @@ import typer
 
 from controller.config_errors import ConfigError
 from controller.lab import prompt
+from controller.lab.beginning import need_root
 from controller.lab.errors import LabError
 from controller.lab.export import export
-from controller.lab.lab import Lab, need_root
+from controller.lab.lab import Lab
 from controller.lab.plan import controller_config, controller_config_text, make_plan
 from controller.lab.signals import end_in_order_on_signals, uninterrupted
 from controller.lab.state import LabFiles, build_dir, known_labs

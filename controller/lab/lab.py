@@ -6,9 +6,7 @@ Whatever a lab makes is written down before it is made, so that `down` finds it 
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +21,7 @@ import yaml
 from controller.api.client import ApiUnreachableError, get_json
 from controller.config import ProgramConfig, SwitchTls, TlsConfig
 from controller.lab import federation, network
+from controller.lab.beginning import fresh_folders, need_root, refuse_second, topology_of
 from controller.lab.certificates import CA_FILE, CLIENT, SERVER, Authority
 from controller.lab.checks import NATS
 from controller.lab.errors import LabError
@@ -39,7 +38,7 @@ from controller.lab.supervisor import (
     take_down,
 )
 from controller.lab.targets import Target, own_command, prepare, switch_command
-from controller.lab.topology import find_topology, load_topology, read_topology, topology_text
+from controller.lab.topology import read_topology, topology_text
 from softswitch.tlsfiles import TlsFiles
 
 CONTROLLER_CERTIFICATE = "_controller"
@@ -98,12 +97,12 @@ class Lab:
             LabError: the lab cannot be made, or does not get ready in time.
         """
         need_root("a lab")
-        origin, model = _topology_of(topology)
+        origin, model = topology_of(topology)
         plan = make_plan(model, name)
         files = LabFiles.of(plan.name)
         with files.locked():
-            _refuse_second(plan, files)
-            _fresh_folders(files)
+            refuse_second(plan, files)
+            fresh_folders(files)
             files.topology.write_text(topology_text(model))
             lab = cls(plan, files, LabState(plan.name, origin, target, pcap, plan.namespaces))
             try:
@@ -494,37 +493,6 @@ class Lab:
 
 def _tls_files(files: LabFiles, name: str) -> TlsFiles:
     return TlsFiles(files.tls / f"{name}.pem", files.tls / f"{name}.key", files.tls / CA_FILE)
-
-
-def need_root(what: str) -> None:
-    """Raises LabError unless the process may make namespaces."""
-    if os.geteuid() != 0:
-        raise LabError(
-            f"{what} needs root (it makes network namespaces): run the command as root, e.g. with sudo"
-        )
-
-
-def _topology_of(given: str | Path | Topology) -> tuple[str, Topology]:
-    """A topology, and where it comes from."""
-    if isinstance(given, Topology):
-        return given.name, given
-    path = find_topology(given)
-    return str(path), load_topology(path)
-
-
-def _refuse_second(plan: Plan, files: LabFiles) -> None:
-    state = LabState.load(files)
-    alive = [name for name, process in state.processes.items() if process.alive()] if state else []
-    there = network.existing_namespaces(plan.namespaces)
-    if alive or there:
-        what = f"lab {plan.name} is up already" if state else f"namespace {there[0]} exists already"
-        raise LabError(f"{what}; take it down with: syncline lab down {plan.name}")
-
-
-def _fresh_folders(files: LabFiles) -> None:
-    for folder in (files.run, files.logs, files.pcap):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
 
 
 def _accepts(path: Path) -> bool:
