@@ -9,143 +9,42 @@ bytes.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
     IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-    ip_address,
 )
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
-from controller.config_errors import ConfigError, Problem, describe, read_yaml
-from softswitch.secretfile import SecretFileError, read_token
-from softswitch.tlsfiles import TlsFileError, TlsFiles
+from controller.config_check import check
+from controller.config_errors import ConfigError, describe, read_yaml
+from controller.config_values import (
+    MAX_PORT,
+    Address,
+    Endpoint,
+    FilePath,
+    Interface,
+    IpAddress,
+    IpNetwork,
+    Mac,
+    Model,
+    Name,
+    NatsUrl,
+    Prefix,
+    Seconds,
+    SubjectName,
+    SwitchPort,
+    SyncMode,
+)
+from softswitch.tlsfiles import TlsFiles
 
-_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-_SUBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # one token of a NATS subject
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 MOST_SERVICES = 1024
-_MAX_PORT = 509  # 510 is the controller's port, 511 means "drop" (bit<9>)
-
-_Ip = IPv4Address | IPv6Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network
-
-
-def _ip(v4: Callable[[str], _Ip], v6: Callable[[str], _Ip], what: str, example: str) -> BeforeValidator:
-    """Text becomes an address, an interface's address or a prefix, of either version of IP."""
-    right = f"give {what} such as {example}"
-
-    def convert(value: object) -> object:
-        if isinstance(value, _Ip):
-            return value
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is not text; {right}")
-        if "%" in value:
-            raise ValueError(f"{value!r} has a zone; {right}")
-        try:
-            return v6(value) if ":" in value else v4(value)
-        except ValueError as err:
-            raise ValueError(f"{err}; {right}") from None
-
-    return BeforeValidator(convert)
-
-
-def _mac(value: str) -> str:
-    if not _MAC.fullmatch(value):
-        raise ValueError(f"{value!r} is not a MAC address; give six hex pairs such as 02:00:00:00:00:01")
-    if int(value[:2], 16) & 1:
-        raise ValueError(f"{value!r} is a group address; give a unicast MAC (first byte even)")
-    return value.lower()
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name; use letters, digits, '-', '_' and '.'")
-    return value
-
-
-def _path(value: object, info: ValidationInfo) -> object:
-    """Text becomes a path, relative to the YAML file's folder (validation context `base`) if there is one."""
-    if not isinstance(value, str | Path):
-        return value
-    base = info.context.get("base") if info.context else None
-    return base / value if base is not None else Path(value)
-
-
-def _endpoint(value: str, info: ValidationInfo) -> str:
-    """`unix:PATH` (made absolute) or `HOST:PORT`."""
-    if value.startswith("unix:"):
-        path = value.removeprefix("unix:")
-        if not path:
-            raise ValueError("'unix:' names no file; give unix:PATH")
-        base = info.context.get("base") if info.context else None
-        return f"unix:{base / path}" if base is not None else value
-    host, colon, port = value.rpartition(":")
-    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"{value!r} is not an address; give unix:PATH or HOST:PORT")
-    return value
-
-
-def _subject_name(value: str) -> str:
-    if not _SUBJECT_NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name; use letters, digits, '-' and '_'")
-    return value
-
-
-def _nats_url(value: str) -> str:
-    scheme, _, rest = value.partition("://")
-    host, colon, port = rest.rpartition(":")
-    if scheme not in ("nats", "tls") or not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"{value!r} is not a server's URL; give nats://HOST:PORT or tls://HOST:PORT")
-    if "@" in host:
-        raise ValueError("it holds a user's name; give user and password_file instead")
-    return value
-
-
-IpAddress: TypeAlias = IPv4Address | IPv6Address
-IpInterface: TypeAlias = IPv4Interface | IPv6Interface
-IpNetwork: TypeAlias = IPv4Network | IPv6Network
-
-Address = Annotated[IpAddress, _ip(IPv4Address, IPv6Address, "an address", "203.0.113.10 or 2001:db8::10")]
-Interface = Annotated[
-    IpInterface,
-    _ip(
-        IPv4Interface, IPv6Interface, "an address with its prefix length", "198.18.1.1/24 or 2001:db8:1::1/64"
-    ),
-]
-Prefix = Annotated[IpNetwork, _ip(IPv4Network, IPv6Network, "a prefix", "203.0.113.0/24 or 2001:db8::/64")]
-Mac = Annotated[str, AfterValidator(_mac)]
-Name = Annotated[str, AfterValidator(_name)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-SubjectName = Annotated[str, AfterValidator(_subject_name)]
-NatsUrl = Annotated[str, AfterValidator(_nats_url)]
-SwitchPort = Annotated[int, Field(ge=1, le=_MAX_PORT)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-SyncMode: TypeAlias = Literal["all", "quorum", "local"]
-"""Which switches must have a session before the server can speak: see `ServiceConfig.sync`."""
-
-
-class Model(BaseModel):
-    """Base of all configuration models: strict types, no unknown keys, immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class TlsConfig(Model):
@@ -204,7 +103,7 @@ class PortConfig(Model):
     """A switch port. The prefixes of its addresses are connected: each has a `direct` route unless `routes`
     names the same prefix. ARP requests and neighbour solicitations for them are answered with `mac`."""
 
-    port: SwitchPort = Field(description=f"a port number, 1 to {_MAX_PORT}")
+    port: SwitchPort = Field(description=f"a port number, 1 to {MAX_PORT}")
     mac: Mac = Field(description="MAC address of the port, such as 02:00:00:00:00:01")
     addresses: list[Interface] = Field(default=[], description="a list of addresses with prefix lengths")
 
@@ -483,91 +382,6 @@ class SwitchTls(NamedTuple):
 
     files: TlsFiles
     server_name: str
-
-
-def is_local(endpoint: str) -> bool:
-    """Whether only this machine reaches `unix:PATH` or `HOST:PORT`."""
-    if endpoint.startswith("unix:"):
-        return True
-    host = endpoint.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def check(config: ControllerConfig) -> list[Problem]:
-    """What no model can see on its own: duplicates, ports that do not exist, missing files, timers' order."""
-    problems: list[Problem] = []
-    _check_api(problems, config.api)
-    _check_tls(problems, "tls", config.tls)
-    for index, switch in enumerate(config.switches):
-        _check_tls(problems, f"switches[{index}].tls", switch.tls or None)
-    for key in ("p4", "p4info", "device_config"):
-        path = getattr(config.program, key)
-        if path is not None and not path.is_file():
-            problems.append(
-                Problem(f"program.{key}", f"there is no file {path}; give the path of a readable file")
-            )
-    _unique(problems, "switches", [(s.name, "name") for s in config.switches])
-    _unique(problems, "switches", [((s.address, s.device_id), "address") for s in config.switches])
-    _unique(problems, "services", [(s.name, "name") for s in config.services])
-    _unique(problems, "services", [((str(s.address), s.port), "address") for s in config.services])
-    for index, switch in enumerate(config.switches):
-        _check_switch(problems, f"switches[{index}]", switch)
-    if config.timers.reconnect_max < config.timers.reconnect_min:
-        problems.append(Problem("timers.reconnect_max", "smaller than reconnect_min; give at least that"))
-    return problems
-
-
-def _check_api(problems: list[Problem], api: ApiConfig) -> None:
-    _check_tls(problems, "api.tls", api.tls)
-    if api.token is not None:
-        try:
-            read_token(api.token)
-        except SecretFileError as err:
-            problems.append(Problem("api.token", str(err)))
-    elif not is_local(api.listen):
-        problems.append(Problem("api.listen", needs_token(api.listen)))
-
-
-def needs_token(listen: str) -> str:
-    return (
-        f"{listen} can be reached from other machines; give api.token, a file of mode 0600 with a secret, "
-        "or listen on unix:PATH or 127.0.0.1:PORT"
-    )
-
-
-def _check_tls(problems: list[Problem], where: str, tls: TlsConfig | ServerTlsConfig | None) -> None:
-    """Files that can never do. A certificate that is not good today is told when it is used."""
-    if tls is None:
-        return
-    try:
-        tls.files().load()
-    except TlsFileError as err:
-        key = next((key for key in type(tls).model_fields if getattr(tls, key) == err.path), "")
-        problems.append(Problem(f"{where}.{key}", str(err)))
-
-
-def _check_switch(problems: list[Problem], where: str, switch: SwitchConfig) -> None:
-    _unique(problems, f"{where}.ports", [(p.port, "port") for p in switch.ports])
-    _unique(problems, f"{where}.routes", [(str(r.prefix), "prefix") for r in switch.routes])
-    _unique(problems, f"{where}.neighbours", [(str(n.address), "address") for n in switch.neighbours])
-    ports = {p.port for p in switch.ports}
-    listed = ", ".join(str(p) for p in sorted(ports))
-    for index, route in enumerate(switch.routes):
-        if route.port not in ports:
-            text = f"port {route.port} is not a port of switch {switch.name}; its ports are {listed}"
-            problems.append(Problem(f"{where}.routes[{index}].port", text))
-
-
-def _unique(problems: list[Problem], where: str, values: list[tuple[Any, str]]) -> None:
-    first: dict[Any, int] = {}
-    for index, (value, key) in enumerate(values):
-        if value in first:
-            text = f"the same as {where}[{first[value]}]; each must be different"
-            problems.append(Problem(f"{where}[{index}].{key}", text))
-        first.setdefault(value, index)
 
 
 def load_config(path: str | Path) -> ControllerConfig:

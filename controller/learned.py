@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from controller.config import Address
+from controller.config_values import Address
 from controller.logic.model import Service
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from controller.api.metrics import registry
 from controller.api.status import Counters, sessions, status
-from controller.config import ApiConfig, is_local, needs_token
+from controller.config import ApiConfig
+from controller.config_check import is_local, needs_token
 from controller.config_errors import ConfigError
 from controller.hub import ControllerHub
 from controller.reload import Reloaded

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
+from controller.config_values import LEASE_PATIENCE
 from controller.federation.messages import Lease
 from controller.logic.model import Key, Session
 
 State = Literal["joining", "member", "left"]
 SwitchStanding = Literal["down", "joined", "live"]
-
-_PATIENCE: Final = 1.25
 
 
 @dataclass(slots=True)
@@ -132,7 +131,7 @@ class Members:
         """Peers whose lease is over; they are forgotten. None as long as the own one does not hold."""
         if not self.valid(now):
             return []
-        gone = [peer for peer in self.peers.values() if peer.heard + self.lease * _PATIENCE <= now]
+        gone = [peer for peer in self.peers.values() if peer.heard + self.lease * LEASE_PATIENCE <= now]
         for peer in gone:
             del self.peers[peer.name]
         return gone

@@ -6,8 +6,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from controller.config import IpAddress, IpInterface, IpNetwork, socket_text
+from controller.config import socket_text
 from controller.config_errors import Problem
+from controller.config_values import IpAddress, IpInterface, IpNetwork
 from controller.lab.model import Host, Switch, Topology
 from controller.lab.names import LAST_PORT, LONGEST_INTERFACE, End, switch_interface
 

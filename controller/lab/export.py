@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from controller.config import IpInterface
+from controller.config_values import IpInterface
 from controller.lab.plan import Interface, Node, Plan
 from controller.lab.targets import Target, own_command, switch_command
 

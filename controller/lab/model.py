@@ -11,16 +11,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from controller.config import (
-    Address,
-    Interface,
-    LimitsConfig,
-    Model,
-    Prefix,
-    ServiceConfig,
-    TimersConfig,
-    require_one_version,
-)
+from controller.config import LimitsConfig, ServiceConfig, TimersConfig, require_one_version
+from controller.config_values import Address, Interface, Model, Prefix
 from controller.lab.names import End, check_end, check_name
 
 

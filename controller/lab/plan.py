@@ -18,9 +18,6 @@ from controller.config import (
     ApiConfig,
     ControllerConfig,
     FederationConfig,
-    IpAddress,
-    IpInterface,
-    IpNetwork,
     NeighbourConfig,
     PortConfig,
     ProgramConfig,
@@ -29,6 +26,7 @@ from controller.config import (
     SwitchConfig,
     TlsConfig,
 )
+from controller.config_values import IpAddress, IpInterface, IpNetwork
 from controller.lab.errors import LabError
 from controller.lab.model import Topology
 from controller.lab.names import End, check_name, switch_interface

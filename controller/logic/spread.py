@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 
-from controller.config import SyncMode
+from controller.config_values import SyncMode
 from controller.logic.model import Key
 from controller.logic.sessions import newer
 

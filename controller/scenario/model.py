@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from controller.config import LimitsConfig, Model, TimersConfig
+from controller.config import LimitsConfig, TimersConfig
 from controller.config_errors import ConfigError, Problem, describe, read_yaml
+from controller.config_values import Model
 from controller.lab import programs
 from controller.lab.model import Topology, TopologyService
 from controller.lab.topology import load_topology

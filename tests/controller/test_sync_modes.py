@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.config import SyncMode
+from controller.config_values import SyncMode
 from controller.dataplane import End, Mode, Phase
 from controller.logic.model import Entry, Put, Remove
 from controller.logic.spread import Spread, enough

@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from controller.api.client import Access, ApiUnreachableError, get_json
-from controller.config import is_local, load_config
+from controller.config import load_config
+from controller.config_check import is_local
 from controller.config_errors import ConfigError
 from controller.lab.certificates import SERVER, Authority
 from tests.security.test_reload import MAIL, File

@@ -20,7 +20,8 @@ import yaml
 from finsy.proto import p4r, p4r_grpc
 
 from controller.api.client import Access, ApiUnreachableError, _connection, get_json
-from controller.config import ApiConfig, is_local
+from controller.config import ApiConfig
+from controller.config_check import is_local
 from softswitch import cli
 from softswitch.p4runtime.device import Device, DeviceOptions
 from softswitch.p4runtime.server import Server
