@@ -62,6 +62,7 @@ const bit<8> NEIGHBOUR_HOP_LIMIT = 255;  // RFC 4861, section 7.1.1
 const bit<32> ETHERNET_BYTES = 14;
 const bit<32> VLAN_BYTES = 4;
 const bit<32> IPV4_BYTES = 20;
+const bit<32> ARP_BYTES = 28;
 const bit<32> IPV6_BYTES = 40;
 const bit<32> NEIGHBOUR_BYTES = 24;      // ICMPv6 header, flags and target
 const bit<32> NEIGHBOUR_MAC_BYTES = 8;

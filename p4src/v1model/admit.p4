@@ -13,6 +13,9 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
 
     apply {
         meta.frame_bytes = standard_metadata.packet_length;
+        if (meta.arrived == 0) {
+            meta.arrived = standard_metadata.ingress_global_timestamp;
+        }
         if (meta.injected == 1 && standard_metadata.ingress_port == CPU_PORT && hdr.packet_out.isValid()
             && hdr.packet_out.length != 0) {
             meta.message = 1;
@@ -46,9 +49,11 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
                 wanted_bytes = wanted_bytes + (bit<32>)hdr.ipv4.total_length;
             } else if (hdr.ipv6.isValid()) {
                 wanted_bytes = wanted_bytes + IPV6_BYTES + (bit<32>)hdr.ipv6.payload_length;
+            } else if (hdr.arp.isValid()) {
+                wanted_bytes = wanted_bytes + ARP_BYTES;
             }
 
-            if (hdr.arp.isValid() && meta.step == STEP_PROXY) {
+            if (hdr.arp.isValid() && meta.step == STEP_PROXY && wanted_bytes <= meta.frame_bytes) {
                 meta.step = STEP_NEIGHBOUR;
             } else if (meta.parsed.ethertype != ETHERTYPE_IPV4 && meta.parsed.ethertype != ETHERTYPE_IPV6) {
                 drop_as(DROP_NOT_IP);

@@ -10,7 +10,7 @@
 #ifndef SYNCLINE_ENDED_P4
 #define SYNCLINE_ENDED_P4
 
-control Ended(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
+control Ended(in headers_t hdr, inout metadata_t meta) {
     register<bit<32>>(ENDED_SIZE) ended;
     bit<32> mark;    // of whom, whether a cookie was given out since, when
     bit<12> cell;
@@ -29,7 +29,7 @@ control Ended(in headers_t hdr, inout metadata_t meta, in standard_metadata_t st
         folded = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
         cell = folded[11:0];
         whom = client[15:0] ^ meta.session.client_port ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
-        now = standard_metadata.ingress_global_timestamp[30:16];
+        now = meta.arrived[30:16];
         if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
             ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
         } else if (meta.direction == TO_SERVER) {

@@ -108,6 +108,8 @@ struct metadata_t {
     bit<1>      may_wait;      // an ACK of a client's: perhaps of a flow that was proven a moment ago
     @field_list(MESSAGE_FIELDS)
     bit<32>     message_done;  // bytes of the controller's message that others have had their turn with
+    @field_list(MESSAGE_FIELDS)
+    bit<48>     arrived;       // when, in microseconds; BMv2 gives no time to what was recirculated
     bit<1>      message;       // of several packet-outs, at the beginning
     bit<1>      more;          // of the message is still to come
     bit<32>     frame_bytes;   // how long the frame is

@@ -14,7 +14,7 @@
 #ifndef SYNCLINE_PENDING_P4
 #define SYNCLINE_PENDING_P4
 
-control Pending(in headers_t hdr, inout metadata_t meta, in standard_metadata_t standard_metadata) {
+control Pending(in headers_t hdr, inout metadata_t meta) {
     register<bit<64>>(PENDING_SIZE) pending;
     register<bit<32>>(PENDING_SIZE) pending_edges;  // the sequence number behind all that was punted
     bit<32> cell;
@@ -53,7 +53,7 @@ control Pending(in headers_t hdr, inout metadata_t meta, in standard_metadata_t 
         returned = hdr.tcp.acknowledgment - 1;
         pending.read(flow, cell);
         if (meta.step == STEP_PUNT || flow[31:0] == returned) {
-            now = standard_metadata.ingress_global_timestamp[31:16];
+            now = meta.arrived[31:16];
             since = flow[63:48];
             age = now - since;
             open = flow[47:47];

@@ -70,7 +70,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
             session.apply(hdr, meta);
         }
         if (meta.step == STEP_TRANSLATE && meta.session.phase == PHASE_OPEN) {
-            just_ended.apply(hdr, meta, standard_metadata);
+            just_ended.apply(hdr, meta);
         }
         if (meta.step == STEP_ANSWER || meta.step == STEP_CHECK) {
             cookie.apply(hdr, meta);
@@ -82,7 +82,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
             cookie_check.apply(hdr, meta);
         }
         if (meta.may_wait == 1) {
-            pending_flows.apply(hdr, meta, standard_metadata);
+            pending_flows.apply(hdr, meta);
         }
         if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
             awaited_answers.apply(hdr, meta, standard_metadata);
