@@ -24,7 +24,8 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
         } else if (meta.injected == 1) {
             meta.message_done = meta.message_done + PACKET_OUT_BYTES;
             meta.frame_bytes = meta.frame_bytes - meta.message_done;
-            if (hdr.packet_out.length != 0 && (bit<32>)hdr.packet_out.length < meta.frame_bytes) {
+            if (hdr.packet_out.isValid() && hdr.packet_out.length != 0
+                && (bit<32>)hdr.packet_out.length < meta.frame_bytes) {
                 meta.frame_bytes = (bit<32>)hdr.packet_out.length;
                 meta.cut = 1;
                 meta.more = 1;

@@ -6,7 +6,8 @@
 // When the session is open, what is queued is still to be sent, and what the client sends next must not overtake it: it goes the
 // same way, until the controller sends what it has with the number of the last of them. If there is a later one, it is on its
 // way to the controller, and nothing is sent before it has come there, too. What only repeats has no number of its own: a copy
-// that is on its way must not hold up the rest.
+// that is on its way must not hold up the rest. A message of several packets takes as many passes: until the last, what comes
+// goes to the controller without a number, and is back behind them.
 //
 // Until then the server cannot have spoken, and all that a client sends acknowledges k + 1: that tells its segments from those of
 // the tuple's last connection, and nobody else can choose k. One cell per hash of the tuple, the last flow wins. A forgotten flow
@@ -30,6 +31,7 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
     bit<1>  open;
     bit<15> number;
     bit<1>  known;
+    bit<1>  leaving;   // what is queued is being sent
     bit<1>  waits;
 
     action wait() {
@@ -66,6 +68,11 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
                 && ((open == 1 && age >= HOLD_TICKS) || number >= HOLD_PACKETS)) {
                 known = 0;
             }
+            leaving = 0;
+            if (flow[31:0] == returned && number == 0 && open == 1 && age < HOLD_TICKS && meta.session.known == 1
+                && meta.session.phase == PHASE_OPEN) {
+                leaving = 1;
+            }
 
             waits = 0;
             if (meta.step == STEP_PUNT) {  // a proof
@@ -78,7 +85,11 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
             } else if (known == 1) {
                 if (meta.injected == 1 && meta.session.known == 1) {
                     if (meta.release == (bit<16>)number) {
-                        pending.write(cell, 0);
+                        if (meta.more == 1) {
+                            pending.write(cell, now ++ 1w1 ++ 15w0 ++ returned);
+                        } else {
+                            pending.write(cell, 0);
+                        }
                     } else if (meta.release != 0) {
                         not_yet();
                     }
@@ -89,6 +100,12 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
                     }
                     waits = 1;
                     wait();
+                }
+            } else if (leaving == 1) {
+                if (meta.injected == 0) {
+                    wait();
+                } else if (meta.more == 0) {
+                    pending.write(cell, 0);
                 }
             }
 

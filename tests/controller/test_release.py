@@ -73,3 +73,10 @@ def test_a_release_is_remembered_for_a_second() -> None:
     world.sleep(1.2)
     [(out, segment)] = packets(world.following(number=3, seq=X + 11, payload=bytes(5)))
     assert (out.release, segment.payload_length) == (0, 5)
+
+
+def test_what_came_within_the_release_goes_behind_it() -> None:
+    world = World()
+    released(world)
+    [(out, segment)] = packets(world.following(number=0, seq=X + 11, payload=bytes(5)))
+    assert (out.mode, out.release, segment.payload_length) == (Mode.ARRIVE, 0, 5)

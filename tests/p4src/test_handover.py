@@ -92,6 +92,20 @@ def test_what_follows_waits_until_the_queue_is_sent(net: Network, released: bool
         assert net.target.counter("events", Event.TO_SERVER) == 5
 
 
+def test_nothing_overtakes_within_a_message(net: Network) -> None:
+    """One whose last packet is another flow's stands for one that is not through all its passes yet."""
+    *queue, late = segments(net)
+    punt(net, queue)
+    net.open(SESSION)
+    packets = [(ARRIVE, CLIENT_LINK, 4 if s is queue[0] else 0, net.frame(s)) for s in queue]
+    opening = syn(5)
+    result = net.target.packet_out(*packet_outs(*packets, (ROUTE, 0, 0, net.frame(opening))))
+    assert result.outputs == (*to_server(net, queue), net.to_server(opening))
+    assert punt(net, [late]) == [0]
+    assert release(net, [late], 0) == to_server(net, [late])
+    assert net.from_client(late).outputs == to_server(net, [late])
+
+
 def test_nothing_is_sent_while_a_packet_is_on_its_way(net: Network) -> None:
     *queue, late = segments(net)
     punt(net, queue)
