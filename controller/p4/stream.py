@@ -52,7 +52,8 @@ async def _errors(call: Stream[bytes, bytes]) -> AsyncIterator[None]:
         while task is not None and task.cancelling():  # grpclib cancels who waits, even twice
             task.uncancel()
         try:
-            await call.__aexit__(type(err), err, None)
+            with suppress(KeyError):  # another task has left it already
+                await call.__aexit__(type(err), err, None)
         except GRPCError as status:  # it said why before
             raise _status_error(status) from None
         raise SwitchError(f"connection lost: {err}") from None
@@ -60,6 +61,8 @@ async def _errors(call: Stream[bytes, bytes]) -> AsyncIterator[None]:
         raise SwitchError(f"stream: {err}") from None
     except OSError as err:
         raise SwitchError(f"cannot connect: {err.strerror or err}") from None
+    except RuntimeError as err:  # uvloop's, of a connection that has just been closed
+        raise SwitchError(f"connection lost: {err}") from None
 
 
 def _status_error(error: GRPCError) -> SwitchError:
