@@ -69,7 +69,7 @@ class Openings:
         wall: float,
         out: Effects,
     ) -> None:
-        """A client has proven itself: open to the server, once no switch goes by the tuple's `old` session."""
+        """A client has proven itself: open to the server, when no switch goes by an `old` session now."""
         service = self._services.get((key[1], key[3]))
         if service is None or switch not in self._spread.writable:
             self._results["no_service" if service is None else "no_switch"] += 1
