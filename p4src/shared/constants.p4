@@ -105,6 +105,9 @@ const bit<16> HOLD_TICKS = 16;
 const bit<15> HOLD_PACKETS = 64;
 // How long a connection counts as just ended (1 s).
 const bit<15> ENDED_TICKS = 16;
+// How long late segments of a tuple's last connection are looked for (60 s), and how far its next one's numbers may have come then.
+const bit<16> REUSED_TICKS = 916;
+const bit<32> REUSED_SPAN = 0x08000000;
 
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
@@ -155,6 +158,7 @@ const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
 const bit<8> DROP_EXTENSIONS = 16;
 const bit<8> DROP_NOT_RELEASED = 17;
+const bit<8> DROP_LAST_CONNECTION = 19;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;
