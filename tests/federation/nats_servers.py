@@ -131,7 +131,7 @@ class Peer:
                 return self
 
     async def next(self) -> tuple[str, bytes]:
-        return await asyncio.wait_for(self.heard.get(), 5)
+        return await asyncio.wait_for(self.heard.get(), 15)
 
 
 async def refused(config: FederationConfig) -> str:
