@@ -125,6 +125,17 @@ class Coordinator:
                 self.openings.confirmed(flow, switch, now, wall, out)
         return out
 
+    def cut_off(self, wall: float) -> Effects:
+        """This controller may open nothing any more: what is under way is forgotten, and nobody is told.
+
+        The client repeats what nobody has answered, and its handshake begins anew, here or elsewhere, with
+        the same SYN.
+        """
+        out: Effects = []
+        for flow in self.flows.values():
+            self.openings.leave(flow, wall, out)
+        return out
+
     def adopt(self, switch: str, held: Iterable[tuple[Key, Entry]], now: float, wall: float) -> Effects:
         """Take over sessions that a switch holds from before this controller; the others get them."""
 
