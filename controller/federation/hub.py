@@ -108,6 +108,18 @@ class FederatedHub(ControllerHub):
     def is_member(self) -> bool:
         return self.members.is_member(self.clock())
 
+    @property
+    def federation(self) -> dict[str, Any]:
+        """`members`: those that are known now; `unsaved`: records that the store has not acknowledged yet."""
+        return {
+            "cluster": self.settings.cluster,
+            "member": self.me,
+            "is_member": self.is_member,
+            "reason": self.membership.reason,
+            "members": self.members.in_order(),
+            "unsaved": len(self.outbox),
+        }
+
     def execute(self, effects: Effects) -> None:
         self._execute(effects)
 

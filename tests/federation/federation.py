@@ -66,12 +66,12 @@ class Federation:
             await switch.stop()
         assert not ended
 
-    async def start(self, *names: str) -> None:
+    async def start(self, *names: str, secret: bytes = SECRET) -> None:
         for name in names:
             if name not in self.switches:
                 self.switches[name] = FakeSwitch(str(self.folder / f"{name}.sock"))
                 await self.switches[name].start()
-            self.hubs[name] = Member(self.config(name), self.member_settings(name), SECRET)
+            self.hubs[name] = Member(self.config(name), self.member_settings(name), secret)
             if self.settings is None:
                 self.hubs[name].broker = self.broker
             self.tasks[name] = asyncio.ensure_future(self.hubs[name].run())
