@@ -15,7 +15,7 @@ from controller.federation.messages import Record, store_key
 from controller.packets import ACK, RST, SYN, parse
 from tests.controller.fake_switch import FakeSwitch
 from tests.controller.world import KEY, K, X
-from tests.federation.federation import EARLY, PROVEN, SYNACK, WORLD, Federation, until
+from tests.federation.federation import EARLY, PROVEN, SECRET, SYNACK, WORLD, Federation, Member, until
 
 
 @pytest.fixture
@@ -198,3 +198,23 @@ async def test_rotation_is_led_by_one_and_reaches_all(federation: Federation) ->
     await until(lambda: all(s.params("cookie_epoch") == [(0,)] for s in federation.switches.values()))
     a, b = (sorted(federation.switches[name].params("cookie_keys")) for name in "ab")
     assert a == b
+
+
+@pytest.mark.parametrize(("barrier", "lines"), [(0.7, 1), (0.8, 0)])
+async def test_a_barrier_should_outlive_a_dead_member(
+    federation: Federation, caplog: Any, barrier: float, lines: int
+) -> None:
+    hub = Member(federation.config("a", barrier), federation.member_settings("a"), SECRET)
+    task = asyncio.ensure_future(hub.run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    texts = [record.getMessage() for record in caplog.records if "timers.barrier" in record.getMessage()]
+    assert (
+        texts
+        == [
+            "federation: a member that dies ends handshakes; give timers.barrier more than 0.75, for "
+            "federation.lease"
+        ]
+        * lines
+    )
