@@ -43,6 +43,24 @@ def test_a_program_that_explodes_is_refused() -> None:
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        "register<bit<2048>>(0x7fffffff) r;",
+        "meter(0x4000000, MeterType.bytes) m;",
+        "counter(0x7fffffff, CounterType.packets) c;",
+        "".join(f"register<bit<64>>(0x4000000) r{i};" for i in range(9)),
+    ],
+    ids=["registers", "meters", "counters", "together"],
+)
+def test_memory_of_arrays_is_bounded(arrays: str) -> None:
+    text = preprocess_file(PROGRAM)
+    with pytest.raises(P4Error, match="of more than 4 GiB together are not supported"):
+        compile_pushed(
+            text.replace("direct_counter(CounterType.p", f"{arrays} direct_counter(CounterType.p"), "large"
+        )
+
+
 def test_time_is_bounded() -> None:
     text = preprocess_file(PROGRAM)
     with pytest.raises(P4Error, match="takes more than 0 s"):
