@@ -104,6 +104,18 @@ def test_directives_are_refused(line: str) -> None:
         compile_pushed(f"{line}\n{preprocess_file(PROGRAM)}", "reads")
 
 
+@pytest.mark.parametrize(
+    "place", ["action drop()", "table lpm_t {", "control IngressImpl(", "parser ParserImpl(", "counter(4,"]
+)
+def test_names_stay_names(place: str) -> None:
+    """No string of the program becomes C of its own: line breaks, quotes, trigraphs and all."""
+    text = preprocess_file(PROGRAM)
+    assert text.count(place) == 1
+    name = r"x\n#error in a new line\n//??/\"; #error in a string \\"
+    found = compile_pushed(text.replace(place, f'@name("{name}") {place}'), "names")
+    assert not [line for line in found.c_source.splitlines() if line.lstrip().startswith("#error")]
+
+
 def test_a_line_marker_opens_no_file(tmp_path: Path) -> None:
     """Neither our diagnostics nor the C compiler's quote the file that a marker names."""
     secret = tmp_path / "secret"
