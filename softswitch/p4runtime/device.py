@@ -112,15 +112,20 @@ class Device:
 
     # --- unary requests -----------------------------------------------------------------------------------
 
-    def write(self, request: p4r.WriteRequest) -> None:
-        """The Write RPC."""
-        with self._lock:
+    def write(self, request: p4r.WriteRequest, *, wait: bool = True) -> bool:
+        """The Write RPC. False, and nothing is done, if it would have to wait and may not."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
             self.check_device(request.device_id)
             self._arbitration.check_primary(request.role, election_id_of(request))
             pipeline = self._target()
             if request.atomicity != p4r.WriteRequest.CONTINUE_ON_ERROR:
                 raise unimplemented("only the atomicity CONTINUE_ON_ERROR is supported")
             apply_updates(pipeline, request.updates)
+            return True
+        finally:
+            self._lock.release()
 
     def read(self, request: p4r.ReadRequest) -> tuple[Entities, BatchError | None]:
         """The Read RPC: the entities in order, and the error to end with, if any."""
