@@ -429,6 +429,11 @@ class Engine:
         """Make a thread that is in `wait_events` return."""
         self._c.ss_wake(self._switch)
 
+    def events_fd(self) -> int:
+        """A descriptor that is readable when `wait_events(0)` may have something; the engine's own."""
+        descriptor: int = self._c.ss_events_fd(self._switch)
+        return descriptor
+
 
 def _replicas(pairs: list[tuple[int, int]]) -> ctypes.Array[Replica]:
     return (Replica * len(pairs))(*(Replica(port, instance) for port, instance in pairs))
