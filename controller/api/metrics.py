@@ -39,12 +39,12 @@ class _HubCollector(Collector):
         yield _histogram(
             "syncline_setup_seconds",
             "From a client's proof to the release of its packets",
-            coordinator.setup_times,
+            coordinator.openings.setup_times,
         )
         yield _histogram(
             "syncline_share_seconds",
             "From the server's SYN/ACK to the session in the last live switch",
-            coordinator.share_times,
+            coordinator.openings.share_times,
         )
         shed = coordinator.flows.shed + coordinator.returns.dropped
         yield _counter("syncline_shed", "Packets and flows refused by a limit", "reason", shed)

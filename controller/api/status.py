@@ -125,7 +125,10 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
         ],
         "sessions": {"open": len(coordinator.sessions) - closing, "closing": closing},
         "pending": len(coordinator.flows),
-        "times": {"setup": _times(coordinator.setup_times), "share": _times(coordinator.share_times)},
+        "times": {
+            "setup": _times(coordinator.openings.setup_times),
+            "share": _times(coordinator.openings.share_times),
+        },
         "memory_bytes": memory_bytes(),
         "held_bytes": coordinator.flows.held_bytes + coordinator.returns.held_bytes,
         "shed": dict(coordinator.flows.shed),

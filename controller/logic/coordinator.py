@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exception path as one state machine: punts, digests, confirmations and the clock in; effects out.
 
-Store the client's ACK, open to the server, share the session with every live switch, and only then send
-the stored ACK: so no packet of the server can reach a switch that does not know the session.
+What they mean is decided here; the steps of a handshake are those of `openings.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from controller.config import MOST_SERVICES, ControllerConfig, bypassed
 from controller.dataplane import End, Mode, Phase, PuntHeader
 from controller.logic.flows import FlowTable
-from controller.logic.handshake import Answer, Handshake, State
+from controller.logic.handshake import State
 from controller.logic.model import (
     MASK32,
     CheckIdle,
@@ -22,17 +21,14 @@ from controller.logic.model import (
     Key,
     PacketOut,
     Put,
-    Remove,
     Service,
-    ServiceChanged,
     Session,
-    Timeline,
 )
+from controller.logic.openings import Openings
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
 from controller.logic.sessions import SessionTable
-from controller.logic.spread import Spread, enough
-from controller.logic.times import Times
+from controller.logic.spread import Spread
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
@@ -42,13 +38,10 @@ class Coordinator:
     """All flows, sessions and services, and which switches take part.
 
     Every event method returns the effects in the order in which they are to be carried out. `results`
-    counts how handshakes and exceptional packets ended, by name. `setup_times`: from a client's proof to
-    the release of its packets; `share_times`: from the server's SYN/ACK to the session in all live switches.
+    counts how handshakes and exceptional packets ended, by name.
     """
 
     def __init__(self, config: ControllerConfig) -> None:
-        self._timers = config.timers
-        self._max_sessions = config.limits.sessions
         self.services = {
             (int(s.address), s.port): Service.of(s, index) for index, s in enumerate(config.services)
         }
@@ -56,12 +49,19 @@ class Coordinator:
         self.sessions = SessionTable(config.timers)
         self.spread = Spread()
         self.results: Counter[str] = Counter()
-        self.setup_times = Times()
-        self.share_times = Times()
         self.returns = EarlyReturns(config.timers.early_return)
         self._replays = Replays(self.flows, self.sessions, self.spread, self.returns, self.results)
+        self.openings = Openings(
+            config,
+            self.services,
+            self.flows,
+            self.sessions,
+            self.spread,
+            self.returns,
+            self._replays,
+            self.results,
+        )
         self.began = float("-inf")  # when this controller began to lead
-        self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
         self._leaving = False  # whether some service is no longer configured
 
     # --- another configuration --------------------------------------------------------------------
@@ -71,8 +71,7 @@ class Coordinator:
 
         A service that is no longer there is bypassed from now on: its sessions go on until they end.
         """
-        self._timers = config.timers
-        self._max_sessions = config.limits.sessions
+        self.openings.configure(config)
         self.flows.limits = config.limits
         self.sessions.set_timers(config.timers)
         self.returns.hold_time = config.timers.early_return
@@ -123,7 +122,7 @@ class Coordinator:
                 self.results["ingress_lost"] += 1
                 self.flows.discard(flow)  # the client will try again, wherever it enters then
             elif switch in flow.waiting:
-                self._confirmed(flow, switch, now, wall, out)
+                self.openings.confirmed(flow, switch, now, wall, out)
         return out
 
     def adopt(self, switch: str, held: Iterable[tuple[Key, Entry]], now: float, wall: float) -> Effects:
@@ -163,7 +162,7 @@ class Coordinator:
             return out
         if flow is not None:
             if flow.isn == header.isn and flow.cookie == cookie:
-                self._hold(flow, switch, header, segment)
+                self.openings.hold(flow, switch, header, segment)
                 return out
             if flow.in_barrier:
                 self.results["superseded_while_sharing"] += 1
@@ -186,7 +185,7 @@ class Coordinator:
             # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
-        self._start(key, session, switch, header, segment, now, wall, out)
+        self.openings.start(key, session, switch, header, segment, now, wall, out)
         return out
 
     def punt_following(self, switch: str, header: PuntHeader, frame: bytes, now: float) -> Effects:
@@ -201,8 +200,8 @@ class Coordinator:
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None and flow.follows(segment):
-            self._hold(flow, switch, header, segment)
-        elif flow is None and session is None and self._lenient(key):
+            self.openings.hold(flow, switch, header, segment)
+        elif flow is None and session is None and self.openings.lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))
         elif flow is not None:
             flow.count(switch, header.number, segment)
@@ -226,7 +225,7 @@ class Coordinator:
         key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
-            self._on_server(flow, segment, now, wall, out)
+            self.openings.on_server(flow, segment, now, wall, out)
         elif session is not None and session.isn is not None and segment.ack != (session.isn + 1) & MASK32:
             # Of a SYN that met the session after its connection had ended: nobody has proven that one.
             self.results["synack_unproven"] += 1
@@ -235,7 +234,7 @@ class Coordinator:
             self.results["synack_repeated"] += 1
             if session.open and session.is_answer(segment.seq):
                 out.append(PacketOut(switch, Mode.ROUTE, port, acknowledgment(segment)))
-        elif self._lenient(key):
+        elif self.openings.lenient(key):
             self.results["synack_passed"] += 1  # to a SYN that passed
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))
         elif now - self.began < _TAKE_OVER and segment.flags & ACK:
@@ -270,12 +269,12 @@ class Coordinator:
         key = (segment.destination, segment.source, segment.destination_port, segment.source_port)
         flow = self.flows.get(key)
         if flow is not None and flow.state is State.SYN_SENT:
-            self._on_server(flow, segment, now, wall, out)
+            self.openings.on_server(flow, segment, now, wall, out)
             return out
         session = self.sessions.get(key)
         if flow is None and session is not None and (switch in self.live or self.spread.lacks(key, switch)):
             self._replays.replay(session, switch, port, frame, now, out)
-        elif flow is None and session is None and self._lenient(key):
+        elif flow is None and session is None and self.openings.lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, port, frame))  # a SYN that passed was refused
         elif flow is None or flow.expects(segment):
             self.returns.hold(key, switch, port, frame, now)
@@ -294,7 +293,7 @@ class Coordinator:
             return []
         flow = self.flows.get(key)
         if flow is not None and flow.state is State.SHARING:
-            return [Put(self._all_but(flow.ingress), key, session.entry, False)]
+            return [Put(self.openings.all_but(flow.ingress), key, session.entry, False)]
         return [Put(self.writable, key, session.entry, False)]
 
     def idle_seen(self, switch: str, keys: Iterable[Key]) -> Effects:
@@ -315,7 +314,7 @@ class Coordinator:
             if session is None or self.flows.get(key) is not None:
                 continue
             if self.sessions.truly_idle(session, by_switch):
-                self._forget(session, wall, out)
+                self.openings.forget(session, wall, out)
                 self.results["sessions_ended"] += 1
             elif not session.open and self.sessions.goes_on(by_switch):
                 self.sessions.reopen(session, wall)
@@ -331,15 +330,15 @@ class Coordinator:
             session = self.sessions.get(key)
             if session is not None and session.timeline is not None:
                 session.timeline.confirmed[switch] = wall
-                self._note_shared(key, session.timeline, wall)
+                self.openings.note_shared(key, session.timeline, wall)
         flow = self.flows.get(key)
         if flow is None or flow.version != version:
             return out
         if flow.in_barrier and not removed:
             flow.timeline.confirmed[switch] = wall
-            self._confirmed(flow, switch, now, wall, out)
+            self.openings.confirmed(flow, switch, now, wall, out)
         elif flow.state is State.CLEARING and removed is not flow.reuses:
-            self._confirmed(flow, switch, now, wall, out)
+            self.openings.confirmed(flow, switch, now, wall, out)
         return out
 
     def awaits(self, key: Key, version: int) -> bool:
@@ -352,205 +351,20 @@ class Coordinator:
         out: Effects = []
         flow = self.flows.get(key)
         if flow is not None and self.awaits(key, version):
-            self._abort(flow, "table_full" if full else "write_refused", wall, out)
+            self.openings.abort(flow, "table_full" if full else "write_refused", wall, out)
         return out
 
     def tick(self, now: float, wall: float) -> Effects:
         """What is due: repeated SYNs, failed barriers, ends of linger times, expired early returns."""
         out: Effects = []
-        for flow in self.flows.due(now):
-            if flow.in_barrier:
-                self._abort(flow, "barrier_timeout", wall, out)
-            elif flow.state is State.CLEARING:
-                flow.refuse_client(out)
-                self._end(flow, "barrier_timeout")
-            elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
-                self.flows.schedule(flow)
-            else:
-                # Of a connection without the proxy, one segment in 8 million looks like a cookie; its
-                # server does not answer our SYN. A server that has no such connection resets it.
-                if self._lenient(flow.key):
-                    flow.pass_on(out)
-                else:
-                    flow.refuse_client(out)
-                self._end(flow, "server_silent")
+        self.openings.tick(now, wall, out)
         self._replays.expire(now, out)
         if self._leaving:
             self.drop_left()
         due = self.sessions.closing_due(now)
         if due and self.live:
             out.append(CheckIdle(self.live, due))
-        for key in [key for key in self._set_aside if self.flows.get(key) is None]:
-            self._set_aside.discard(key)
-            session = self.sessions.get(key)
-            if session is not None and session.awaited:  # nothing came of the new one
-                self._forget(session, wall, out)
         return out
-
-    # --- the way of a handshake -------------------------------------------------------------------
-
-    def _start(
-        self,
-        key: Key,
-        old: Session | None,
-        switch: str,
-        header: PuntHeader,
-        segment: Segment,
-        now: float,
-        wall: float,
-        out: Effects,
-    ) -> None:
-        service = self.services.get((key[1], key[3]))
-        if service is None or switch not in self.writable:
-            self.results["no_service" if service is None else "no_switch"] += 1
-            return
-        if not self.flows.admits(key, service, len(segment.frame)):
-            return
-        flow = Handshake.start(key, service, switch, header, segment, self._timers, wall)
-        if len(self.sessions) + len(self.flows) >= self._max_sessions:
-            self.flows.shed["sessions"] += 1
-            flow.refuse_client(out)
-            return
-        self.returns.take(key)  # an older connection's
-        self.flows.add(flow)
-        self._hold(flow, switch, header, segment)
-        if old is not None:
-            # The tuple is used again. Late segments of the old session must never meet the new one's
-            # numbers, and the server's answer must not meet the old session: no switch may translate by
-            # it any more. Nor may that answer pass to the client where all else does (modes of services).
-            self.sessions.set_aside(old, wall)
-            self._set_aside.add(key)
-            out.append(Put(self.writable, key, old.entry, False))
-            flow.reuses, flow.version = True, old.entry.version
-            flow.await_switches(State.CLEARING, set(self.writable), now)
-        elif (leaving := self.spread.leaving(key))[1]:
-            # Nor may the server's answer meet a session that is gone here, but not yet in a slow switch.
-            flow.version = leaving[0]
-            flow.await_switches(State.CLEARING, set(leaving[1]), now)
-        else:
-            flow.send_syn(now, wall, out)
-        self.flows.schedule(flow)
-
-    def _hold(self, flow: Handshake, switch: str, header: PuntHeader, segment: Segment) -> None:
-        flow.count(switch, header.number, segment)
-        self.flows.hold(flow, header.ingress_port, segment)
-
-    def _on_server(self, flow: Handshake, segment: Segment, now: float, wall: float, out: Effects) -> None:
-        answer = flow.on_server(segment, out)
-        if answer is Answer.ACCEPTED:
-            flow.timeline.synack = wall
-            self._learn(flow, out)
-            self._share(flow, now, wall, out)
-        elif answer is Answer.REFUSED:
-            flow.refuse_client(out)
-            self._end(flow, "server_refused")
-        elif answer is Answer.MISMATCH:
-            self._learn(flow, out)
-            flow.refuse_client(out, acknowledge=False)
-            flow.reset_server(out)
-            self._end(flow, "options_mismatch")
-        elif answer is Answer.OUTDATED:
-            self.results["server_outdated"] += 1
-            flow.send_syn(now, wall, out)  # at once: nothing is there any more that would not answer it
-            self.flows.schedule(flow)
-
-    def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
-        version = self.sessions.next_version(flow.key, wall)
-        session = Session(
-            flow.key,
-            flow.make_entry(version),
-            flow.service.config.name,
-            wall,
-            flow.isn,
-            flow.cookie,
-            flow.ingress,
-            flow.timeline,
-            opened=version,
-        )
-        flow.session, flow.version = session, version
-        flow.service.sessions += not flow.reuses
-        self.sessions.add(session)
-        # The ingress comes last: with the session, it would let the client's next packets through to the
-        # server, which could then speak before every switch knows the session.
-        others = self._all_but(flow.ingress)
-        flow.await_switches(State.SHARING, set(others), now)
-        self.flows.schedule(flow)
-        if others:
-            out.append(Put(others, flow.key, session.entry, not flow.reuses))
-        self._go_on(flow, now, wall, out)
-
-    def _all_but(self, ingress: str) -> tuple[str, ...]:
-        return tuple(name for name in self.writable if name != ingress)
-
-    def _confirmed(self, flow: Handshake, switch: str, now: float, wall: float, out: Effects) -> None:
-        flow.waiting.discard(switch)
-        self._go_on(flow, now, wall, out)
-
-    def _go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
-        """Take the next step if nothing that it must wait for is missing any more."""
-        counting = {*self.live, flow.ingress} if flow.ingress in self.writable else set(self.live)
-        if flow.state is State.CLEARING:  # in every sync mode: no packet may meet the tuple's old session
-            if not flow.waiting & counting:
-                flow.send_syn(now, wall, out)
-                self.flows.schedule(flow)
-        elif not enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
-            return  # also if a switch came into the live set while the ingress was being written
-        elif flow.state is State.SHARING:
-            self._open_ingress(flow, now, wall, out)
-        elif flow.ingress not in flow.waiting:
-            self._release(flow, now, wall, out)
-
-    def _open_ingress(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
-        """Enough of the other switches have the session: the ingress gets it too."""
-        if flow.session is not None and flow.ingress in self.writable:
-            entry = flow.session.entry
-            flow.await_ingress(entry.version)
-            out.append(Put((flow.ingress,), flow.key, entry, not flow.reuses))
-        else:
-            self._release(flow, now, wall, out)  # it is gone: the client goes on by another switch
-
-    def _release(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
-        flow.timeline.released = wall
-        flow.release(out)
-        held = flow.held
-        self.spread.released(flow.key, flow.version, flow.waiting)
-        self.setup_times.add(wall - flow.timeline.proven)
-        self._note_shared(flow.key, flow.timeline, wall)
-        self._end(flow, "released")
-        self._replays.released.add(flow, held, now)
-        self._replays.release_returns(flow.key, out)
-
-    def _note_shared(self, key: Key, timeline: Timeline, wall: float) -> None:
-        """Take the time when the last live switch has a released session."""
-        if not timeline.shared and not any(self.spread.lacks(key, name) for name in self.live):
-            timeline.shared = wall
-            self.share_times.add(wall - timeline.synack)
-
-    def _abort(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
-        """The session cannot be shared: both sides are reset and no entry is left anywhere."""
-        if flow.session is not None:
-            self._forget(flow.session, wall, out)
-        flow.refuse_client(out, acknowledge=False)
-        flow.reset_server(out)
-        self._end(flow, reason)
-        self.returns.take(flow.key)
-
-    def _end(self, flow: Handshake, result: str) -> None:
-        self.flows.discard(flow)
-        self.results[result] += 1
-
-    def _forget(self, session: Session, wall: float, out: Effects) -> None:
-        if self.sessions.remove(session, wall):
-            service = self.services.get((session.key[1], session.key[3]))
-            if service is not None:
-                service.sessions -= 1
-            out.append(Remove(self.writable, session.key, session.entry.version))
-            self.spread.removed(session.key, session.entry.version, self.writable)
-
-    def _lenient(self, key: Key) -> bool:
-        """Whether the server may have connections that began without the proxy."""
-        service = self.services.get((key[1], key[3]))
-        return service is not None and service.config.mode != "always"
 
     # --- late and early packets -------------------------------------------------------------------
 
@@ -565,14 +379,6 @@ class Coordinator:
         if session.isn is None:  # read back from a switch: the numbers are not known
             return session.open
         return session.isn == isn and session.cookie == cookie
-
-    # --- what servers support ---------------------------------------------------------------------
-
-    def _learn(self, flow: Handshake, out: Effects) -> None:
-        """Correct what is known of the service: the next client is offered only what its server has."""
-        if flow.server_options is not None and flow.service.learn(flow.options, flow.server_options):
-            self.results["services_learned"] += 1
-            out.append(ServiceChanged(flow.service))
 
     def _parse(self, frame: bytes) -> Segment | None:
         try:

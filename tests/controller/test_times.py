@@ -36,8 +36,8 @@ def test_with_all_a_session_is_shared_when_it_is_released() -> None:
     [session] = world.core.sessions.values()
     assert session.timeline is not None
     assert session.timeline.shared == session.timeline.released == world.wall
-    assert world.core.share_times.total == pytest.approx(0.007, abs=1e-5)
-    assert world.core.setup_times.total == pytest.approx(0.017, abs=1e-5)
+    assert world.core.openings.share_times.total == pytest.approx(0.007, abs=1e-5)
+    assert world.core.openings.setup_times.total == pytest.approx(0.017, abs=1e-5)
 
 
 def test_with_local_it_is_shared_when_the_last_live_switch_has_it() -> None:
@@ -47,7 +47,7 @@ def test_with_local_it_is_shared_when_the_last_live_switch_has_it() -> None:
     world.proven()
     world.synack()
     world.confirm("a")
-    assert (len(world.core.setup_times), len(world.core.share_times)) == (1, 0)
+    assert (len(world.core.openings.setup_times), len(world.core.openings.share_times)) == (1, 0)
     world.now += 0.020
     world.confirm("b")
     world.now += 0.020
@@ -57,5 +57,5 @@ def test_with_local_it_is_shared_when_the_last_live_switch_has_it() -> None:
     [session] = world.core.sessions.values()
     assert session.timeline is not None
     assert set(session.timeline.confirmed) == {"a", "b", "c", "d"}
-    assert len(world.core.share_times) == 1
-    assert world.core.share_times.total == pytest.approx(0.040, abs=1e-5)
+    assert len(world.core.openings.share_times) == 1
+    assert world.core.openings.share_times.total == pytest.approx(0.040, abs=1e-5)

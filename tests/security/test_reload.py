@@ -115,7 +115,7 @@ async def test_a_removed_service_is_forgotten_with_its_last_session(
         session = hub.coordinator.sessions.get(KEY)
         assert session is not None
         out: list[Any] = []
-        hub.coordinator._forget(session, hub.wall(), out)
+        hub.coordinator.openings.forget(session, hub.wall(), out)
         hub._execute(out)
         await until(lambda: [service.config.name for service in hub.services()] == ["mail"])
         await until(lambda: [len(s.table("services_v4")) for s in (a, b)] == [1, 1])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from controller.config import ControllerConfig
@@ -11,12 +12,13 @@ from controller.logic.flows import FlowTable
 from controller.logic.handshake import Handshake, State
 from controller.logic.keys import KeyEffect, KeyRing, UseEpoch
 from controller.logic.model import Effects, Key, Put, Remove, Session
+from controller.logic.openings import Openings
 from controller.logic.sessions import SessionTable
 
 from .world import Parts
 
 
-class ReleasesAtOnce(Coordinator):
+class ReleasesAtOnce(Openings):
     """The ingress gets the session without waiting for anybody."""
 
     def _go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
@@ -25,12 +27,12 @@ class ReleasesAtOnce(Coordinator):
         super()._go_on(flow, now, wall, out)
 
 
-class IngressFirst(Coordinator):
+class IngressFirst(Openings):
     """The ingress gets the session together with the others, not after them."""
 
     def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         super()._share(flow, now, wall, out)
-        session = self.sessions.get(flow.key)
+        session = self._sessions.get(flow.key)
         if session is not None and flow.state is State.SHARING:
             out.append(Put((flow.ingress,), flow.key, session.entry, True))
 
@@ -49,24 +51,24 @@ class GoesBack(Coordinator):
         self.sessions.__class__ = _Backwards
 
 
-class ForgetsASwitch(Coordinator):
+class ForgetsASwitch(Openings):
     """A removal is not sent to c."""
 
-    def _forget(self, session: Session, wall: float, out: Effects) -> None:
-        super()._forget(session, wall, out)
+    def forget(self, session: Session, wall: float, out: Effects) -> None:
+        super().forget(session, wall, out)
         for effect in out:
             if isinstance(effect, Remove):
                 effect.switches = tuple(name for name in effect.switches if name != "c")
 
 
-class SkipsASwitch(Coordinator):
+class SkipsASwitch(Openings):
     """A session is not written to c, and nobody waits for it there."""
 
-    def _all_but(self, ingress: str) -> tuple[str, ...]:
-        return tuple(name for name in super()._all_but(ingress) if name != "c")
+    def all_but(self, ingress: str) -> tuple[str, ...]:
+        return tuple(name for name in super().all_but(ingress) if name != "c")
 
 
-class WrongDelta(Coordinator):
+class WrongDelta(Openings):
     """Δ has the wrong sign."""
 
     def _share(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
@@ -75,11 +77,11 @@ class WrongDelta(Coordinator):
         flow.cookie, flow.server_isn = flow.server_isn, flow.cookie
 
 
-class LeavesTheOldSession(Coordinator):
+class LeavesTheOldSession(Openings):
     """A tuple is used again without setting its old session aside first."""
 
-    def _start(self, key: Key, old: Session | None, *rest: Any) -> None:
-        super()._start(key, None, *rest)
+    def start(self, key: Key, old: Session | None, *rest: Any) -> None:
+        super().start(key, None, *rest)
 
 
 class _Boundless(FlowTable):
@@ -96,7 +98,7 @@ class HoldsEverything(Coordinator):
         self.flows.__class__ = _Boundless
 
 
-class ForgetsToCount(Coordinator):
+class ForgetsToCount(Openings):
     """A handshake that ends without a session stays counted."""
 
     def _end(self, flow: Handshake, result: str) -> None:
@@ -105,7 +107,7 @@ class ForgetsToCount(Coordinator):
             flow.service.pending += 1
 
 
-class ResetsClients(Coordinator):
+class ResetsClients(Openings):
     """A client is reset when its session is open."""
 
     def _release(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
@@ -134,6 +136,17 @@ class RotatesTooSoon(KeyRing):
         return effects
 
 
+def _with(openings: type[Openings]) -> Callable[[ControllerConfig], Coordinator]:
+    """Makes a coordinator whose handshakes take these steps."""
+
+    def make(config: ControllerConfig) -> Coordinator:
+        core = Coordinator(config)
+        core.openings.__class__ = openings
+        return core
+
+    return make
+
+
 class Mutant(NamedTuple):
     parts: Parts
     invariants: tuple[int, ...]
@@ -141,16 +154,16 @@ class Mutant(NamedTuple):
 
 
 MUTANTS: dict[str, Mutant] = {
-    "releases at once": Mutant(Parts(ReleasesAtOnce), (1, 5)),
-    "ingress first": Mutant(Parts(IngressFirst), (1,)),
+    "releases at once": Mutant(Parts(_with(ReleasesAtOnce)), (1, 5)),
+    "ingress first": Mutant(Parts(_with(IngressFirst)), (1,)),
     "goes back": Mutant(Parts(GoesBack), (2,)),
-    "forgets a switch": Mutant(Parts(ForgetsASwitch), (2, 3, 4)),
-    "skips a switch": Mutant(Parts(SkipsASwitch), (1, 5)),
-    "wrong delta": Mutant(Parts(WrongDelta), (4,)),
-    "leaves the old session": Mutant(Parts(LeavesTheOldSession), (3, 4)),
+    "forgets a switch": Mutant(Parts(_with(ForgetsASwitch)), (2, 3, 4)),
+    "skips a switch": Mutant(Parts(_with(SkipsASwitch)), (1, 5)),
+    "wrong delta": Mutant(Parts(_with(WrongDelta)), (4,)),
+    "leaves the old session": Mutant(Parts(_with(LeavesTheOldSession)), (3, 4)),
     "holds everything": Mutant(Parts(HoldsEverything), (6,)),
-    "forgets to count": Mutant(Parts(ForgetsToCount), (3,)),
-    "resets clients": Mutant(Parts(ResetsClients), (8,)),
+    "forgets to count": Mutant(Parts(_with(ForgetsToCount)), (3,)),
+    "resets clients": Mutant(Parts(_with(ResetsClients)), (8,)),
     "uses keys at once": Mutant(Parts(ring=UsesKeysAtOnce), (7,)),
     "rotates too soon": Mutant(Parts(ring=RotatesTooSoon), (7,)),
 }
