@@ -5,7 +5,9 @@
 // it back. Whoever forges these packets achieves nothing: what is no proof is translated as ever. Delta tells the session from the
 // tuple's next one.
 //
-// One cell per hash of the tuple, the last end wins. One that is forgotten: the SYN goes to the server, which answers; the
+// The same for a SYN that came while the session was about to be opened: it got a cookie, and its ACK meets the session.
+//
+// One cell per hash of the tuple, the last one wins. One that is forgotten: the SYN goes to the server, which answers; the
 // controller resets that, and the client's next SYN finds the session closing.
 #ifndef SYNCLINE_ENDED_P4
 #define SYNCLINE_ENDED_P4
@@ -15,10 +17,13 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
     bit<32> mark;    // of whom, whether a cookie was given out since, when
     bit<12> cell;
     bit<16> whom;
+    bit<16> anyone;  // of the tuple
     bit<16> folded;
     bit<32> client;  // its address, or what folding leaves of it
     bit<15> now;
     bit<15> age;
+    bit<1>  recent;    // that connection has just ended
+    bit<1>  answered;  // there may be a proof of the next one
 
     apply {
         client = meta.session.client;
@@ -28,21 +33,30 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
         }
         folded = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
         cell = folded[11:0];
-        whom = client[15:0] ^ meta.session.client_port ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
+        anyone = client[15:0] ^ meta.session.client_port;
+        whom = anyone ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
         now = meta.arrived[30:16];
-        if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
-            ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
-        } else if (meta.direction == TO_SERVER) {
+        recent = 0;
+        answered = 0;
+        if (meta.direction == TO_SERVER) {
             ended.read(mark, (bit<32>)cell);
             age = now - mark[14:0];
             if (mark[31:16] == whom && age < ENDED_TICKS) {
-                if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
-                    meta.step = STEP_ANSWER;
-                    ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
-                } else if (hdr.tcp.syn == 0 && mark[15:15] == 1 && meta.injected == 0) {
-                    meta.step = STEP_CHECK;
-                }
+                recent = 1;
+                answered = mark[15:15];
+            } else if (mark[31:15] == anyone ++ 1w1 && age < (bit<15>)PENDING_TICKS) {
+                answered = 1;
             }
+        }
+        if (meta.anew == 1) {
+            ended.write((bit<32>)cell, anyone ++ 1w1 ++ now);
+        } else if (answered == 1 && hdr.tcp.ack == 1 && hdr.tcp.syn == 0 && hdr.tcp.rst == 0 && meta.injected == 0) {
+            meta.step = STEP_CHECK;
+        } else if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
+            ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
+        } else if (recent == 1 && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+            meta.step = STEP_ANSWER;
+            ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
         }
     }
 }
