@@ -96,6 +96,23 @@ async def test_a_synack_that_is_nobodys_is_reset_where_it_came(federation: Feder
     assert federation.hubs["b"].coordinator.results["synack_unknown"] == 1
 
 
+async def test_a_synack_that_nobody_has_denied_yet_is_not_reset(federation: Federation) -> None:
+    """It is of a handshake of a's, which b has not heard of, and a is slow to answer."""
+    await federation.start("a", "b", "c")
+    await federation.ready()
+    a, b, hub = federation.switches["a"], federation.switches["b"], federation.hubs["b"]
+    federation.broker.cut.add("a")
+    a.punt(PROVEN, WORLD.client_frame())
+    await until(lambda: a.packets_out)
+    b.punt(SYNACK, WORLD.server_frame())
+    await until(lambda: hub.coordinator.results["question_unanswered"] == 1)
+    assert b.packets_out == []
+    assert hub.coordinator.results["synack_unknown"] == 0
+    federation.broker.cut.discard("a")
+    b.punt(SYNACK, WORLD.server_frame())  # the server repeats it
+    await until(lambda: len(a.packets_out) == 2)
+
+
 async def test_a_handshake_is_one_although_its_client_moves(federation: Federation) -> None:
     await federation.start("a", "b")
     await federation.ready()
