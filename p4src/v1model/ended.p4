@@ -5,13 +5,22 @@
 // it back. Whoever forges these packets achieves nothing: what is no proof is translated as ever. Delta tells the session from the
 // tuple's next one.
 //
-// One cell per hash of the tuple, the last end wins. One that is forgotten: the SYN goes to the server, which answers; the
-// controller resets that, and the client's next SYN finds the session closing.
+// One cell per hash of the tuple, the last end wins.
+//
+// An end may have passed unseen: its switch or the controller died with it, and the session stays open until it is idle. Then a
+// SYN meets a server that has no connection and answers it, but never the client, which repeats it. A server that has one
+// challenges the SYN at once, and a client that was restarted resets it (RFC 5961, section 4.2). So a SYN that comes again after half
+// a second gets a cookie, too.
 #ifndef SYNCLINE_ENDED_P4
 #define SYNCLINE_ENDED_P4
 
 control Ended(in headers_t hdr, inout metadata_t meta) {
     register<bit<32>>(ENDED_SIZE) ended;
+    register<bit<32>>(ENDED_SIZE) unanswered;
+    bit<32> first;   // a SYN that went to the server: of whom, with which number, when
+    bit<16> which;
+    bit<16> waited;
+    bit<1>  asks;
     bit<32> mark;    // of whom, whether a cookie was given out since, when
     bit<12> cell;
     bit<16> whom;
@@ -35,12 +44,26 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
         } else if (meta.direction == TO_SERVER) {
             ended.read(mark, (bit<32>)cell);
             age = now - mark[14:0];
+            asks = 0;
+            if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+                asks = 1;
+            }
             if (mark[31:16] == whom && age < ENDED_TICKS) {
-                if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+                if (asks == 1) {
                     meta.step = STEP_ANSWER;
                     ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
                 } else if (hdr.tcp.syn == 0 && mark[15:15] == 1 && meta.injected == 0) {
                     meta.step = STEP_CHECK;
+                }
+            } else if (asks == 1) {
+                which = whom ^ hdr.tcp.sequence[31:16] ^ hdr.tcp.sequence[15:0];
+                unanswered.read(first, (bit<32>)cell);
+                waited = meta.arrived[31:16] - first[15:0];
+                if (first[31:16] != which || waited >= REPEATED_TICKS) {
+                    unanswered.write((bit<32>)cell, which ++ meta.arrived[31:16]);
+                } else if (waited >= UNANSWERED_TICKS) {
+                    meta.step = STEP_ANSWER;
+                    ended.write((bit<32>)cell, whom ++ 1w1 ++ now);
                 }
             }
         }
