@@ -47,6 +47,12 @@ def set_up_logging(level: str = "info") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("finsy").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").addFilter(_says_something)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """False for what the event loop says at each end of a TLS connection to NATS, which means nothing."""
+    return "eof_received() has no effect" not in record.getMessage()
 
 
 def set_up_collector() -> None:

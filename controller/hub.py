@@ -298,7 +298,7 @@ class ControllerHub:
         if reason == Punt.PROVEN:
             return self.coordinator.punt_proven(switch, header, frame, now, wall)
         if reason == Punt.FOLLOWING:
-            return self.coordinator.punt_following(switch, header, frame, now)
+            return self.coordinator.punt_following(switch, header, frame, now, wall)
         if reason == Punt.SERVER_SYNACK:
             return self.coordinator.punt_synack(switch, port, frame, now, wall)
         if reason == Punt.EARLY_RETURN:

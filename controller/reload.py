@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from controller.config import ControllerConfig, ServiceConfig, SwitchConfig
+from controller.config import ControllerConfig, FederationConfig, ServiceConfig, SwitchConfig
 
 APPLIED: Final = ("services", "switches", "timers", "limits", "tls", "log")
 """The keys whose change takes effect by a reload; all others take a restart."""
+WAY_IN: Final = ("urls", "tls", "credentials", "user", "password_file", "token_file")
+"""What of `federation` counts for the next connection to NATS; the rest takes a restart."""
 _Entry = TypeVar("_Entry", ServiceConfig, SwitchConfig)
 
 
@@ -34,7 +36,23 @@ def merged(old: ControllerConfig, new: ControllerConfig) -> tuple[ControllerConf
         key for key in type(new).model_fields if key not in APPLIED and getattr(old, key) != getattr(new, key)
     ]
     kept = {key: getattr(old, key) for key in restart}
-    return new.model_copy(update=kept), Reloaded(_differences(old, new), restart)
+    changed = _differences(old, new)
+    if old.federation is not None and new.federation is not None and "federation" in restart:
+        kept["federation"], way_in, rest = _federation(old.federation, new.federation)
+        changed += [f"federation.{key}, for the next connection to NATS" for key in way_in]
+        place = restart.index("federation")
+        restart[place : place + 1] = [f"federation.{key}" for key in rest]
+    return new.model_copy(update=kept), Reloaded(changed, restart)
+
+
+def _federation(
+    old: FederationConfig, new: FederationConfig
+) -> tuple[FederationConfig, list[str], list[str]]:
+    """`new` as far as it can be followed; which keys are, and which wait for a restart."""
+    differ = [key for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
+    way_in = [key for key in differ if key in WAY_IN]
+    followed = old.model_copy(update={key: getattr(new, key) for key in way_in})
+    return followed, way_in, [key for key in differ if key not in WAY_IN]
 
 
 def _differences(old: ControllerConfig, new: ControllerConfig) -> list[str]:

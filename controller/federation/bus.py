@@ -27,7 +27,7 @@ from nats.js.client import JetStreamContext
 from nats.js.kv import KeyValue
 
 from controller.config import FederationConfig
-from controller.federation.access import AccessError, connect_options
+from controller.federation.access import AccessError, connect_options, explain, one_line
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ Handler: TypeAlias = Callable[[str, bytes, Reply | None], None]
 """
 
 _CONNECT_TIME: Final = 2
-_STORE_TIME: Final = 5.0
+_STORE_TIME: Final = 2.0  # for an answer of the store; while a cluster has no leader, nobody answers
 _MOST_WAITING: Final = 100_000
 """Messages that may wait for the connection; beyond them it counts as broken."""
 
@@ -49,6 +49,11 @@ class BusError(Exception):
 
 class ConflictError(Exception):
     """Another member has written the entry meanwhile."""
+
+
+def bucket_name(config: FederationConfig) -> str:
+    """The bucket of the key-value store that has the sessions."""
+    return f"syncline-{config.cluster}"
 
 
 class Bus(Protocol):
@@ -64,6 +69,17 @@ class Bus(Protocol):
     async def write_keys(self, data: bytes, revision: int) -> int: ...
     async def request(self, topic: str, data: bytes, time_limit: float) -> bytes: ...
     async def close(self) -> None: ...
+
+
+class _Client(Client):
+    """Never without TLS where TLS is configured: the library would go on without, and send its secrets, if
+    the server (or who stands in its place) says that it has no TLS.
+    """
+
+    def _connect_command(self) -> bytes:
+        if "tls" in self.options and not self._server_info.get("tls_required"):
+            raise nats.errors.Error("it wants no TLS, but federation.tls is given; configure TLS there")
+        return super()._connect_command()
 
 
 @dataclass(slots=True)
@@ -85,13 +101,13 @@ class NatsBus:
         self._config = config
         self._handler = handler
         self._prefix = f"syncline.{config.cluster}."
-        self._bucket = f"syncline-{config.cluster}"
+        self._bucket = bucket_name(config)
         self._records = f"$KV.{self._bucket}."
         self._keys_subject = f"$KV.{self._bucket}-keys.current"
         self._waiting: deque[_Outgoing] = deque()
         self._wakeup = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
-        self._nats = Client()
+        self._nats = _Client()
         self._js: JetStreamContext
         self._store: KeyValue
         self._keys: KeyValue
@@ -127,7 +143,7 @@ class NatsBus:
                 await self._listen()
         except (TimeoutError, nats.errors.Error, OSError) as error:
             await self.close()
-            raise BusError(f"{', '.join(config.urls)}: {_text(error)}") from None
+            raise BusError(f"{', '.join(config.urls)}: {explain(error, config)}") from None
         self._sender = asyncio.get_running_loop().create_task(self._send_all(), name="nats sender")
 
     async def _open_bucket(self, name: str, ttl: float | None) -> KeyValue:
@@ -174,7 +190,7 @@ class NatsBus:
             self._end("messages came faster than they could be taken in")
 
     async def _on_closed(self) -> None:
-        self._end(_text(self._nats.last_error) if self._nats.last_error else "the connection is broken")
+        self._end(one_line(self._nats.last_error) if self._nats.last_error else "the connection is broken")
 
     def _end(self, reason: str) -> None:
         if self.closed.is_set():
@@ -229,8 +245,8 @@ class NatsBus:
                     kept.add_done_callback(_hand_on(message.stored))
             except nats.errors.Error as error:
                 if message.stored is not None and not message.stored.done():
-                    message.stored.set_exception(BusError(_text(error)))
-                self._end(_text(error))
+                    message.stored.set_exception(BusError(one_line(error)))
+                self._end(one_line(error))
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -279,7 +295,7 @@ def _hand_on(stored: asyncio.Future[None]) -> Callable[[asyncio.Future[api.PubAc
         if error is None:
             stored.set_result(None)
         else:
-            stored.set_exception(BusError(f"the store refused an entry: {_text(error)}"))
+            stored.set_exception(BusError(f"the store refused an entry: {one_line(error)}"))
 
     return done
 
@@ -289,13 +305,4 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (TimeoutError, nats.errors.Error, OSError) as error:
-        raise BusError(_text(error)) from None
-
-
-def _text(error: BaseException) -> str:
-    """One line, also for errors that have no text."""
-    if isinstance(error, nats.errors.NoServersError | ConnectionRefusedError):
-        return "no server answers"
-    if isinstance(error, TimeoutError | nats.errors.TimeoutError):
-        return "no answer in time"
-    return " ".join(str(error).split()) or type(error).__name__
+        raise BusError(one_line(error)) from None

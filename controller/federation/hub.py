@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from controller.config import ControllerConfig, FederationConfig
 from controller.dataplane import PuntHeader
@@ -24,6 +24,7 @@ from controller.federation.pending import PendingElsewhere
 from controller.federation.receiver import Receiver
 from controller.federation.refresher import Refresher
 from controller.federation.remote import RemoteSwitch
+from controller.federation.replicas import Relayed, Replicas
 from controller.federation.routing import Routing
 from controller.hub import ControllerHub, KeyWrite, SessionWrite
 from controller.learned import services_state
@@ -33,20 +34,12 @@ from controller.p4.errors import OK, Outcome
 from controller.p4.schema import Schema
 from controller.p4.static import epoch_row, key_row, row_job
 from controller.p4.sync import Held
-from controller.p4.writer import DELETE, INSERT, MODIFY, Job
+from controller.p4.writer import Job
 
 log = logging.getLogger(__name__)
 
 _TOMBSTONE_TIME: Final = 120.0
 """Seconds for which the store remembers that a session was removed."""
-
-
-class Relayed(NamedTuple):
-    """Whose write it was: another member's session, of this version."""
-
-    owner: str
-    version: int
-    removed: bool
 
 
 class FederatedHub(ControllerHub):
@@ -60,9 +53,11 @@ class FederatedHub(ControllerHub):
         self.members = Members(settings.member, settings.lease)
         for name in self.own:
             self.members.standing(name, "down")
+        self.coordinator.sessions.remember = int(_TOMBSTONE_TIME)
         self.outbox = Outbox()
         self.elsewhere = PendingElsewhere(config.timers)
         self.routing = Routing(self)
+        self.replicas = Replicas(self)
         self.receiver = Receiver(self)
         self.membership = Membership(self.members, self, self._open_bus, self.receiver.on_message)
         self.shared_keys = SharedKeys(self, secret)
@@ -122,6 +117,7 @@ class FederatedHub(ControllerHub):
 
     def configure(self, config: ControllerConfig) -> None:
         super().configure(config)
+        self.settings = config.federation or self.settings  # for the next connection to NATS
         for name in [name for name in self.members.switches if name not in self.own]:
             del self.members.switches[name]
         self.membership.tell()
@@ -139,6 +135,8 @@ class FederatedHub(ControllerHub):
                 link.fail("this member is back in the federation")
 
     def left(self, reason: str) -> None:
+        """What it has under way comes to no good end, and an answer that comes late must release nothing."""
+        self._execute(self.coordinator.cut_off(self.wall()))
         for link in self.remotes():
             if link.in_service:
                 link.life.waiting(f"this member is cut off: {reason}")
@@ -197,7 +195,7 @@ class FederatedHub(ControllerHub):
         for key, known in before.items():
             session = table.get(key)
             if session is not None and session is not known and key not in self.outbox:
-                self._publish_session(key, session.entry.version, session, False)
+                self.publish_session(key, session.entry.version, session, False)
 
     def joined(self, switch: str) -> None:
         super().joined(switch)
@@ -244,9 +242,24 @@ class FederatedHub(ControllerHub):
         if isinstance(token, Relayed) and isinstance(job.key, tuple):
             self.routing.applied(switch, job.key, token.owner, token.version, token.removed, outcome)
             return
-        super().on_written(switch, job, outcome)
+        self.written(switch, job, outcome)
         if isinstance(token, KeyWrite) and outcome.code == OK:
             self.shared_keys.written(switch, token.generation)
+
+    def written(self, switch: str, job: Job, outcome: Outcome) -> None:
+        """A switch, whoever's, has carried out what this member wanted, or refused it.
+
+        Once the lease is over no handshake is released by that: others may count without this member.
+        """
+        token = job.token
+        if (
+            isinstance(token, SessionWrite)
+            and isinstance(job.key, tuple)
+            and not (token.removed or self.is_member)
+            and self.coordinator.awaits(job.key, token.version)
+        ):
+            return
+        super().on_written(switch, job, outcome)
 
     # --- effects ----------------------------------------------------------------------------------
 
@@ -268,7 +281,7 @@ class FederatedHub(ControllerHub):
         flow = self.coordinator.flows.get(key)
         remote = any(name not in self.own for name in switches)
         if remote or self._sent.get(key) != token.version or token.removed:
-            self._publish_session(key, token.version, self.coordinator.sessions.get(key), token.removed)
+            self.publish_session(key, token.version, self.coordinator.sessions.get(key), token.removed)
         if flow is None or token.removed:
             self._sent.pop(key, None)
         else:
@@ -290,7 +303,7 @@ class FederatedHub(ControllerHub):
         if not waits:
             write()
 
-    def _publish_session(self, key: Key, version: int, session: Session | None, removed: bool) -> None:
+    def publish_session(self, key: Key, version: int, session: Session | None, removed: bool) -> None:
         publication = self.outbox.open(key, version, removed)
         if self.bus is None:
             return
@@ -323,7 +336,7 @@ class FederatedHub(ControllerHub):
             for then in self.outbox.stored(publication):
                 then()
             return
-        if not publication.removed:
+        if not publication.removed and self.bus is not None and not self.bus.closed.is_set():
             now, wall = self.clock(), self.wall()
             key, version = publication.key, publication.version
             flow = self.coordinator.flows.get(key)
@@ -335,9 +348,9 @@ class FederatedHub(ControllerHub):
         for key in self.outbox:
             session, removal = self.coordinator.sessions.get(key), self.outbox.removal(key)
             if removal is not None:
-                self._publish_session(key, removal, None, True)
+                self.publish_session(key, removal, None, True)
             elif session is not None:
-                self._publish_session(key, session.entry.version, session, False)
+                self.publish_session(key, session.entry.version, session, False)
 
     def _service_changed(self, service: Service) -> None:
         super()._service_changed(service)
@@ -350,67 +363,21 @@ class FederatedHub(ControllerHub):
     # --- sessions of other members ----------------------------------------------------------------
 
     def merge(self, record: Record, *, confirm: bool = False) -> None:
-        """Take in a record; `confirm`: tell its sender when the own switches have it."""
-        key, now, wall = record.key, self.clock(), self.wall()
-        entry = record.table_entry()
-        self.elsewhere.forget(key)
-        if entry is None:
-            gone = self.coordinator.sessions.retire(key, record.version, wall)
-            if gone is not None:
-                self._count(key, -1)
-            if self.coordinator.sessions.get(key) is not None:
-                self.routing.confirm(record, True)  # a later one has its place
-            else:
-                self._write_relayed(
-                    DELETE, key, None, Relayed(record.by if confirm else "", record.version, True)
-                )
-            return
-        if (key[1], key[3]) not in self.coordinator.services:
-            self.membership.complain(f"{record.by} has sessions of {record.service}, a service unknown here")
-            return
-        known = self.coordinator.sessions.get(key)
-        if known is not None and not confirm and known.entry == entry:
-            return  # read from the store, and known already
-        session = Session(
-            key, entry, record.service, record.created, record.isn, record.cookie, record.ingress
-        )
-        if not self.coordinator.sessions.replicate(session, now):
-            if known is not None and self.members.owner(known) == self.me and confirm:
-                self._publish_session(key, known.entry.version, known, False)
-            return
-        self.routing.superseded(key, session)
-        self._count(key, known is None)
-        kind = INSERT if known is None else MODIFY
-        self._write_relayed(kind, key, entry, Relayed(record.by if confirm else "", entry.version, False))
+        self.replicas.merge(record, confirm=confirm)
 
-    def _count(self, key: Key, more: int) -> None:
-        service = self.coordinator.services.get((key[1], key[3]))
-        if service is not None:
-            service.sessions += more
+    def settle(self, stored: set[str], continued: bool) -> None:
+        self._cold = not stored and self.members.in_order() == []
+        self.replicas.settle(stored, continued)
+        self.repeat_unsaved()
 
-    def _write_relayed(self, kind: int, key: Key, entry: Entry | None, token: Relayed) -> None:
+    def relay(self, kind: int, key: Key, entry: Entry | None, token: Relayed) -> None:
+        """Write another member's session to the own switches."""
         if not self._loaded.done():
             return
         entity = self._loaded.result().schema.session_bytes(key, entry)
         for name, link in self.own.items():
             if name in self.coordinator.writable:
                 link.put(Job(kind, entity, key, token))
-
-    def settle(self, stored: set[str], continued: bool) -> None:
-        """The store has been read. What it lacks has ended meanwhile, if others went on; else it is put
-        there.
-        """
-        self._cold = not stored and self.members.in_order() == []
-        for session in list(self.coordinator.sessions.values()):
-            key = session.key
-            if store_key(key) in stored or self.coordinator.flows.get(key) is not None:
-                continue
-            if continued and key not in self.outbox:
-                if self.coordinator.sessions.remove(session, self.wall()):
-                    self._count(key, -1)
-            else:
-                self._publish_session(key, session.entry.version, session, False)
-        self.repeat_unsaved()
 
     def _tick(self) -> None:
         super()._tick()
@@ -429,7 +396,7 @@ class FederatedHub(ControllerHub):
         for key in self._refresher.due(now, sessions.keys):
             session = sessions.get(key)
             if session is not None and self.members.owner(session) == self.me and key not in self.outbox:
-                self._publish_session(key, session.entry.version, session, False)
+                self.publish_session(key, session.entry.version, session, False)
 
     # --- keys -------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ OpenBus = Callable[[Handler], Awaitable[Bus]]
 
 _RENEWALS: Final = 4  # within the time of a lease
 _FIRST_WAIT: Final = 0.25
-_LONGEST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 2.0
 
 
 class Shared(Protocol):
@@ -262,7 +262,8 @@ class Membership:
         elif peer is not None:
             if known is None or known.run != peer.run:
                 log.info("federation: %s is %s", peer.name, peer.state)
-                self._shared.repeat_unsaved()
+                if self.members.state == "member":  # else the store may have what is later than this
+                    self._shared.repeat_unsaved()
             self._shared.peer_changed(peer)
             if self.members.missed(lease.by, lease.run, lease.n, record=False):
                 self.read_again()

@@ -35,7 +35,7 @@ from controller.federation.messages import (
     Told,
     decode,
 )
-from controller.hub import ControllerHub, SessionWrite
+from controller.hub import SessionWrite
 from controller.learned import State
 from controller.logic.model import PacketOut
 from controller.p4.errors import Outcome, SwitchError
@@ -115,7 +115,7 @@ class Receiver:
         hub = self._hub
         kind = DELETE if message.removed else MODIFY
         job = Job(kind, b"", message.key, SessionWrite(message.version, message.removed))
-        ControllerHub.on_written(hub, message.switch, job, Outcome(message.code, message.text))
+        hub.written(message.switch, job, Outcome(message.code, message.text))
 
     def _expelled(self, message: Expelled) -> None:
         link = self._hub.own.get(message.switch)

@@ -16,7 +16,7 @@ CONTROLLER = "controller"
 """The process that every lab has besides its switches; others are controller-2 and so on."""
 
 NATS = "nats"
-"""The NATS server of a lab with a federation."""
+"""The NATS server of a lab with a federation; others are nats-2 and so on."""
 
 _SMALLEST_MTU_V6 = 1280  # RFC 8200 section 5
 
@@ -40,7 +40,7 @@ def _names(topology: Topology) -> Iterator[Problem]:
             yield Problem(f"switches.{name}", f"a host is also named {name}; each name may be used once")
     for kind, names in (("hosts", topology.hosts), ("switches", topology.switches)):
         for name in names:
-            if name in (CONTROLLER, NATS) or name.startswith(f"{CONTROLLER}-"):
+            if name in (CONTROLLER, NATS) or name.startswith((f"{CONTROLLER}-", f"{NATS}-")):
                 yield Problem(f"{kind}.{name}", f"{name} is a reserved name; use another")
     seen: set[int] = set()
     for name, switch in topology.switches.items():

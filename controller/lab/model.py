@@ -7,7 +7,7 @@ is made from these models and their descriptions.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -118,6 +118,9 @@ class Federated(Model):
     lease: Annotated[float, Field(ge=0.5, le=60)] = Field(
         default=3, description="time without a sign of life that ends a membership, seconds"
     )
+    servers: Literal[1, 3] = Field(
+        default=1, description="how many NATS servers there are; of 3 each keeps every record"
+    )
 
 
 class ControllerSettings(Model):
@@ -125,7 +128,7 @@ class ControllerSettings(Model):
 
     tls: bool = Field(
         default=False,
-        description="true for P4Runtime over mutual TLS, with certificates that the lab makes for its run",
+        description="true for P4Runtime and NATS over mutual TLS, with certificates that the lab makes",
     )
     timers: TimersConfig = Field(default_factory=lambda: TimersConfig(), description="durations in seconds")
     limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig(), description="bounds")

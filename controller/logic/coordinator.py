@@ -142,6 +142,17 @@ class Coordinator:
                 self.openings.confirmed(flow, switch, now, wall, out)
         return out
 
+    def cut_off(self, wall: float) -> Effects:
+        """This controller may open nothing any more: what is under way is forgotten, and nobody is told.
+
+        The client repeats what nobody has answered, and its handshake begins anew, here or elsewhere, with
+        the same SYN.
+        """
+        out: Effects = []
+        for flow in self.flows.values():
+            self.openings.leave(flow, wall, out)
+        return out
+
     def adopt(self, switch: str, held: Iterable[tuple[Key, Entry]], now: float, wall: float) -> Effects:
         """Take over sessions that a switch holds from before this controller; the others get them."""
 
@@ -181,12 +192,8 @@ class Coordinator:
             if flow.isn == header.isn and flow.cookie == cookie:
                 self.openings.hold(flow, switch, header, segment)
                 return out
-            if flow.in_barrier:
-                self.results["superseded_while_sharing"] += 1
-                return out  # the client repeats it; by then the older session can be replaced
-            flow.reset_server(out)
-            self.flows.discard(flow)
-            self.results["superseded"] += 1
+            self.openings.break_off(flow, "superseded", wall, out)
+            session = self.sessions.get(key)
         if session is not None and self._taken_over(session, wall) and not session.open:
             self.results["late_at_take_over"] += (
                 1  # a switch repeats to a new controller what it told the last
@@ -210,7 +217,9 @@ class Coordinator:
         self.openings.start(key, session, switch, header, segment, now, wall, out)
         return out
 
-    def punt_following(self, switch: str, header: PuntHeader, frame: bytes, now: float) -> Effects:
+    def punt_following(
+        self, switch: str, header: PuntHeader, frame: bytes, now: float, wall: float
+    ) -> Effects:
         """Another segment of a flow that was proven a moment ago.
 
         Either its session is not open, or the switch holds it back behind what is queued here.
@@ -221,7 +230,9 @@ class Coordinator:
             return out
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         flow, session = self.flows.get(key), self.sessions.get(key)
-        if flow is not None and flow.follows(segment):
+        if flow is not None and flow.follows(segment) and segment.flags & RST:
+            self.openings.break_off(flow, "client_reset", wall, out)
+        elif flow is not None and flow.follows(segment):
             self.openings.hold(flow, switch, header, segment)
         elif flow is None and session is None and self.openings.lenient(key):
             out.append(PacketOut(switch, Mode.ROUTE, header.ingress_port, frame))

@@ -178,7 +178,9 @@ class Handshake:
         return segment.ack == (self.cookie + 1) & MASK32 and offset <= self.service.config.window + 1
 
     def covers(self, segment: Segment) -> bool:
-        """Whether all of a segment is among the packets held."""
+        """Whether all of a segment is among the packets held. What a RST says never is."""
+        if segment.flags & RST:
+            return False
         reach = -1
         for packet in sorted(self.held, key=_order):
             if 0 <= packet.offset <= max(reach, 0):

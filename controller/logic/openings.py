@@ -215,6 +215,22 @@ class Openings:
         self._end(flow, reason)
         self._returns.take(flow.key)
 
+    def leave(self, flow: Handshake, wall: float, out: Effects) -> None:
+        """Forget the handshake; neither side is told, so that the client's repetition can begin it anew."""
+        if flow.session is not None:
+            self.forget(flow.session, wall, out)
+        self._end(flow, "cut_off")
+        self._returns.take(flow.key)
+
+    def break_off(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
+        """The client does not want it any more: the server is told, if it was asked, and no entry is left."""
+        if flow.session is not None:
+            self.forget(flow.session, wall, out)
+        if flow.state is not State.CLEARING:
+            flow.reset_server(out)
+        self._end(flow, reason)
+        self._returns.take(flow.key)
+
     def tick(self, now: float, wall: float, out: Effects) -> None:
         """What is due: repeated SYNs, failed barriers, and what handshakes left that came to nothing."""
         for flow in self._flows.due(now):

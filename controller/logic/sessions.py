@@ -3,7 +3,8 @@
 
 A version is 32 bits: the Unix time in seconds of the change, or one more than the version before on the
 same tuple, whichever is later. So versions of a tuple only grow, over restarts of the controller too; a
-tuple that was just removed is remembered until the clock has passed its version.
+tuple that was just removed is remembered until the clock has passed its version, and where other controllers
+share sessions some time longer, for what they say may come late.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def newer(version: int, than: int) -> bool:
 class SessionTable:
     def __init__(self, timers: TimersConfig) -> None:
         self.set_timers(timers)
+        self.remember = 0
+        """Seconds for which a removal is remembered after its version's."""
         self._sessions: dict[Key, Session] = {}
         self._removed: dict[Key, int] = {}
         self._closing: list[tuple[float, Key, int]] = []
@@ -107,7 +110,7 @@ class SessionTable:
     def _prune_removed(self, wall: float) -> None:
         while self._removed:
             key = next(iter(self._removed))
-            if not newer(int(wall) & MASK32, self._removed[key]):
+            if not newer((int(wall) - self.remember) & MASK32, self._removed[key]):
                 break
             del self._removed[key]
 
@@ -145,6 +148,10 @@ class SessionTable:
         self.remove(mine, wall)
         self._removed[key] = version
         return mine
+
+    def removed(self, key: Key) -> int | None:
+        """The version of a session that was removed lately, and that no later one has replaced."""
+        return None if key in self._sessions else self._removed.get(key)
 
     # --- ends of connections ----------------------------------------------------------------------
 

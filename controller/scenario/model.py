@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -18,7 +18,7 @@ from controller.config import LimitsConfig, TimersConfig
 from controller.config_errors import ConfigError, Problem, describe, read_yaml
 from controller.config_values import Model
 from controller.lab import programs
-from controller.lab.model import Topology, TopologyService
+from controller.lab.model import Federated, Topology, TopologyService
 from controller.lab.topology import load_topology
 from controller.scenario.abbreviations import ABBREVIATIONS
 from controller.scenario.parameters import Parameter, with_parameters
@@ -40,7 +40,10 @@ class ScenarioFile(Model):
     )
     timers: dict[str, Any] = Field(default={}, description="timers that differ from the topology's")
     limits: dict[str, Any] = Field(default={}, description="limits that differ from the topology's")
-    tls: bool = Field(default=False, description="true for P4Runtime over mutual TLS")
+    tls: bool = Field(default=False, description="true for P4Runtime and NATS over mutual TLS")
+    federation: dict[str, Any] = Field(
+        default={}, description="settings of a federation that differ from the topology's"
+    )
     controllers: int | None = Field(
         default=None, ge=1, le=4, description="how many controllers there are, instead of the topology's"
     )
@@ -203,6 +206,7 @@ def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topolo
         update={
             "tls": file.tls or settings.tls,
             "timers": _override(settings.timers, file.timers, TimersConfig, "timers", path),
+            "federation": _federation(settings.federation, file.federation, path),
             "limits": _override(settings.limits, file.limits, LimitsConfig, "limits", path),
             "instances": settings.instances if file.controllers is None else file.controllers,
         }
@@ -216,7 +220,17 @@ def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topolo
     return topology.model_copy(update={"controller": changed, "services": services})
 
 
-def _override(base: Model, changes: dict[str, Any], model: type[Model], key: str, path: Path) -> Model:
+def _federation(base: Federated | None, changes: dict[str, Any], path: Path) -> Federated | None:
+    """Without a federation there is nothing to change: the scenario runs with one controller, too."""
+    return None if base is None else _override(base, changes, Federated, "federation", path)
+
+
+Settings = TypeVar("Settings", bound=Model)
+
+
+def _override(
+    base: Settings, changes: dict[str, Any], model: type[Settings], key: str, path: Path
+) -> Settings:
     try:
         return model.model_validate({**base.model_dump(), **changes})
     except ValidationError as error:

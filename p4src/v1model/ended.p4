@@ -5,12 +5,14 @@
 // it back. Whoever forges these packets achieves nothing: what is no proof is translated as ever. Delta tells the session from the
 // tuple's next one.
 //
-// One cell per hash of the tuple, the last end wins.
+// The same for a SYN that came while the session was about to be opened: it got a cookie, and its ACK meets the session.
 //
 // An end may have passed unseen: its switch or the controller died with it, and the session stays open until it is idle. Then a
 // SYN meets a server that has no connection and answers it, but never the client, which repeats it. A server that has one
 // challenges the SYN at once, and a client that was restarted resets it (RFC 5961, section 4.2). So a SYN that comes again after half
 // a second gets a cookie, too.
+//
+// One cell per hash of the tuple, the last one wins.
 #ifndef SYNCLINE_ENDED_P4
 #define SYNCLINE_ENDED_P4
 
@@ -20,14 +22,16 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
     bit<32> first;   // a SYN that went to the server: of whom, with which number, when
     bit<16> which;
     bit<16> waited;
-    bit<1>  asks;
     bit<32> mark;    // of whom, whether a cookie was given out since, when
     bit<12> cell;
     bit<16> whom;
+    bit<16> anyone;  // of the tuple
     bit<16> folded;
     bit<32> client;  // its address, or what folding leaves of it
     bit<15> now;
     bit<15> age;
+    bit<1>  recent;    // that connection has just ended
+    bit<1>  answered;  // there may be a proof of the next one
 
     apply {
         client = meta.session.client;
@@ -37,34 +41,39 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
         }
         folded = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
         cell = folded[11:0];
-        whom = client[15:0] ^ meta.session.client_port ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
+        anyone = client[15:0] ^ meta.session.client_port;
+        whom = anyone ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
         now = meta.arrived[30:16];
-        if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
-            ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
-        } else if (meta.direction == TO_SERVER) {
+        recent = 0;
+        answered = 0;
+        if (meta.direction == TO_SERVER) {
             ended.read(mark, (bit<32>)cell);
             age = now - mark[14:0];
-            asks = 0;
-            if (hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
-                asks = 1;
-            }
             if (mark[31:16] == whom && age < ENDED_TICKS) {
-                if (asks == 1) {
-                    meta.step = STEP_ANSWER;
-                    ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
-                } else if (hdr.tcp.syn == 0 && mark[15:15] == 1 && meta.injected == 0) {
-                    meta.step = STEP_CHECK;
-                }
-            } else if (asks == 1) {
-                which = whom ^ hdr.tcp.sequence[31:16] ^ hdr.tcp.sequence[15:0];
-                unanswered.read(first, (bit<32>)cell);
-                waited = meta.arrived[31:16] - first[15:0];
-                if (first[31:16] != which || waited >= REPEATED_TICKS) {
-                    unanswered.write((bit<32>)cell, which ++ meta.arrived[31:16]);
-                } else if (waited >= UNANSWERED_TICKS) {
-                    meta.step = STEP_ANSWER;
-                    ended.write((bit<32>)cell, whom ++ 1w1 ++ now);
-                }
+                recent = 1;
+                answered = mark[15:15];
+            } else if (mark[31:15] == anyone ++ 1w1 && age < (bit<15>)PENDING_TICKS) {
+                answered = 1;
+            }
+        }
+        if (meta.anew == 1) {
+            ended.write((bit<32>)cell, anyone ++ 1w1 ++ now);
+        } else if (answered == 1 && hdr.tcp.ack == 1 && hdr.tcp.syn == 0 && hdr.tcp.rst == 0 && meta.injected == 0) {
+            meta.step = STEP_CHECK;
+        } else if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
+            ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
+        } else if (recent == 1 && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+            meta.step = STEP_ANSWER;
+            ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
+        } else if (meta.direction == TO_SERVER && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+            which = whom ^ hdr.tcp.sequence[31:16] ^ hdr.tcp.sequence[15:0];
+            unanswered.read(first, (bit<32>)cell);
+            waited = meta.arrived[31:16] - first[15:0];
+            if (first[31:16] != which || waited >= REPEATED_TICKS) {
+                unanswered.write((bit<32>)cell, which ++ meta.arrived[31:16]);
+            } else if (waited >= UNANSWERED_TICKS) {
+                meta.step = STEP_ANSWER;
+                ended.write((bit<32>)cell, whom ++ 1w1 ++ now);
             }
         }
     }

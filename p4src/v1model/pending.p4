@@ -9,6 +9,9 @@
 // that is on its way must not hold up the rest. A message of several packets takes as many passes: until the last, what comes
 // goes to the controller without a number, and is back behind them.
 //
+// A client may break off what it has proven: its RST goes to the controller, too, which ends the handshake. And it may begin anew,
+// before the session is open; that its next ACK may be a proof then, on the session, is for ended.p4 to remember.
+//
 // Until then the server cannot have spoken, and all that a client sends acknowledges k + 1: that tells its segments from those of
 // the tuple's last connection, and nobody else can choose k. One cell per hash of the tuple, the last flow wins. A forgotten flow
 // is treated as any unproven one, or passes when its session is open.
@@ -54,12 +57,16 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
         cell = (bit<32>)(client[31:16] ^ client[15:0] ^ meta.session.client_port);
         returned = hdr.tcp.acknowledgment - 1;
         pending.read(flow, cell);
-        if (meta.step == STEP_PUNT || flow[31:0] == returned) {
-            now = meta.arrived[31:16];
-            since = flow[63:48];
-            age = now - since;
-            open = flow[47:47];
-            number = flow[46:32];
+        now = meta.arrived[31:16];
+        since = flow[63:48];
+        age = now - since;
+        open = flow[47:47];
+        number = flow[46:32];
+        if (hdr.tcp.syn == 1) {
+            if (number != 0 && age < PENDING_TICKS) {
+                meta.anew = 1;
+            }
+        } else if (meta.step == STEP_PUNT || flow[31:0] == returned) {
             known = 0;
             if (flow[31:0] == returned && number != 0 && age < PENDING_TICKS) {
                 known = 1;

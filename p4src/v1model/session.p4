@@ -134,6 +134,7 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                     meta.step = STEP_TRANSLATE;
                 } else {
                     meta.step = STEP_ANSWER;
+                    meta.may_wait = 1;
                 }
             } else if (meta.session.known == 1) {
                 if (meta.session.phase == PHASE_CLOSING && meta.injected == 0 && hdr.tcp.ack == 1
@@ -148,12 +149,15 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             } else if (hdr.tcp.rst == 0 && hdr.tcp.ack == 1) {
                 meta.step = STEP_CHECK;
                 meta.may_wait = 1;
-            } else if (meta.service.lenient == 1) {
-                meta.step = STEP_ROUTE;
-            } else if (hdr.tcp.rst == 1) {
-                drop_as(DROP_UNKNOWN_RST);
             } else {
-                drop_as(DROP_STRAY);
+                if (meta.service.lenient == 1) {
+                    meta.step = STEP_ROUTE;
+                } else if (hdr.tcp.rst == 1) {
+                    drop_as(DROP_UNKNOWN_RST);
+                } else {
+                    drop_as(DROP_STRAY);
+                }
+                meta.may_wait = hdr.tcp.ack;
             }
         } else if (meta.session.known == 0 && meta.service.mode == PROXY_PASS) {
             meta.step = STEP_ROUTE;

@@ -84,6 +84,9 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.may_wait == 1) {
             pending_flows.apply(hdr, meta);
         }
+        if (meta.anew == 1) {
+            just_ended.apply(hdr, meta);
+        }
         if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
             awaited_answers.apply(hdr, meta, standard_metadata);
         }

@@ -103,7 +103,7 @@ class World:
 
     def following(self, switch: str = "a", number: int = 2, **fields: Any) -> Effects:
         header = PuntHeader(PORT, 4, 0, 0, 0, 0, 0, number)
-        return self.core.punt_following(switch, header, self.client_frame(**fields), self.now)
+        return self.core.punt_following(switch, header, self.client_frame(**fields), self.now, self.wall)
 
     def server_frame(self, **fields: Any) -> bytes:
         options = fields.pop("tcp_options", Options(1460, 9, True, (TS, TC)))

@@ -120,3 +120,17 @@ def test_a_removal_that_comes_before_its_session_counts() -> None:
     assert table.retire(KEY, 5, 0.0) is None
     assert not table.replicate(session(5), 0.0)
     assert len(table) == 0
+
+
+def test_a_removal_is_remembered_as_long_as_records_of_before_may_come() -> None:
+    other, third = (5, 2, 3, 4), (6, 2, 3, 4)
+    for remember, known in ((0, None), (120, 1000)):
+        table = SessionTable(TimersConfig())
+        table.remember = remember
+        table.retire(KEY, 1000, 1000.0)
+        table.retire(other, 1060, 1060.0)
+        assert table.removed(KEY) == known
+        assert table.replicate(session(1000), 0.0) is (known is None)
+        table.retire(third, 1130, 1130.0)
+        assert table.removed(KEY) is None
+        assert table.replicate(session(1001), 0.0)

@@ -70,6 +70,26 @@ def test_the_next_connection_is_proven_while_the_last_one_is_open(
     assert net.punted(net.from_client(more), FOLLOWING).number == 2
 
 
+@pytest.mark.parametrize("flags", [ACK, ACK | FIN])
+def test_the_next_connection_is_proven_that_began_before_the_last_one_was_open(
+    net: Network, flags: int
+) -> None:
+    net.punted(net.from_client(client_segment(78, net.proof(EVEN, 77) + 1)), PROVEN)
+    assert answered(net)
+    net.open(SESSION)
+    other = client_segment(78, 99, ACK | PSH, payload=b"of the last one")
+    assert net.from_client(other).outputs == (net.to_server(other, SESSION),)
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1, flags)
+    assert net.punted(net.from_client(proof), PROVEN).isn == NEXT
+
+
+def test_a_syn_without_a_handshake_under_way_is_forgotten(net: Network) -> None:
+    assert answered(net)
+    net.open(SESSION)
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    assert net.from_client(proof).outputs == (net.to_server(proof, SESSION),)
+
+
 @pytest.mark.parametrize("flags", [FIN | ACK, ACK])
 def test_an_end_of_the_servers_half_changes_nothing(net: Network, flags: int) -> None:
     end(net, flags, from_client=False)

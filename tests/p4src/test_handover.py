@@ -34,6 +34,7 @@ from .target import packet_outs
 pytestmark = on_every_wire
 
 ISN = 0xFFFFFF00
+AWAITED = 2
 LENGTH = 100
 SESSION = Session(delta=0x89ABCDEF, tau=0x1234567)
 
@@ -75,6 +76,26 @@ def test_numbers_grow_with_what_is_new(net: Network) -> None:
     assert punt(net, [ack, ack, one, two, one, four, three, four]) == [1, 1, 2, 3, 3, 4, 4, 4]
     fin = client_segment(four.seq + LENGTH, four.ack, ACK | FIN)
     assert punt(net, [fin, fin]) == [5, 5]
+
+
+def test_a_reset_of_a_pending_flow_goes_to_the_controller(net: Network) -> None:
+    ack, one, *_ = segments(net)
+    assert punt(net, [ack, one]) == [1, 2]
+    reset = replace(one, seq=one.seq + LENGTH, flags=RST | ACK, payload=b"")
+    assert net.punted(net.from_client(reset), FOLLOWING).number == 2  # there is nothing new in it
+    net.open(replace(SESSION, phase=AWAITED))
+    net.punted(net.from_client(reset), FOLLOWING)
+
+
+def test_a_reset_of_nobody_is_dropped(net: Network) -> None:
+    ack, one, *_ = segments(net)
+    without_ack = replace(one, flags=RST, ack=0)
+    foreign = replace(one, flags=RST | ACK, ack=one.ack + 1)
+    assert net.from_client(replace(one, flags=RST | ACK)).nothing  # it proves nothing itself
+    punt(net, [ack])
+    for reset in (without_ack, foreign):
+        assert net.from_client(reset).nothing
+    assert net.target.counter("drops", Drop.UNKNOWN_RST) == 3
 
 
 @pytest.mark.parametrize("released", [False, True])

@@ -25,6 +25,23 @@ from controller.scenario.steps.security import NewCertificate, Reload
 from controller.scenario.world import Background, UnmetError, World, poll
 
 
+class FakeNats:
+    """Notes what is done to the NATS servers."""
+
+    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
+        self.names = ["nats", "nats-2", "nats-3"]
+        self._calls = calls
+
+    def start(self) -> None:
+        self._calls.append(("start_nats",))
+
+    def stop(self, number: int, name: str | None = None) -> None:
+        self._calls.append(("stop_nats", number, name))
+
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+
 class FakeLab:
     """Notes what it is told to do; its API answers with `documents`, the last one for ever."""
 
@@ -32,6 +49,8 @@ class FakeLab:
         self.plan: Plan = make_plan(load_topology(topology))
         self.state = LabState("test", "three-pop", "softswitch", False, [])
         self.calls: list[tuple[Any, ...]] = []
+        self.nats = FakeNats(self.calls)
+        self.nats_leader: str | None = None
         self.documents = documents or [status()]
         self.exit_code = 0
 
@@ -93,18 +112,8 @@ class FakeLab:
     ) -> None:
         self.calls.append(("issue_certificate", (switch, dates is None, trusted)))
 
-    @property
-    def nats_address(self) -> tuple[str, int]:
-        return "127.0.0.1", 1
-
     def reach_nats_at(self, controller: str, url: str) -> None:
         self.calls.append(("reach_nats_at", controller, url.rpartition(":")[0]))
-
-    def start_nats(self) -> None:
-        self.calls.append(("start_nats",))
-
-    def stop_nats(self, number: int) -> None:
-        self.calls.append(("stop_nats", number))
 
     def relay_address(self, switch: str) -> str:
         return f"unix:/nowhere/{switch}-relay.sock"

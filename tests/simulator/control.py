@@ -218,7 +218,7 @@ class Control:
         if header.reason == Punt.PROVEN:
             self.execute(core.punt_proven(name, header, frame, now, wall))
         elif header.reason == Punt.FOLLOWING:
-            self.execute(core.punt_following(name, header, frame, now))
+            self.execute(core.punt_following(name, header, frame, now, wall))
         elif header.reason == Punt.SERVER_SYNACK:
             self.execute(core.punt_synack(name, port, frame, now, wall))
         else:

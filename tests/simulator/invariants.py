@@ -9,7 +9,7 @@ from controller.dataplane import Phase
 from controller.logic.keys import CookieKey
 from controller.logic.model import MASK32, Entry, Key
 from controller.logic.sessions import newer
-from controller.packets import ACK, SYN
+from controller.packets import ACK, RST, SYN
 
 from .control import Job
 from .hosts import Connection, Tcp
@@ -18,6 +18,10 @@ from .switch import Switch
 
 if TYPE_CHECKING:
     from .world import World
+
+
+PATIENCE = 5.0
+"""Seconds: within which everything goes well that nothing disturbs."""
 
 
 class Violation(AssertionError):  # noqa: N818  # an invariant is violated; nothing went wrong in the test
@@ -89,6 +93,8 @@ class Invariants:
             raise Violation(4, f"at {switch.name} nobody's packet is translated: {packet}")
         if entry.delta == self._delta(packet.key, mine.isn):
             return
+        if self._is_anew(mine, packet):
+            return
         newest = self._world.clients[packet.key][-1]
         session = self._world.control.core.sessions.get(packet.key)
         released = session is not None and self._world.control.core.flows.get(packet.key) is None
@@ -103,6 +109,13 @@ class Invariants:
                 return None if server is None else (client.peer_isn - server) & MASK32
         return None
 
+    def _is_anew(self, client: Connection, packet: Packet) -> bool:
+        """Whether it began while the tuple's last handshake was under way, and the switch could not know:
+        it has forgotten that, or has heard nothing of this one but a RST.
+        """
+        forgotten = self._world.longest_wait >= PATIENCE
+        return client.isn in self._world.anew and (forgotten or bool(packet.flags & RST))
+
     def client_takes(self, end: Connection, packet: Packet) -> None:
         """What reaches a client is in its own space."""
         if end.state is not Tcp.ESTABLISHED or packet.flags & SYN:
@@ -115,7 +128,8 @@ class Invariants:
         """What reaches a server is in its own space."""
         if packet.flags & SYN or not packet.flags & ACK or beyond(packet.seq, end.peer_isn) is None:
             return
-        if beyond(packet.ack, end.isn) is None:
+        of = self._world.connection_of(packet)
+        if beyond(packet.ack, end.isn) is None and not (of is not None and self._is_anew(of, packet)):
             raise Violation(4, f"the server is given a number that is not its own: {packet}")
 
     # --- 5: known everywhere ----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A switch as p4src/v1model has it: what its stages session, cookie, pending, awaited and translate decide.
+"""A switch as p4src/v1model has it: what its stages session, ended, cookie, pending, awaited and translate
+decide.
 
 Numbers instead of frames, a hash instead of HalfSipHash, one cell of the registers per tuple.
 """
@@ -18,7 +19,7 @@ from controller.packets import ACK, FIN, RST, SYN
 
 from .packets import Made, Packet
 
-PENDING_TIME, HOLD_TIME, HOLD_PACKETS = 8.0, 1.05, 64
+PENDING_TIME, HOLD_TIME, HOLD_PACKETS, ENDED_TIME = 8.0, 1.05, 64, 1.05
 CLIENT_PORT, SERVER_PORT = 1, 2
 _NANOSECONDS = 1e9
 
@@ -37,6 +38,15 @@ class _Pending:
     number: int
     cookie: int
     edge: int
+
+
+@dataclass(slots=True)
+class _Ended:
+    """`delta`: of the session that has just ended; None: a SYN came while a handshake was pending."""
+
+    delta: int | None
+    since: float
+    answered: bool
 
 
 @dataclass(slots=True)
@@ -67,10 +77,11 @@ class Switch:
     incarnation: int = 0
     _pending: dict[Key, _Pending] = field(default_factory=dict)
     _awaited: dict[Key, float] = field(default_factory=dict)
+    _ends: dict[Key, _Ended] = field(default_factory=dict)
 
     def restart(self) -> None:
         """Everything that it held is gone."""
-        self.table, self.keys, self._pending, self._awaited = {}, {}, {}, {}
+        self.table, self.keys, self._pending, self._awaited, self._ends = {}, {}, {}, {}, {}
         self.parity, self.forwards, self.guards, self.in_service = None, False, False, False
         self.filling = False
         self.incarnation += 1
@@ -102,27 +113,49 @@ class Switch:
     def _from_client(self, packet: Packet, now: float, injected: bool, release: int) -> bool:
         entry, flags = self._look_up(packet, now), packet.flags
         if flags & SYN and not flags & ACK:
-            if entry is not None and entry.phase == Phase.OPEN:
-                self._translate(packet, entry)
-            else:
+            if entry is None or entry.phase != Phase.OPEN:
                 self._answer(packet, now)
+                cell = self._pending.get(packet.key)
+                if cell is not None and now - cell.since < PENDING_TIME:
+                    self._ends[packet.key] = _Ended(None, now, True)
+            elif (mark := self._just_ended(packet, entry, now)) is not None:
+                self._answer(packet, now)
+                mark.answered = True
+            else:
+                self._translate(packet, entry, now)
             return True
-        if entry is None and (flags & RST or not flags & ACK):
+        if entry is None and not flags & ACK:
             return True
-        check = entry is None or (
-            entry.phase == Phase.CLOSING and not injected and bool(flags & ACK) and not flags & RST
-        )
-        isn = self._check(packet) if check else None
+        check = entry is None or (not injected and self._may_be_anew(packet, entry, now))
+        isn = self._check(packet) if check and flags & ACK and not flags & RST else None
         if isn is None and entry is None and not self._is_pending(packet, now):
-            self.observer.cookie_refused(self, packet)
+            if not flags & RST:
+                self.observer.cookie_refused(self, packet)
             return True
         if flags & ACK:
             verdict = self._hold_back(packet, now, entry, isn, injected, release)
             if verdict is not None:
                 return verdict
         if entry is not None:
-            self._translate(packet, entry)
+            self._translate(packet, entry, now)
         return True
+
+    def _just_ended(self, packet: Packet, entry: Entry, now: float) -> _Ended | None:
+        """ended.p4: whether the connection of an open session has just ended."""
+        mark = self._ends.get(packet.key)
+        recent = mark is not None and mark.delta == entry.delta and now - mark.since < ENDED_TIME
+        return mark if recent else None
+
+    def _may_be_anew(self, packet: Packet, entry: Entry, now: float) -> bool:
+        """Whether a packet of a session may be the proof of the tuple's next one."""
+        if entry.phase != Phase.OPEN:
+            return True
+        mark = self._ends.get(packet.key)
+        if mark is None or not mark.answered:
+            return False
+        if mark.delta is None:
+            return now - mark.since < PENDING_TIME
+        return self._just_ended(packet, entry, now) is not None
 
     def _is_pending(self, packet: Packet, now: float) -> bool:
         cell = self._pending.get(packet.key)
@@ -183,18 +216,21 @@ class Switch:
         elif entry is None:
             self.punt(self.name, PuntHeader(SERVER_PORT, Punt.EARLY_RETURN, 0, 0, 0, 0, 0), packet)
         elif not (entry.phase == Phase.CLOSING and flags & RST and not flags & ACK):
-            self._translate(packet, entry)
+            self._translate(packet, entry, now)
 
-    def _translate(self, packet: Packet, entry: Entry) -> None:
+    def _translate(self, packet: Packet, entry: Entry, now: float) -> None:
         self.observer.translated(self, packet, entry)
+        ends = packet.flags & RST or (packet.flags & FIN and packet.to_server)
+        if entry.phase == Phase.OPEN and ends:
+            self._ends[packet.key] = _Ended(entry.delta, now, False)
         if packet.to_server:
             changed = packet._replace(ack=(packet.ack - entry.delta) & MASK32 if packet.flags & ACK else 0)
-            ends = (End.RST_FROM_CLIENT, End.FIN_FROM_CLIENT)
+            events = (End.RST_FROM_CLIENT, End.FIN_FROM_CLIENT)
         else:
             changed = packet._replace(seq=(packet.seq + entry.delta) & MASK32)
-            ends = (End.RST_FROM_SERVER, End.FIN_FROM_SERVER)
+            events = (End.RST_FROM_SERVER, End.FIN_FROM_SERVER)
         if packet.flags & (RST | FIN):
-            self.digest(self.name, packet.key, ends[0] if packet.flags & RST else ends[1], entry.version)
+            self.digest(self.name, packet.key, events[not packet.flags & RST], entry.version)
         self.route(changed)
 
     # --- cookies ----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from controller.packets import SYN
 from . import hosts
 from .control import Control
 from .hosts import Connection, Tcp
-from .invariants import Invariants
+from .invariants import PATIENCE, Invariants
 from .packets import Packet, beyond
 from .switch import Switch
 
@@ -76,6 +76,7 @@ class World:
         self.now = 100.0
         self.losses = 0
         self.longest_wait = 0.0
+        self.anew: set[int] = set()  # ISNs of clients that did not await what became of their last handshake
         self.clients: dict[Key, list[Connection]] = {}
         self.servers: dict[Key, Connection] = {}
         self.answers: dict[tuple[Key, int], int] = {}  # the server's ISN by the client's
@@ -299,12 +300,14 @@ class World:
         return moves
 
     def _is_over(self, end: Connection) -> bool:
-        """Whether the tuple may be used again: its last handshake is through or forgotten, and no switch
-        takes it for open (docs/invariants.md, "Assumptions").
+        """Whether the tuple may be used again: while its handshake is under way, if routes do not move; else
+        when no switch takes it for open (docs/invariants.md, "Assumptions").
         """
         key, core = end.key, self.control.core
-        if end.state is not Tcp.CLOSED or core.flows.get(key) is not None:
+        if end.state is not Tcp.CLOSED:
             return False
+        if (flow := core.flows.get(key)) is not None:
+            return self.trouble == "none" and flow.isn == end.isn
         session = core.sessions.get(key)
         removed = session is None and self.trouble == "none"  # a slow switch may still hold it
         switches = [self.switches[self._entry]] if removed else list(self.switches.values())
@@ -321,7 +324,10 @@ class World:
     def _open(self, key: Key) -> None:
         self._tell(f"port {key[2]} connects")
         self._speaks_first = bool(self.choose(2))
-        self.clients[key].append(hosts.client(key, self._isn(), self._send))
+        isn = self._isn()
+        if self.control.core.flows.get(key) is not None:
+            self.anew.add(isn)
+        self.clients[key].append(hosts.client(key, isn, self._send))
 
     def _leave(self, end: Connection) -> None:
         if self.choose(4):
@@ -414,7 +420,7 @@ class World:
                     end.repeat()
             self._deliver_all()
             self._pass_time(0.5)
-        if not self.losses and self.longest_wait < 5 and not results["barrier_timeout"]:
+        if not self.losses and self.longest_wait < PATIENCE and not results["barrier_timeout"]:
             self.checks.everybody_got_through(quiet=self.trouble == "none" and not results["server_silent"])
         for end in self._ends():
             if end.writable:
