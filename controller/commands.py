@@ -100,6 +100,13 @@ def status(api: Api = None, as_json: AsJson = False, token_file: TokenFile = Non
         f"[bold]{document['name']}[/] {document['role']}, {ready}, up {_duration(document['uptime_s'])}, "
         f"cookie epoch {epoch['number'] or 'none'}"
     )
+    if (federation := document["federation"]) is not None:
+        standing = (
+            f"member {federation['member']} of {', '.join(federation['members'])}"
+            if federation["is_member"]
+            else f"[red]{federation['member']} is not a member[/]: {escape(federation['reason'])}"
+        )
+        console.print(f"federation {federation['cluster']}: {standing}", highlight=False)
     console.print(_switch_table(document))
     for switch in document["switches"]:
         if switch["reason"]:

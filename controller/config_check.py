@@ -7,7 +7,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from controller.config_errors import Problem
-from controller.config_values import LEASE_PATIENCE
 from softswitch.secretfile import SecretFileError, read_token
 from softswitch.tlsfiles import TlsFileError
 
@@ -47,19 +46,9 @@ def check(config: ControllerConfig) -> list[Problem]:
         _check_switch(problems, f"switches[{index}]", switch)
     if config.timers.reconnect_max < config.timers.reconnect_min:
         problems.append(Problem("timers.reconnect_max", "smaller than reconnect_min; give at least that"))
-    _check_federation(problems, config)
+    if config.federation is not None:
+        _check_tls(problems, "federation.tls", config.federation.tls)
     return problems
-
-
-def _check_federation(problems: list[Problem], config: ControllerConfig) -> None:
-    federation = config.federation
-    if federation is None:
-        return
-    _check_tls(problems, "federation.tls", federation.tls)
-    patience = LEASE_PATIENCE * federation.lease
-    if config.timers.barrier <= patience:
-        text = f"a member that dies would end handshakes; give more than {patience:g}, for federation.lease"
-        problems.append(Problem("timers.barrier", text))
 
 
 def _check_api(problems: list[Problem], api: ApiConfig) -> None:

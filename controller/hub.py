@@ -185,6 +185,11 @@ class ControllerHub:
         """Whether it has begun to lead."""
         return self.election_id != 0
 
+    @property
+    def federation(self) -> dict[str, Any] | None:
+        """What is told of the federation that it is a member of, if it is."""
+        return None
+
     def _writable(self) -> tuple[str, ...]:
         return self.coordinator.writable
 

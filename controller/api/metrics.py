@@ -106,6 +106,9 @@ class _HubCollector(Collector):
         yield GaugeMetricFamily(
             "syncline_leading", "1 for the controller that leads", value=float(self._hub.leading)
         )
+        if (federation := self._hub.federation) is not None:
+            text = "1 while this controller is a member of its federation"
+            yield GaugeMetricFamily("syncline_federation_member", text, value=float(federation["is_member"]))
         held = coordinator.flows.held_bytes + coordinator.returns.held_bytes
         yield GaugeMetricFamily(
             "syncline_memory_bytes", "Memory that the controller holds", value=memory_bytes()

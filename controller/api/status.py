@@ -78,17 +78,19 @@ def memory_bytes() -> int:
 def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
     """The answer to /api/status; times in seconds."""
     now, coordinator = hub.clock(), hub.coordinator
-    closing = coordinator.sessions.closing
+    closing, federation = coordinator.sessions.closing, hub.federation
+    takes_part = federation is None or federation["is_member"]
     return {
         "name": hub.config.name,
         "role": "leading" if hub.leading else "standing-by",
         "election_id": hub.election_id or None,
-        "ready": all(link.in_service for link in hub.links.values()),
+        "ready": takes_part and all(link.in_service for link in hub.links.values()),
         "uptime_s": round(now - hub.started, 3),
         "epoch": {
             "number": hub.keys.epoch,
             "age_s": round(now - hub.keys.began, 3) if hub.keys.ready else None,
         },
+        "federation": federation,
         "switches": [
             {
                 "name": link.name,

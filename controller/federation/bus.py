@@ -15,7 +15,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import nats
 import nats.errors
@@ -39,6 +39,10 @@ Handler: TypeAlias = Callable[[str, bytes, Reply | None], None]
 
 _CONNECT_TIME: Final = 2
 _STORE_TIME: Final = 2.0  # for an answer of the store; while a cluster has no leader, nobody answers
+_PORTION: Final = 512  # entries that are asked for at a time
+_FORGOTTEN_AFTER: Final = 30.0  # seconds after which the server forgets a reading that does not go on
+_REMOVED: Final = frozenset({"KV-Operation", "Nats-Marker-Reason"})
+"""Headers of what is in the place of an entry that was removed."""
 _MOST_WAITING: Final = 100_000
 """Messages that may wait for the connection; beyond them it counts as broken."""
 
@@ -109,7 +113,6 @@ class NatsBus:
         self._sender: asyncio.Task[None] | None = None
         self._nats = _Client()
         self._js: JetStreamContext
-        self._store: KeyValue
         self._keys: KeyValue
 
     # --- life -------------------------------------------------------------------------------------
@@ -138,7 +141,7 @@ class NatsBus:
                     **options,
                 )
                 self._js = self._nats.jetstream(timeout=_STORE_TIME)
-                self._store = await self._open_bucket(self._bucket, config.ttl)
+                await self._open_bucket(self._bucket, config.ttl)
                 self._keys = await self._open_bucket(f"{self._bucket}-keys", None)
                 await self._listen()
         except (TimeoutError, nats.errors.Error, OSError) as error:
@@ -162,7 +165,8 @@ class NatsBus:
             (f"{own}>", own, "to."),
         ):
             await self._nats.subscribe(subject, cb=self._receiver(len(cut), put))
-        await self._nats.flush(_CONNECT_TIME)  # the server knows it now
+        for _ in range(2):  # the library's first PING may be sent before what it has yet to send
+            await self._nats.flush(_CONNECT_TIME)  # now the server knows
 
     def _receiver(self, cut: int, put: str) -> Callable[[Msg], Awaitable[None]]:
         async def receive(message: Msg) -> None:
@@ -256,16 +260,32 @@ class NatsBus:
             return (await self._nats.request(self._prefix + topic, data, timeout=time_limit)).data
 
     async def snapshot(self, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
-        """All entries of the store below a prefix such as "s." (key, data). Raises BusError."""
+        """All entries of the store below a prefix such as "s." (key, data). Raises BusError.
+
+        Pulled, portion by portion, and counted: the library's own watcher may say that there is nothing when
+        the server's answer about it overtakes the entries.
+        """
         with _errors():
-            watcher: Any = await self._store.watch(f"{prefix}>")
+            consumer = await self._js.pull_subscribe(
+                f"{self._records}{prefix}>",
+                stream=f"KV_{self._bucket}",
+                config=api.ConsumerConfig(
+                    deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
+                    ack_policy=api.AckPolicy.NONE,
+                    inactive_threshold=_FORGOTTEN_AFTER,
+                ),
+            )
             try:
-                while (entry := await watcher.updates(timeout=_STORE_TIME)) is not None:
-                    if entry.value and entry.operation is None:
-                        yield entry.key, entry.value
+                pending = (await consumer.consumer_info()).num_pending or 0
+                while pending:
+                    messages = await consumer.fetch(min(pending, _PORTION), timeout=_STORE_TIME)
+                    pending = messages[-1].metadata.num_pending
+                    for message in messages:
+                        if message.data and not (message.headers or {}).keys() & _REMOVED:
+                            yield message.subject[len(self._records) :], message.data
             finally:
                 with contextlib.suppress(nats.errors.Error):
-                    await watcher.stop()
+                    await consumer.unsubscribe()
 
     async def read_keys(self) -> tuple[bytes, int] | None:
         """The record of the cookie keys and its revision; None when there is none. Raises BusError."""

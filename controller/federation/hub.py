@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from controller.config import ControllerConfig, FederationConfig
+from controller.config_values import LEASE_PATIENCE
 from controller.dataplane import PuntHeader
 from controller.federation.bus import Bus, Handler, NatsBus
 from controller.federation.keys import SharedKeys
@@ -67,6 +68,13 @@ class FederatedHub(ControllerHub):
         self._sent: dict[Key, int] = {}
 
     async def run(self) -> None:
+        patience = LEASE_PATIENCE * self.settings.lease
+        if self.config.timers.barrier <= patience:
+            log.warning(
+                "federation: a member that dies ends handshakes; give timers.barrier more than %g, for "
+                "federation.lease",
+                patience,
+            )
         try:
             await super().run()
         finally:
@@ -99,6 +107,18 @@ class FederatedHub(ControllerHub):
     @property
     def is_member(self) -> bool:
         return self.members.is_member(self.clock())
+
+    @property
+    def federation(self) -> dict[str, Any]:
+        """`members`: those that are known now; `unsaved`: records that the store has not acknowledged yet."""
+        return {
+            "cluster": self.settings.cluster,
+            "member": self.me,
+            "is_member": self.is_member,
+            "reason": self.membership.reason,
+            "members": self.members.in_order(),
+            "unsaved": len(self.outbox),
+        }
 
     def execute(self, effects: Effects) -> None:
         self._execute(effects)

@@ -33,6 +33,7 @@ STATUS = {
     "ready": False,
     "uptime_s": 75.2,
     "epoch": {"number": 4, "age_s": 1.0},
+    "federation": None,
     "switches": [
         {
             "name": "a",

@@ -204,15 +204,6 @@ def test_sync_modes_need_a_guarded_service(tmp_path: Path) -> None:
     assert line.startswith("services[0]: sync local needs mode always")
 
 
-def test_a_barrier_outlives_a_dead_member(tmp_path: Path) -> None:
-    content = document()
-    content["federation"] = {"member": "a", "urls": ["nats://127.0.0.1:4222"], "secret": "secret", "lease": 4}
-    [line] = problems(tmp_path, content)
-    assert line.startswith("timers.barrier: a member that dies would end handshakes; give more than 5,")
-    content["timers"] = {"barrier": 5.1}
-    assert load_config(write(tmp_path, content)).timers.barrier == 5.1
-
-
 def test_all_problems_at_once(tmp_path: Path) -> None:
     content = document()
     content["colour"] = 1

@@ -66,24 +66,24 @@ class Federation:
             await switch.stop()
         assert not ended
 
-    async def start(self, *names: str) -> None:
+    async def start(self, *names: str, secret: bytes = SECRET) -> None:
         for name in names:
             if name not in self.switches:
                 self.switches[name] = FakeSwitch(str(self.folder / f"{name}.sock"))
                 await self.switches[name].start()
-            self.hubs[name] = Member(self.config(name), self._settings(name), SECRET)
+            self.hubs[name] = Member(self.config(name), self.member_settings(name), secret)
             if self.settings is None:
                 self.hubs[name].broker = self.broker
             self.tasks[name] = asyncio.ensure_future(self.hubs[name].run())
 
-    def _settings(self, name: str) -> FederationConfig:
+    def member_settings(self, name: str) -> FederationConfig:
         if self.settings is not None:
             return self.settings(name)
         return FederationConfig(
             member=name, urls=["nats://nowhere:4222"], secret=self.folder / "secret", lease=LEASE
         )
 
-    def config(self, name: str) -> ControllerConfig:
+    def config(self, name: str, barrier: float = 2.0) -> ControllerConfig:
         port = {"port": 1, "mac": "02:00:00:00:00:01", "addresses": ["198.18.1.1/24"]}
         files = {"p4info": self.folder / "p4info.txtpb", "device_config": self.folder / "program"}
         return ControllerConfig.model_validate(
@@ -92,7 +92,7 @@ class Federation:
                 "program": files,
                 "switches": [{"name": name, "address": f"unix:{self.folder}/{name}.sock", "ports": [port]}],
                 "services": [{"name": "web", "address": "203.0.113.10", "port": SPORT}],
-                "timers": {"reconnect_min": 0.02, "reconnect_max": 0.05, "barrier": 2.0, "epoch": 60},
+                "timers": {"reconnect_min": 0.02, "reconnect_max": 0.05, "barrier": barrier, "epoch": 60},
             }
         )
 

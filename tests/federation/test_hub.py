@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from controller.dataplane import Mode
-from controller.federation.messages import Record, store_key
+from controller.federation.messages import Lease, Record, store_key
 from controller.packets import ACK, RST, SYN, parse
 from tests.controller.fake_switch import FakeSwitch
 from tests.controller.world import KEY, K, X
-from tests.federation.federation import EARLY, PROVEN, SYNACK, WORLD, Federation, until
+from tests.federation.federation import EARLY, PROVEN, SECRET, SYNACK, WORLD, Federation, Member, until
 
 
 @pytest.fixture
@@ -171,19 +172,72 @@ async def test_nats_is_away_at_the_start(federation: Federation, caplog: Any) ->
     await federation.ready()
 
 
+async def test_nats_goes_away_and_comes_back(federation: Federation, caplog: Any) -> None:
+    await federation.start("a", "b")
+    await federation.ready()
+    await federation.open_session()
+    before = federation.switches["a"].params("sessions_v4")
+    caplog.clear()
+    federation.broker.away = True
+    for bus in federation.broker.buses.values():
+        bus.break_off()
+    await until(lambda: all("no server answers" in h.membership.reason for h in federation.hubs.values()))
+    await asyncio.sleep(0.5)
+    told = [r.getMessage() for r in caplog.records if r.getMessage().startswith("federation: ")]
+    for why in ("the connection is broken", "no server answers"):
+        assert sum(why in text for text in told) == 2  # once at each member
+    assert all("\n" not in text for text in told)
+    assert federation.switches["a"].params("sessions_v4") == before
+    federation.broker.away = False
+    await federation.ready()
+    assert federation.switches["a"].params("sessions_v4") == before
+    await federation.open_session(cport=50001)
+
+
+async def test_who_has_another_secret_takes_no_part_and_says_why(federation: Federation, caplog: Any) -> None:
+    await federation.start("a")
+    await federation.ready()
+    await federation.start("b", secret=Fernet.generate_key())
+    await until(lambda: federation.hubs["b"].membership.reason.startswith("the record of the cookie keys"))
+    await asyncio.sleep(0.5)
+    told = [r.getMessage() for r in caplog.records if "federation.secret" in r.getMessage()]
+    assert len(told) == 1
+    assert "give all members the same file" in told[0]
+    assert not federation.hubs["b"].is_member
+    assert federation.switches["b"].table("cookie_keys") == []
+    await federation.open_session("a", "a")
+    del federation.hubs["b"]
+
+
+async def test_garbage_in_place_of_the_keys_changes_nothing(federation: Federation, caplog: Any) -> None:
+    await federation.start("a", "b")
+    await federation.ready()
+    keys = federation.switches["a"].params("cookie_keys")
+    for _ in range(3):
+        federation.broker.deliver("z", "keys", b"garbage")
+    await until(lambda: "federation.secret" in caplog.text)
+    told = [r.getMessage() for r in caplog.records if "federation.secret" in r.getMessage()]
+    assert len(told) == 2  # once at each member
+    assert federation.switches["a"].params("cookie_keys") == keys
+    await federation.open_session()
+
+
 async def test_corrupt_records_and_other_protocols_are_told_once(federation: Federation, caplog: Any) -> None:
     await federation.start("a")
     await federation.ready()
     federation.broker.entries["s.1.2.3.4"] = b"garbage"
-    other = Record(by="z", run="1", n=1, key=KEY, version=1).encoded().replace(b'"v":1', b'"v":9')
+    record = Record(by="z", run="1", n=1, key=KEY, version=1)
+    lease = Lease(by="z", run="1", state="member", stamp=1, switches={"z": "live"})
+    other, member = (message.encoded().replace(b'"v":1', b'"v":9') for message in (record, lease))
     for _ in range(3):
-        for data in (b"garbage", other):
-            federation.broker.deliver("z", "s.1.2.3.4", data)
+        for topic, data in (("s.1.2.3.4", b"garbage"), ("s.1.2.3.4", other), ("m.z", member)):
+            federation.broker.deliver("z", topic, data)
     await federation.start("b")  # which reads the store
     await federation.ready()
     lines = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
     assert sum("protocol version 9" in line for line in lines) == 1
     assert sum("not JSON" in line for line in lines) == 2  # a, of the messages; b, of the store
+    assert set(federation.hubs["a"].members.peers) == {"b"}  # no barrier waits for who speaks otherwise
     await federation.open_session()
 
 
@@ -198,3 +252,23 @@ async def test_rotation_is_led_by_one_and_reaches_all(federation: Federation) ->
     await until(lambda: all(s.params("cookie_epoch") == [(0,)] for s in federation.switches.values()))
     a, b = (sorted(federation.switches[name].params("cookie_keys")) for name in "ab")
     assert a == b
+
+
+@pytest.mark.parametrize(("barrier", "lines"), [(0.7, 1), (0.8, 0)])
+async def test_a_barrier_should_outlive_a_dead_member(
+    federation: Federation, caplog: Any, barrier: float, lines: int
+) -> None:
+    hub = Member(federation.config("a", barrier), federation.member_settings("a"), SECRET)
+    task = asyncio.ensure_future(hub.run())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    texts = [record.getMessage() for record in caplog.records if "timers.barrier" in record.getMessage()]
+    assert (
+        texts
+        == [
+            "federation: a member that dies ends handshakes; give timers.barrier more than 0.75, for "
+            "federation.lease"
+        ]
+        * lines
+    )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,35 @@ async def test_the_store_has_the_last_record_of_each_key(nats: Nats) -> None:
     found = dict([entry async for entry in a.bus.snapshot("s.")])
     assert len(found) == 100
     assert found["s.7.2.3.4"] == b"207"
+    await a.bus.close()
+
+
+async def test_a_snapshot_is_whole_while_others_write(nats: Nats) -> None:
+    a, b = await Peer(nats.settings("a")).open(), await Peer(nats.settings("b")).open()
+    await asyncio.gather(*(a.bus.store(f"s.{n}.2.3.4", b"first") for n in range(1500)))
+
+    async def write() -> None:
+        for n in itertools.count():
+            await b.bus.store(f"s.{n % 1500}.2.3.4", b"later")
+
+    writing = asyncio.ensure_future(write())
+    for _ in range(3):
+        found = [key async for key, _ in a.bus.snapshot("s.")]
+        assert len(set(found)) == 1500
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await a.bus.close()
+    await b.bus.close()
+
+
+async def test_a_snapshot_that_breaks_off_is_no_whole_one(nats: Nats) -> None:
+    a = await Peer(nats.settings()).open()
+    await asyncio.gather(*(a.bus.store(f"s.{n}.2.3.4", b"kept") for n in range(1500)))
+    found = a.bus.snapshot("s.")
+    await anext(found)
+    nats.kill()
+    with pytest.raises(BusError):
+        assert len([key async for key, _ in found]) < 1499
     await a.bus.close()
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps that end, pause and start controllers. Of several they mean the one that leads, unless they name
-another: `controller`, `controller-2`, …
+"""Steps that end, pause and start controllers. Of several they mean the one that leads, and those of a
+federation all together, unless they name another: `controller`, `controller-2`, `controller-a`, …
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ class _ControllerStep(Step):
         if self.controller is not None and self.controller not in names:
             yield "controller", f"no controller {self.controller}; there are: {', '.join(names)}"
 
+    def meant(self, world: World) -> list[str]:
+        """The controllers that it acts on."""
+        if self.controller is not None:
+            return [self.controller]
+        together = world.topology.controller.federation is not None
+        return list(world.lab.controllers) if together else [world.lab.leader]
+
 
 class KillController(_ControllerStep):
     """Ends a controller by a signal: KILL lets it clean up nothing."""
@@ -41,14 +48,15 @@ class KillController(_ControllerStep):
     by: Literal["KILL", "TERM"] = "KILL"
 
     def run(self, world: World) -> str:
-        name = self.controller or world.lab.leader
-        world.lab.kill_controller(signal.Signals[f"SIG{self.by}"], name)
-        return name
+        names = self.meant(world)
+        for name in names:
+            world.lab.kill_controller(signal.Signals[f"SIG{self.by}"], name)
+        return ", ".join(names)
 
 
 class StartController(_ControllerStep):
-    """Starts a controller (one that does not run) and waits until all switches are in service, or only until
-    its API answers.
+    """Starts a controller (one that does not run; of a federation all) and waits until all switches are in
+    service, or only until its API answers.
     """
 
     keyword: ClassVar[str] = "start_controller"
@@ -57,7 +65,9 @@ class StartController(_ControllerStep):
 
     def run(self, world: World) -> str:
         start = time.monotonic()
-        world.lab.start_controller(self.controller)
+        together = world.topology.controller.federation is not None
+        for name in self.meant(world) if together else [self.controller]:
+            world.lab.start_controller(name)
         if not self.ready:
             poll(self.within, lambda: _unreachable(world))
             return ""
@@ -79,10 +89,11 @@ class PauseController(_ControllerStep):
     keyword: ClassVar[str] = "pause_controller"
 
     def run(self, world: World) -> str:
-        name = self.controller or world.lab.leader
-        world.lab.signal_controller(signal.SIGSTOP, name)
-        world.paused.append(name)
-        return name
+        names = self.meant(world)
+        for name in names:
+            world.lab.signal_controller(signal.SIGSTOP, name)
+        world.paused += names
+        return ", ".join(names)
 
 
 class ResumeController(Step):
