@@ -179,7 +179,7 @@ def test_what_found_no_primary_waits_for_the_next_one(rig: Rig, ready: Client) -
 def test_what_was_told_is_told_a_new_primary_again_for_a_while() -> None:
     now = 0.0
     retained = Retained(lambda: now)
-    old, new, undelivered = (partial(p4r.StreamMessageResponse) for _ in range(3))
+    old, new, undelivered = (partial(bytes, 1) for _ in range(3))
     retained.notice(old, delivered=True)
     now = TOLD_SECONDS - 1
     retained.notice(new, delivered=True)
