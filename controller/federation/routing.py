@@ -70,7 +70,8 @@ class Routing:
         cookie = (segment.ack - 1) & MASK32
         session, flow = hub.coordinator.sessions.get(key), hub.elsewhere.get(key)
         if session is not None:
-            if header.reason == Punt.PROVEN and not hub.coordinator.is_late(session, header.isn, cookie):
+            late = hub.coordinator.is_late(session, header.isn, cookie, hub.wall())
+            if header.reason == Punt.PROVEN and not late:
                 same = flow is not None and (flow.isn, flow.cookie) == (header.isn, cookie)
                 return flow.owner if flow is not None and same else hub.me  # the tuple is used again
             return hub.members.owner(session)
@@ -121,7 +122,7 @@ class Routing:
         if header.reason == Punt.PROVEN:
             if flow is not None:
                 return (flow.isn, flow.cookie) == (header.isn, cookie)
-            return session is not None and hub.coordinator.is_late(session, header.isn, cookie)
+            return session is not None and hub.coordinator.is_late(session, header.isn, cookie, hub.wall())
         return flow is not None or (session is not None and hub.members.owner(session) == hub.me)
 
     def known(self, message: Known) -> None:
