@@ -90,6 +90,7 @@ DROP_REASONS: Final = (
     "NO_PORT",
     "EXTENSIONS",
     "NOT_RELEASED",
+    "FILLING",
 )
 """Indices of the counter `drops`; 0 is unused."""
 

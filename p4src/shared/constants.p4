@@ -105,6 +105,9 @@ const bit<16> HOLD_TICKS = 16;
 const bit<15> HOLD_PACKETS = 64;
 // How long a connection counts as just ended (1 s).
 const bit<15> ENDED_TICKS = 16;
+// How long a SYN goes unanswered before its repetition tells that it does, and how long it counts as one (0.5 s, 60 s).
+const bit<16> UNANSWERED_TICKS = 8;
+const bit<16> REPEATED_TICKS = 916;
 
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
@@ -125,6 +128,7 @@ const bit<8> PUNT_FOLLOWING = 4;      // a segment of a flow that was proven a m
 const bit<8> PROXY_ALWAYS = 0; // the proxy is at work
 const bit<8> PROXY_PASS = 1;   // what has no session goes through untouched
 const bit<8> PROXY_DRAIN = 2;  // SYNs go through untouched; cookies that were given out before are still honoured
+const bit<8> PROXY_FILLING = 3; // the switch lacks sessions: SYNs are answered, nothing else passes
 
 // --- session phases -------------------------------------------------------------------------------------------------
 const bit<8> PHASE_OPEN = 0;
@@ -155,6 +159,7 @@ const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
 const bit<8> DROP_EXTENSIONS = 16;
 const bit<8> DROP_NOT_RELEASED = 17;
+const bit<8> DROP_FILLING = 18;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;

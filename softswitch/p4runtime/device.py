@@ -269,11 +269,11 @@ class Device:
         running.digests.acknowledge(ack)
 
     def _deliver(self, make: Make, *, packet: bool) -> None:
-        """Give the primaries a notification; a new primary hears of packets, and of what none has heard."""
+        """Give the primaries a notification; a new one hears of the latest, and of what none has heard."""
         if packet:
             self._retained.packet(make)
-        elif not self._listeners:
-            self._retained.notice(make)
+        else:
+            self._retained.notice(make, delivered=bool(self._listeners))
         _offer(self._listeners, make)
 
     # --- pipelines ----------------------------------------------------------------------------------------

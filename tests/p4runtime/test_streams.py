@@ -13,7 +13,7 @@ from finsy.proto import p4d, p4r, rpc_code
 
 from softswitch.engine import EVENT_DIGEST, EVENT_IDLE, EVENT_PACKET_IN, Event, TableRecord
 from softswitch.p4runtime.errors import P4RuntimeError
-from softswitch.p4runtime.retained import SECONDS, Retained
+from softswitch.p4runtime.retained import SECONDS, TOLD_SECONDS, Retained
 from softswitch.p4runtime.service import MAX_STREAMS
 from softswitch.p4runtime.stream import Outbox
 
@@ -153,7 +153,10 @@ def test_a_new_primary_hears_of_the_last_moments(rig: Rig, ready: Client) -> Non
     first, second = ready.streams[0], ready.stream()
     rig.engines[0].events.put(PACKET_IN)
     heard = first.take()
+    rig.engines[0].events.put(idle())
+    told = first.take().idle_timeout_notification
     second.bid(2)
+    assert second.take().idle_timeout_notification.table_entry == told.table_entry
     assert second.take() == heard
     assert second.quiet()
 
@@ -171,6 +174,21 @@ def test_what_found_no_primary_waits_for_the_next_one(rig: Rig, ready: Client) -
     assert follower.take().HasField("idle_timeout_notification")
     assert follower.take().HasField("packet")
     assert follower.quiet()
+
+
+def test_what_was_told_is_told_a_new_primary_again_for_a_while() -> None:
+    now = 0.0
+    retained = Retained(lambda: now)
+    old, new, undelivered = (partial(bytes, 1) for _ in range(3))
+    retained.notice(old, delivered=True)
+    now = TOLD_SECONDS - 1
+    retained.notice(new, delivered=True)
+    retained.notice(undelivered)
+    assert retained.take() == [old, new, undelivered]
+    now = TOLD_SECONDS + 1
+    assert retained.take() == [new]
+    retained.clear()
+    assert retained.take() == []
 
 
 def test_packets_are_retained_for_a_while_only() -> None:
