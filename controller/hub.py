@@ -212,7 +212,7 @@ class ControllerHub:
     def _rotate_keys(self, now: float) -> None:
         serving = {name for name, link in self.links.items() if link.in_service}
         self._served |= serving
-        effects = self.keys.tick(now, self.coordinator.live, absent=self._served != serving)
+        effects = self.keys.tick(now, self.coordinator.answering, absent=self._served != serving)
         if effects:
             self._served = serving  # who was waited for in vain does not hold the next rotation too
             self._execute_keys(effects)
@@ -254,7 +254,7 @@ class ControllerHub:
             await asyncio.sleep(_TICK)
 
     def joined(self, switch: str) -> None:
-        self.coordinator.switch_joined(switch)
+        self.coordinator.switch_joined(switch, filling=self.own[switch].filling)
 
     async def went_live(self, switch: str) -> None:
         """From now on barriers wait for the switch; returns when it has what was released without it, too."""
@@ -264,17 +264,21 @@ class ControllerHub:
         while any(spread.lacks(key, switch) for key in behind):
             await asyncio.sleep(_TICK)
 
+    def filled(self, switch: str) -> None:
+        """The switch has all sessions, and lets traffic pass."""
+        self._execute(self.coordinator.switch_filled(switch, self.clock(), self.wall()))
+
     def lost(self, switch: str) -> None:
         now = self.clock()
         self._adopting.discard(switch)
         self._execute(self.coordinator.switch_lost(switch, now, self.wall()))
-        self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
+        self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.answering))
 
     def keys_to_hold(self) -> tuple[KeySet, int]:
         return self.keys.held(), self.keys.generation
 
-    def proxy_rows(self) -> list[Row]:
-        return self.policies.rows()
+    def proxy_rows(self, switch: str) -> list[Row]:
+        return self.policies.rows_at(switch)
 
     def services(self) -> Collection[Service]:
         return self.coordinator.services.values()
@@ -329,7 +333,7 @@ class ControllerHub:
                 return
         elif outcome.code == OK:
             if isinstance(token, KeyWrite) and token.generation == self.keys.generation:
-                self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.live))
+                self._execute_keys(self.keys.confirmed(switch, now, self.coordinator.answering))
             return
         what = "a session" if isinstance(token, SessionWrite) else "a key" if token else "an entry"
         self.links[switch].fail(f"it refused {what}: {outcome}")
@@ -367,12 +371,12 @@ class ControllerHub:
             service.sack,
             service.timestamps,
         )
-        stance = self.policies.stance(service)
-        if stance is Stance.ABSENT:
+        if self.policies.stance(service) is Stance.ABSENT:
             return
-        job = row_job(self._loaded.result().schema, service_row(service, stance))
+        schema = self._loaded.result().schema
         for name in self.coordinator.writable:
-            self.links[name].put(job)
+            stance = self.policies.stance_at(name, service)
+            self.links[name].put(row_job(schema, service_row(service, stance)))
 
     def _put_session(
         self, switches: tuple[str, ...], kind: int, key: Key, entry: Entry | None, token: SessionWrite

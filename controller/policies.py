@@ -67,9 +67,18 @@ class Policies:
             return Stance.PASSING if service.sessions else Stance.ABSENT
         return Stance.PROXYING
 
+    def stance_at(self, switch: str, service: Service) -> Stance:
+        """What a switch must be told: one that lacks sessions lets nothing of a guarded service pass."""
+        filling = self._links[switch].filling and service.config.mode != "bypass"
+        return Stance.FILLING if filling else self.stance(service)
+
     def rows(self) -> list[Row]:
-        """What every switch must hold now."""
+        """What every switch must hold now that has all sessions."""
         return proxy_rows((service, self.stance(service)) for service in self._services)
+
+    def rows_at(self, switch: str) -> list[Row]:
+        """What this switch must hold now."""
+        return proxy_rows((service, self.stance_at(switch, service)) for service in self._services)
 
     def adopt(self, rows: Iterable[Row]) -> None:
         """Go on from where the last controller was: what it guarded stays guarded until it is calm."""
@@ -162,8 +171,9 @@ class Policies:
         jobs = changes(schema, self._written, rows)
         self._written = rows
         for name in switches:
-            for job in jobs:
-                self._links[name].put(job)
+            if not self._links[name].filling:  # else it gets them when it has all sessions
+                for job in jobs:
+                    self._links[name].put(job)
 
 
 def _guarded(stance: Stance) -> Stance:

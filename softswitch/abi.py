@@ -79,7 +79,6 @@ _BLOCKING = {
     "ss_start": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),
     "ss_stop": (None, [_SW]),
     "ss_port_stats": (c_int, [_SW, c_uint32, POINTER(PortStatsStruct)]),
-    "ss_packet_out": (c_int, [_SW, c_char_p, c_size_t]),
     "ss_process": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),
     "ss_take_output": (c_size_t, [_SW, c_char_p, c_size_t]),
     "ss_table_read": (c_size_t, [_SW, c_uint32, POINTER(c_uint64), c_char_p, c_size_t]),
@@ -87,9 +86,11 @@ _BLOCKING = {
     "ss_clone_set": (c_int, [_SW, c_uint32, POINTER(Replica), c_size_t, c_uint32]),
     "ss_wait_events": (c_size_t, [_SW, c_uint32, c_char_p, c_size_t]),
     "ss_wake": (None, [_SW]),
+    "ss_events_fd": (c_int, [_SW]),
     "ss_stats": (None, [_SW, POINTER(StatsStruct)]),
 }
 _SHORT = {
+    "ss_packet_out": (c_int, [_SW, c_char_p, c_size_t]),
     "ss_table_write": (c_int, [_SW, c_int, POINTER(TableEntry)]),
     "ss_table_lookup": (c_size_t, [_SW, POINTER(TableEntry), c_char_p, c_size_t]),
     "ss_table_count": (c_uint64, [_SW, c_uint32]),

@@ -3,7 +3,7 @@
 
 Return codes of writes are those of the C side: 0 is success, otherwise minus a gRPC status code. Calls that
 may take long (reads, ports, threads, waiting for events) release Python's lock; the short ones on the way
-of a table write keep it, because giving it up and taking it again costs more than the call itself.
+of a table write or a packet-out keep it: giving it up and taking it again costs more than the call itself.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Engine:
 
     def packet_out(self, frame: bytes) -> int:
         """Send a frame, its packet_out header first, into the pipeline from the CPU port."""
-        result: int = self._c.ss_packet_out(self._switch, frame, len(frame))
+        result: int = self._short.ss_packet_out(self._switch, frame, len(frame))
         return result
 
     def process(self, port: int, frame: bytes) -> int:
@@ -428,6 +428,11 @@ class Engine:
     def wake(self) -> None:
         """Make a thread that is in `wait_events` return."""
         self._c.ss_wake(self._switch)
+
+    def events_fd(self) -> int:
+        """A descriptor that is readable when `wait_events(0)` may have something; the engine's own."""
+        descriptor: int = self._c.ss_events_fd(self._switch)
+        return descriptor
 
 
 def _replicas(pairs: list[tuple[int, int]]) -> ctypes.Array[Replica]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
+from controller.chaos.evidence import known
 from controller.chaos.schedule import Fault, make_schedule
 from controller.chaos.traffic import Outcome, Traffic
 from controller.chaos.verdict import Verdict, judge
@@ -80,7 +81,7 @@ def _run(plan: Plan, lab: Lab, world: World, say: Say) -> Verdict:
         with lock:
             outcomes.append(outcome)
         if outcome.failure:
-            say(f"{outcome.ended:7.1f}  {outcome.name} ends: {outcome.failure}")
+            say(f"{outcome.ended:7.1f}  {outcome.name} ends: {outcome.failure}; {known(lab, outcome)}")
 
     start = time.monotonic()
     traffic = Traffic(lab.netns("client"), targets, plan.seed, start, report)

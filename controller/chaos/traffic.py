@@ -36,6 +36,8 @@ class Outcome:
     set_up: float
     """Seconds from the first SYN to the first byte that came back; 0 when none did."""
     failure: str = ""
+    client: tuple[str, int] = ("", 0)
+    server: tuple[str, int] = ("", 0)
 
 
 class Traffic:
@@ -85,22 +87,26 @@ class Traffic:
 
     def _connection(self, name: str, source: random.Random, turns: int, pause: float) -> Outcome:
         began, done, set_up, failure = self._now(), 0, 0.0, ""
-        target = source.choice(self._targets)
+        target, client, waits_for = source.choice(self._targets), ("", 0), "SYN/ACK"
         try:
             with tcp_socket(self._netns, target[0]) as sock:
                 sock.settimeout(_PATIENCE)
-                sock.connect(target)
+                try:
+                    sock.connect(target)
+                finally:
+                    client = sock.getsockname()[:2]
+                waits_for = "first byte"
                 while done < turns and not (done and self._stopping.is_set()):
                     _turn(sock, source.randbytes(_TURN))
-                    done += 1
+                    done, waits_for = done + 1, "next byte"
                     set_up = set_up or self._now() - began
                     self._stopping.wait(source.uniform(0.0, pause))
                 sock.shutdown(socket.SHUT_WR)
                 if sock.recv(1):
                     raise EndedError("more bytes came than were sent")
         except (OSError, EndedError) as error:
-            failure = str(error) or type(error).__name__
-        return Outcome(name, began, self._now(), done > 0, done, set_up, failure)
+            failure = f"{str(error) or type(error).__name__}, waiting for the {waits_for}"
+        return Outcome(name, began, self._now(), done > 0, done, set_up, failure, client, target)
 
     def _now(self) -> float:
         return time.monotonic() - self._start

@@ -461,7 +461,7 @@ class FederatedHub(ControllerHub):
         if revision >= self.shared_keys.revision:
             for switch, home in self.members.homes.items():
                 if home == name:
-                    self._execute_keys(self.keys.confirmed(switch, self.clock(), self.coordinator.live))
+                    self._execute_keys(self.keys.confirmed(switch, self.clock(), self.coordinator.answering))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._spawn(coroutine)

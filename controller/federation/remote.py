@@ -41,6 +41,7 @@ class RemoteSwitch:
         self.life = Liveness(timers)
         self.sessions = 0
         self.dropped_out = 0
+        self.filling = False
         self._sender = sender
         self._home = home
 

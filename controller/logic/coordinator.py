@@ -105,13 +105,30 @@ class Coordinator:
         """The switches that get every write: the live ones, and those that are being synchronised."""
         return self.spread.writable
 
-    def switch_joined(self, switch: str) -> None:
-        """The switch is being synchronised: it gets every write from now on, but no barrier waits for it."""
-        self.spread.joined(switch)
+    @property
+    def answering(self) -> tuple[str, ...]:
+        """The switches that make and check cookies: the live ones, and those that do nothing else yet."""
+        return (*self.live, *(name for name in self.spread.filling if name not in self.live))
+
+    def switch_joined(self, switch: str, *, filling: bool = False) -> None:
+        """The switch is being synchronised: it gets every write from now on, but no barrier waits for it.
+
+        `filling`: it came back without sessions. It answers SYNs; who proves himself there waits.
+        """
+        self.spread.joined(switch, filling=filling)
 
     def switch_live(self, switch: str) -> None:
         """The switch holds every session: barriers wait for it from now on."""
         self.spread.went_live(switch)
+
+    def switch_filled(self, switch: str, now: float, wall: float) -> Effects:
+        """Traffic passes through the switch: the handshakes that waited for it begin."""
+        out: Effects = []
+        self.spread.filled(switch)
+        for flow in self.flows.values():
+            if flow.ingress == switch and flow.state is State.CLEARING:
+                self.openings.go_on(flow, now, wall, out)
+        return out
 
     def switch_lost(self, switch: str, now: float, wall: float) -> Effects:
         """The switch is out of the live set; barriers go on without it."""
@@ -182,7 +199,12 @@ class Coordinator:
                 1  # a switch repeats to a new controller what it told the last
             )
             return out
-        if session is not None and self.is_late(session, header.isn, cookie):
+        if session is not None and session.open and switch in self.spread.filling:
+            # Its own client repeats it. And of millions of packets that meet a switch without sessions, one
+            # or the other looks like a proof: that must not cost the session that it belongs to.
+            self.results["late_while_filling"] += 1
+            return out
+        if session is not None and self.is_late(session, header.isn, cookie, wall):
             if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
             if session.fin_client and session.fin_server:
@@ -384,11 +406,11 @@ class Coordinator:
         """Whether it was read back from a switch a moment ago."""
         return session.isn is None and wall - session.created < _TAKE_OVER
 
-    @staticmethod
-    def is_late(session: Session, isn: int, cookie: int) -> bool:
+    @classmethod
+    def is_late(cls, session: Session, isn: int, cookie: int, wall: float) -> bool:
         """Whether a proven packet belongs to the session that is there; else its tuple is used again."""
-        if session.isn is None:  # read back from a switch: the numbers are not known
-            return session.open
+        if session.isn is None:  # read back from a switch: the numbers are not known, but all have it soon
+            return session.open and cls._taken_over(session, wall)
         return session.isn == isn and session.cookie == cookie
 
     def _parse(self, frame: bytes) -> Segment | None:

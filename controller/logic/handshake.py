@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One handshake: from the first proven packet of a client to the release of its packets, or to its refusal.
 
-    CLEARING   an older session of the same tuple is being set aside on the switches
+    CLEARING   an older session of the same tuple is being set aside on the switches, or the ingress lets
+               nothing pass yet
     SYN_SENT   SYN(x) is on its way to the server (retries with identical SYNs)
     SHARING    the server answered; the session is being written to all switches but the ingress (the barrier)
     OPENING    enough of them have it; it is being written to the ingress, which lets the client through
@@ -271,6 +272,10 @@ class Handshake:
         self.state = state
         self.waiting = switches
         self.deadline = now + self.timers.barrier
+
+    def await_service(self, now: float) -> None:
+        """Wait until the ingress lets traffic pass, as long as for a server that does not answer."""
+        self.deadline = now + sum(self.timers.syn_retry) + self.timers.syn_retry[0]
 
     def await_ingress(self, version: int) -> None:
         """Wait for the ingress switch, in what is left of the barrier's time."""

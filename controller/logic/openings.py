@@ -97,6 +97,8 @@ class Openings:
             # Nor may the server's answer meet a session that is gone here, but not yet in a slow switch.
             flow.version = leaving[0]
             flow.await_switches(State.CLEARING, set(leaving[1]), now)
+        elif switch in self._spread.filling:
+            flow.await_service(now)
         else:
             flow.send_syn(now, wall, out)
         self._flows.schedule(flow)
@@ -149,7 +151,7 @@ class Openings:
         self._flows.schedule(flow)
         if others:
             out.append(Put(others, flow.key, session.entry, not flow.reuses))
-        self._go_on(flow, now, wall, out)
+        self.go_on(flow, now, wall, out)
 
     def all_but(self, ingress: str) -> tuple[str, ...]:
         """Who gets a session before its ingress does."""
@@ -158,17 +160,19 @@ class Openings:
     def confirmed(self, flow: Handshake, switch: str, now: float, wall: float, out: Effects) -> None:
         """The switch has what the flow waits for, or is gone."""
         flow.waiting.discard(switch)
-        self._go_on(flow, now, wall, out)
+        self.go_on(flow, now, wall, out)
 
-    def _go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
+    def go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         """Take the next step if nothing that it must wait for is missing any more."""
         counting = set(self._spread.live)
         if flow.ingress in self._spread.writable:
             counting.add(flow.ingress)
         if flow.state is State.CLEARING:  # in every sync mode: no packet may meet the tuple's old session
-            if not flow.waiting & counting:
+            if not flow.waiting & counting and flow.ingress not in self._spread.filling:
                 flow.send_syn(now, wall, out)
                 self._flows.schedule(flow)
+        elif not flow.in_barrier:
+            return  # a switch that it did not have to wait for is gone
         elif not enough(flow.service.config.sync, counting, flow.waiting, flow.ingress):
             return  # also if a switch came into the live set while the ingress was being written
         elif flow.state is State.SHARING:
@@ -234,7 +238,7 @@ class Openings:
                 self.abort(flow, "barrier_timeout", wall, out)
             elif flow.state is State.CLEARING:
                 flow.refuse_client(out)
-                self._end(flow, "barrier_timeout")
+                self._end(flow, "filling" if flow.ingress in self._spread.filling else "barrier_timeout")
             elif flow.state is State.SYN_SENT and flow.retry_syn(now, wall, out):
                 self._flows.schedule(flow)
             else:

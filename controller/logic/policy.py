@@ -22,6 +22,7 @@ class Stance(StrEnum):
     DRAINING = "draining"  # the same, after guarding
     PASSING = "passing"  # everything passes
     ABSENT = "absent"  # the switches do not know the service
+    FILLING = "filling"  # of one switch, which lacks sessions: SYNs are answered with cookies, nothing passes
 
 
 def drain_time(timers: TimersConfig) -> float:

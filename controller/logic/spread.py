@@ -42,20 +42,27 @@ class Spread:
     """The switches that take part, and the writes that go on after a session's release, or after its end.
 
     `live`: barriers wait for them. `writable`: they get every write; some of them are still synchronised.
+    `filling`: of those, the ones that lack sessions, and only answer SYNs.
     """
 
     def __init__(self) -> None:
         self.live: tuple[str, ...] = ()
         self.writable: tuple[str, ...] = ()
+        self.filling: set[str] = set()
         self._new: dict[Key, _Underway] = {}
         self._gone: dict[Key, _Underway] = {}
 
     def __len__(self) -> int:
         return len(self._new) + len(self._gone)
 
-    def joined(self, switch: str) -> None:
+    def joined(self, switch: str, *, filling: bool = False) -> None:
         if switch not in self.writable:
             self.writable = (*self.writable, switch)
+        if filling:
+            self.filling.add(switch)
+
+    def filled(self, switch: str) -> None:
+        self.filling.discard(switch)
 
     def went_live(self, switch: str) -> None:
         if switch not in self.live:
@@ -102,6 +109,7 @@ class Spread:
         """The switch takes no part any more; it comes back with everything, verified."""
         self.live = tuple(name for name in self.live if name != switch)
         self.writable = tuple(name for name in self.writable if name != switch)
+        self.filling.discard(switch)
         for table in (self._new, self._gone):
             for key in [key for key, underway in table.items() if switch in underway.switches]:
                 underway = table[key]

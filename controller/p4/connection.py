@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 import grpc
@@ -38,6 +39,7 @@ _RPC_TIME: Final = 10.0
 _PIPELINE_TIME: Final = 60.0  # a switch may compile the program
 _READ_TIME: Final = 120.0
 _STREAM_QUEUE: Final = 4096  # packet-outs that wait for the stream
+_AT_ONCE: Final = 64  # messages
 
 
 @contextmanager
@@ -78,6 +80,7 @@ class Connection:
         self._client = P4Client(address, None if tls is None else credentials(tls))
         self._stub: Stub
         self._stream = MessageStream(address, tls)
+        self._incoming: deque[bytes] = deque()
         self._outgoing: deque[bytes] = deque()
         self._wakeup = asyncio.Event()
         self._write_header = b""
@@ -129,12 +132,14 @@ class Connection:
         request.arbitration.device_id = self._device_id
         if self._arbitration.election_id is not None:
             self._set_id(request.arbitration.election_id)
-        await self._stream.send(request.SerializeToString())
+        await self._stream.send([request.SerializeToString()])
 
     async def next_standing(self) -> Standing:
         """Wait for the switch's next word on who is primary; bids again where that is what it asks for."""
         while True:
-            message = await self._receive()
+            while not self._incoming:
+                self._incoming.extend(await self._stream.receive())
+            message = _decode(self._incoming.popleft())
             if message.HasField("arbitration"):
                 standing = await self._on_arbitration(message.arbitration)
                 if standing is not Standing.BID:
@@ -154,25 +159,25 @@ class Connection:
         election_id = self._arbitration.election_id or 0
         target.high, target.low = election_id >> 64, election_id & 0xFFFFFFFFFFFFFFFF
 
-    async def _receive(self) -> p4r.StreamMessageResponse:
-        try:
-            return p4r.StreamMessageResponse.FromString(await self._stream.receive())
-        except DecodeError as err:
-            raise SwitchError(f"a message on the stream that cannot be read: {err}") from None
-
     async def receive(self) -> None:
-        """Hand messages to `on_message` until the stream breaks.
+        """Hand messages to `on_message` until the stream breaks. Now and then others have their turn.
 
         Raises:
             DeposedError: another controller leads.
         """
-        on_message = self._on_message
+        on_message, incoming = self._on_message, self._incoming
+        count = 0
         while True:
-            message = await self._receive()
-            if not message.HasField("arbitration"):
-                on_message(message)
-            elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
-                raise DeposedError(self.backup_reason())
+            while incoming:
+                message = _decode(incoming.popleft())
+                if not message.HasField("arbitration"):
+                    on_message(message)
+                elif await self._on_arbitration(message.arbitration) is Standing.BACKUP:
+                    raise DeposedError(self.backup_reason())
+                count += 1
+                if count % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            incoming.extend(await self._stream.receive())
 
     def backup_reason(self) -> str:
         return f"another controller is primary (election id {self.highest_id})"
@@ -181,7 +186,10 @@ class Connection:
         """Send what `send` queued, in order, until the stream breaks."""
         while True:
             while self._outgoing:
-                await self._stream.send(self._outgoing.popleft())
+                messages = list(islice(self._outgoing, _AT_ONCE))
+                await self._stream.send(messages)
+                for _ in messages:
+                    self._outgoing.popleft()
             self._wakeup.clear()
             await self._wakeup.wait()
 
@@ -265,3 +273,10 @@ class Connection:
         await asyncio.sleep(0)  # a task that was cancelled just now ends before the stream does
         await self._stream.close()
         await self._client.close()
+
+
+def _decode(data: bytes) -> p4r.StreamMessageResponse:
+    try:
+        return p4r.StreamMessageResponse.FromString(data)
+    except DecodeError as err:
+        raise SwitchError(f"a message on the stream that cannot be read: {err}") from None

@@ -22,7 +22,14 @@ from controller.p4.program import Program
 from controller.p4.proto import p4r
 from controller.p4.resync import Resync, Sessions, read_sessions
 from controller.p4.schema import Row, Schema
-from controller.p4.static import FORWARDING_TABLES, PROXY_TABLES, changes, forwarding_rows, meter_cells
+from controller.p4.static import (
+    FORWARDING_TABLES,
+    PROXY_TABLES,
+    changes,
+    forwarding_rows,
+    lacks_sessions,
+    meter_cells,
+)
 from controller.p4.sync import (
     Held,
     enable_digests,
@@ -62,9 +69,10 @@ class Hub(Sessions, Protocol):
     async def all_adopted(self, switch: str) -> None: ...
     def joined(self, switch: str) -> None: ...
     async def went_live(self, switch: str) -> None: ...
+    def filled(self, switch: str) -> None: ...
     def lost(self, switch: str) -> None: ...
     def keys_to_hold(self) -> tuple[KeySet, int]: ...
-    def proxy_rows(self) -> list[Row]: ...
+    def proxy_rows(self, switch: str) -> list[Row]: ...
     def services(self) -> Collection[Service]: ...
     def on_punt(self, switch: str, header: PuntHeader, frame: bytes) -> None: ...
     def on_end(self, key: Key, event: int, version: int) -> None: ...
@@ -80,6 +88,7 @@ class Switch(Protocol):
     life: Liveness
     sessions: int
     dropped_out: int
+    filling: bool
 
     @property
     def in_service(self) -> bool: ...
@@ -93,7 +102,9 @@ class Switch(Protocol):
 
 
 class SwitchLink:
-    """One configured switch. `sessions`: how many entries it holds; `dropped_out`: packet-outs lost."""
+    """One configured switch. `sessions`: how many entries it holds; `dropped_out`: packet-outs lost;
+    `filling`: it came back without sessions, and only answers SYNs until it has them.
+    """
 
     def __init__(self, config: SwitchConfig, hub: Hub) -> None:
         self.config = config
@@ -101,6 +112,7 @@ class SwitchLink:
         self.life = Liveness(hub.config.timers)
         self.sessions = 0
         self.dropped_out = 0
+        self.filling = False
         self.connection: Connection | None = None
         self._hub = hub
         self._arbitration = Arbitration()
@@ -295,27 +307,41 @@ class SwitchLink:
                 hub.adopt(self.name, portion)
             await hub.all_adopted(self.name)
             self._seen = True
-        rows = hub.proxy_rows()
-        await settle_rows(connection, schema, PROXY_TABLES, rows)
+        self.filling = lacks_sessions(held.rows)
+        await settle_rows(connection, schema, PROXY_TABLES, hub.proxy_rows(self.name))
         await settle_meters(connection, meter_cells(schema, hub.services()), fresh=loaded)
         await settle_mirror(connection)
         await enable_digests(connection, schema)
-        keys, generation = hub.keys_to_hold()
-        await settle_keys(connection, schema, keys, held.keys)
+        generation = await self._settle_keys(connection, schema, held.keys)
         hub.joined(self.name)
+        if self.filling:
+            while generation != hub.keys_to_hold()[1]:
+                generation = await self._settle_keys(connection, schema, None)
+            # From here on it answers SYNs, and routes what is of no service.
+            await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
         early, self._early = self._early, None
         for message in early or ():
             self._on_message(message)
         await self._settle_sessions(connection, writer, schema)
-        while generation != hub.keys_to_hold()[1] or rows != hub.proxy_rows():
-            before = keys
-            keys, generation = hub.keys_to_hold()
-            await settle_keys(connection, schema, keys, before)
-            rows = hub.proxy_rows()
-            await settle_rows(connection, schema, PROXY_TABLES, rows)
+        while generation != hub.keys_to_hold()[1]:
+            generation = await self._settle_keys(connection, schema, None)
         # Barriers wait for it before any traffic can flow through it.
         await hub.went_live(self.name)
+        self.filling = False
+        rows: list[Row] = []
+        while rows != hub.proxy_rows(self.name):
+            rows = hub.proxy_rows(self.name)
+            await settle_rows(connection, schema, PROXY_TABLES, rows)
         await settle_rows(connection, schema, FORWARDING_TABLES, forwarding_rows(self.config))
+        hub.filled(self.name)
+
+    async def _settle_keys(self, connection: Connection, schema: Schema, held: KeySet | None) -> int:
+        """Have it hold the keys of now; `held`: what it holds, if that is known. Their generation."""
+        if held is None:
+            held = (await read_held(connection, schema)).keys
+        keys, generation = self._hub.keys_to_hold()
+        await settle_keys(connection, schema, keys, held)
+        return generation
 
     async def _settle_sessions(self, connection: Connection, writer: Writer, schema: Schema) -> None:
         self.sessions = 0

@@ -9,10 +9,10 @@ from typing import Any
 
 from controller.dataplane import DIGESTS, PACKET_OUT, PACKET_OUT_FIELDS, TABLES, PuntHeader
 from controller.logic.model import MASK32, Entry, Key, PacketOut
-from controller.p4.proto import encode_uint, field, p4i, p4r, packet_out
+from controller.p4.proto import encode_uint, p4i, p4r, packet_out
 from controller.p4.session_rows import SessionRows
 
-_PACKET_METADATA = 2  # PacketOut.metadata
+_MOST_HEADERS = 4096
 
 
 class SchemaError(Exception):
@@ -60,7 +60,7 @@ class Schema:
         self.digests = tuple(_by_alias(info.digests, "digest", name).preamble.id for name in DIGESTS)
         self._in_order = self._metadata("packet_in", PuntHeader._fields)
         self._out_ids = self._metadata("packet_out", PACKET_OUT_FIELDS)
-        self._out_cache: dict[tuple[int, int], bytes] = {}
+        self._out_cache: dict[tuple[int, ...], bytes] = {}
         self._sessions_v4 = _session_rows(self.tables["sessions_v4"])
         self._sessions_v6 = _session_rows(self.tables["sessions_v6"])
         self.sessions_ids = (self._sessions_v4.table_id, self._sessions_v6.table_id)
@@ -84,22 +84,26 @@ class Schema:
 
     def packet_outs(self, packets: Sequence[PacketOut]) -> bytes:
         """The serialised StreamMessageRequest that sends packets through one switch, nothing between them."""
-        first, *others = packets
-        following = b"".join(
-            PACKET_OUT.pack(p.mode, p.port, p.release, len(p.frame) if p is not others[-1] else 0) + p.frame
-            for p in others
-        )
-        values = (first.mode, first.port, first.release, len(first.frame) if others else 0)
-        metadata = b"".join(
-            self._out_field(field_id, value) for field_id, value in zip(self._out_ids, values, strict=True)
-        )
-        return packet_out(metadata, first.frame + following)
+        first = packets[0]
+        if len(packets) == 1:
+            return packet_out(self._out_metadata((first.mode, first.port, first.release, 0)), first.frame)
+        pieces, last = [first.frame], packets[-1]
+        for p in packets[1:]:
+            length = len(p.frame) if p is not last else 0
+            pieces += PACKET_OUT.pack(p.mode, p.port, p.release, length), p.frame
+        values = (first.mode, first.port, first.release, len(first.frame))
+        return packet_out(self._out_metadata(values), b"".join(pieces))
 
-    def _out_field(self, field_id: int, value: int) -> bytes:
-        found = self._out_cache.get((field_id, value))
+    def _out_metadata(self, values: tuple[int, ...]) -> bytes:
+        """The serialised metadata of a PacketOut; most are like one before."""
+        found = self._out_cache.get(values)
         if found is None:
-            item = p4r.PacketMetadata(metadata_id=field_id, value=encode_uint(value)).SerializeToString()
-            found = self._out_cache[field_id, value] = field(_PACKET_METADATA, item)
+            if len(self._out_cache) >= _MOST_HEADERS:
+                self._out_cache.clear()
+            packet = p4r.PacketOut()
+            for field_id, value in zip(self._out_ids, values, strict=True):
+                packet.metadata.add(metadata_id=field_id, value=encode_uint(value))
+            found = self._out_cache[values] = packet.SerializeToString()
         return found
 
     # --- sessions ---------------------------------------------------------------------------------

@@ -34,16 +34,27 @@ class SessionRows:
         self._param_prefixes = tuple(_prefixes(_param_piece, param_id) for param_id in params)
         self._idle: dict[int, bytes] = {}
         self._shared: dict[int, int] = {}
+        self._recent: dict[Key, tuple[bytes, Entry, bytes]] = {}  # the key's part, and a whole entity
 
     def encode(self, key: Key, entry: Entry | None) -> bytes:
-        """The serialised Entity; without `entry` only its key (to delete or to read it)."""
-        row = self._head + _values(self._match_prefixes, key)
-        if entry is not None:
-            action = field(_ACTION, self._action_head + _values(self._param_prefixes, entry))
-            row += field(_ROW_ACTION, action) + (
-                self._idle.get(entry.idle_ns) or self._add_idle(entry.idle_ns)
-            )
-        return field(_ENTITY_ROW, row)
+        """The serialised Entity; without `entry` only its key (to delete or to read it).
+
+        A session is written some times in a row: to the other switches, to the ingress, soon with another
+        phase. So the latest are remembered.
+        """
+        recent = self._recent.get(key)
+        match = self._head + _values(self._match_prefixes, key) if recent is None else recent[0]
+        if entry is None:
+            return field(_ENTITY_ROW, match)
+        if recent is not None and recent[1] == entry:
+            return recent[2]
+        idle = self._idle.get(entry.idle_ns) or self._add_idle(entry.idle_ns)
+        action = field(_ACTION, self._action_head + _values(self._param_prefixes, entry))
+        entity = field(_ENTITY_ROW, b"".join((match, field(_ROW_ACTION, action), idle)))
+        if len(self._recent) >= _MOST_SHARED:
+            self._recent.clear()
+        self._recent[key] = match, entry, entity
+        return entity
 
     def _add_idle(self, idle_ns: int) -> bytes:
         if len(self._idle) >= _MOST_SHARED:
@@ -74,8 +85,7 @@ def _values(prefixes: tuple[_Prefixes, ...], values: tuple[int, ...]) -> bytes:
     pieces: list[bytes] = []
     for by_length, value in zip(prefixes, values, strict=False):  # an Entry has the idle time behind them
         length = (value.bit_length() + 7) >> 3 or 1
-        pieces.append(by_length[length])
-        pieces.append(value.to_bytes(length, "big"))
+        pieces += by_length[length], value.to_bytes(length, "big")
     return b"".join(pieces)
 
 

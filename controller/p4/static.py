@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the configuration puts into a switch's tables: services on one side, forwarding on the other.
 
-The two are apart because of their order: a switch forwards nothing before it holds every session.
+The two are apart because of their order: a switch that lacks sessions must know what to keep back before it
+can forward anything.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ FORWARDING_TABLES: Final = (
     *(f"{name}_v{version}" for name in ("neighbours", "routes", "local_addresses") for version in (4, 6)),
 )
 
-_MODES: Final = {Stance.PROXYING: 0, Stance.PASSING: 1, Stance.ARMING: 2, Stance.DRAINING: 2}
+_MODES: Final = {
+    Stance.PROXYING: 0,
+    Stance.PASSING: 1,
+    Stance.ARMING: 2,
+    Stance.DRAINING: 2,
+    Stance.FILLING: 3,
+}
 _ANSWER: Final = {4: "answer_arp", 6: "answer_nd"}
 _VIA: Final = {4: "via", 6: "via_v6"}
 _BURST: Final = 4  # a meter passes a quarter of a second's packets at once
@@ -37,7 +44,7 @@ _SMALLEST_BURST: Final = 16
 
 def _policy(service: Service, stance: Stance) -> tuple[int, int]:
     """Parameters mode and lenient. Where the proxy comes and goes, connections without it must go on."""
-    return _MODES[stance], int(service.config.mode != "always")
+    return _MODES[stance], int(service.config.mode != "always" and stance is not Stance.FILLING)
 
 
 def service_row(service: Service, stance: Stance) -> Row:
@@ -51,7 +58,7 @@ def service_row(service: Service, stance: Stance) -> Row:
         int(service.sack),
         int(service.timestamps),
         config.window,
-        int(config.unknown == "reset"),
+        int(config.unknown == "reset" and stance is not Stance.FILLING),
         *_policy(service, stance),
     )
     return Row(f"services_v{config.address.version}", (int(config.address), config.port), "protect", params)
@@ -105,6 +112,15 @@ def forwarding_rows(switch: SwitchConfig) -> list[Row]:
         else:
             rows.append(Row(f"routes_v{version}", (prefix,), _VIA[version], (route.port, int(route.via))))
     return rows
+
+
+def lacks_sessions(held: Iterable[Row]) -> bool:
+    """Whether a switch with these rows lacks sessions: it forwards nothing yet, or was left half filled."""
+    rows = list(held)
+    filling = _MODES[Stance.FILLING]
+    return any(row.action == "protect" and row.params[-2] == filling for row in rows) or not any(
+        row.table == "ports" for row in rows
+    )
 
 
 def stance_held(rows: Iterable[Row], service: Service) -> Stance:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The StreamChannel of one switch, by grpclib on a connection of its own.
 
-Packets come and go here one message at a time. grpclib works in the event loop alone: many messages that
-arrive together cost one wake-up, where grpcio hands each one from thread to thread.
+grpclib works in the event loop alone: many messages that come or go together cost one wake-up and little
+more, where grpcio hands each one from thread to thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ from controller.config import SwitchTls
 from controller.p4.errors import SwitchError, status_error
 from controller.p4.proto import STREAM_CHANNEL
 from controller.p4.tls import context
+from softswitch import framing
 
-_AT_ONCE: Final = 64  # messages, until others have their turn
 _END_TIME: Final = 0.2  # seconds that a switch has to end a stream
 
 
@@ -57,7 +57,7 @@ async def _errors(call: Stream[bytes, bytes]) -> AsyncIterator[None]:
         except GRPCError as status:  # it said why before
             raise _status_error(status) from None
         raise SwitchError(f"connection lost: {err}") from None
-    except (ProtocolError, H2Error) as err:
+    except (ProtocolError, H2Error, framing.FramingError) as err:
         raise SwitchError(f"stream: {err}") from None
     except OSError as err:
         raise SwitchError(f"cannot connect: {err.strerror or err}") from None
@@ -81,7 +81,7 @@ class MessageStream:
         """`address`: unix:PATH or HOST:PORT."""
         self._channel = _channel(address, tls)
         self._call: Stream[bytes, bytes] | None = None
-        self._in_a_row = 0
+        self._receiver: framing.Receiver | None = None
 
     async def open(self) -> None:
         """Connect and begin the stream."""
@@ -90,31 +90,33 @@ class MessageStream:
             await call.__aenter__()
             await call.send_request()
         self._call = call
+        self._receiver = framing.Receiver(call._stream)
 
-    async def send(self, data: bytes) -> None:
-        call = self._opened()
+    async def send(self, messages: Sequence[bytes]) -> None:
+        """Send messages, in order; waits while the switch lags behind."""
+        call, _ = self._opened()
         async with _errors(call):
-            await call.send_message(data)
+            with call._wrapper:
+                await framing.send(call._stream, messages)
 
-    async def receive(self) -> bytes:
-        """The next message. Now and then others have their turn first, however many have come."""
-        call = self._opened()
-        self._in_a_row += 1
-        if self._in_a_row >= _AT_ONCE:
-            self._in_a_row = 0
-            await asyncio.sleep(0)
+    async def receive(self) -> list[bytes]:
+        """The next messages: all that have come."""
+        call, receiver = self._opened()
         async with _errors(call):
-            data = await call.recv_message()
-            if data is None:
+            if call.initial_metadata is None:
+                await call.recv_initial_metadata()
+            with call._wrapper:
+                messages = await receiver.receive()
+            if not messages:
                 await call.end()
                 await call.recv_trailing_metadata()
                 raise SwitchError("the switch closed the stream")
-            return data
+            return messages
 
-    def _opened(self) -> Stream[bytes, bytes]:
-        if self._call is None:
+    def _opened(self) -> tuple[Stream[bytes, bytes], framing.Receiver]:
+        if self._call is None or self._receiver is None:
             raise SwitchError("not connected")
-        return self._call
+        return self._call, self._receiver
 
     async def close(self) -> None:
         """End the stream in order, so that its election id is free; and the connection in any case."""

@@ -105,6 +105,9 @@ const bit<16> HOLD_TICKS = 16;
 const bit<15> HOLD_PACKETS = 64;
 // How long a connection counts as just ended (1 s).
 const bit<15> ENDED_TICKS = 16;
+// How long a SYN goes unanswered before its repetition tells that it does, and how long it counts as one (0.5 s, 60 s).
+const bit<16> UNANSWERED_TICKS = 8;
+const bit<16> REPEATED_TICKS = 916;
 // How long late segments of a tuple's last connection are looked for (60 s), and how far its next one's numbers may have come then.
 const bit<16> REUSED_TICKS = 916;
 const bit<32> REUSED_SPAN = 0x08000000;
@@ -128,6 +131,7 @@ const bit<8> PUNT_FOLLOWING = 4;      // a segment of a flow that was proven a m
 const bit<8> PROXY_ALWAYS = 0; // the proxy is at work
 const bit<8> PROXY_PASS = 1;   // what has no session goes through untouched
 const bit<8> PROXY_DRAIN = 2;  // SYNs go through untouched; cookies that were given out before are still honoured
+const bit<8> PROXY_FILLING = 3; // the switch lacks sessions: SYNs are answered, nothing else passes
 
 // --- session phases -------------------------------------------------------------------------------------------------
 const bit<8> PHASE_OPEN = 0;
@@ -158,6 +162,7 @@ const bit<8> DROP_NOT_OURS = 14;
 const bit<8> DROP_NO_PORT = 15;
 const bit<8> DROP_EXTENSIONS = 16;
 const bit<8> DROP_NOT_RELEASED = 17;
+const bit<8> DROP_FILLING = 18;
 const bit<8> DROP_LAST_CONNECTION = 19;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------

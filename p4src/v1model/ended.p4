@@ -7,13 +7,21 @@
 //
 // The same for a SYN that came while the session was about to be opened: it got a cookie, and its ACK meets the session.
 //
-// One cell per hash of the tuple, the last one wins. One that is forgotten: the SYN goes to the server, which answers; the
-// controller resets that, and the client's next SYN finds the session closing.
+// An end may have passed unseen: its switch or the controller died with it, and the session stays open until it is idle. Then a
+// SYN meets a server that has no connection and answers it, but never the client, which repeats it. A server that has one
+// challenges the SYN at once, and a client that was restarted resets it (RFC 5961, section 4.2). So a SYN that comes again after half
+// a second gets a cookie, too.
+//
+// One cell per hash of the tuple, the last one wins.
 #ifndef SYNCLINE_ENDED_P4
 #define SYNCLINE_ENDED_P4
 
 control Ended(in headers_t hdr, inout metadata_t meta) {
     register<bit<32>>(ENDED_SIZE) ended;
+    register<bit<32>>(ENDED_SIZE) unanswered;
+    bit<32> first;   // a SYN that went to the server: of whom, with which number, when
+    bit<16> which;
+    bit<16> waited;
     bit<32> mark;    // of whom, whether a cookie was given out since, when
     bit<12> cell;
     bit<16> whom;
@@ -58,6 +66,16 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
         } else if (recent == 1 && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
             meta.step = STEP_ANSWER;
             ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
+        } else if (meta.direction == TO_SERVER && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
+            which = whom ^ hdr.tcp.sequence[31:16] ^ hdr.tcp.sequence[15:0];
+            unanswered.read(first, (bit<32>)cell);
+            waited = meta.arrived[31:16] - first[15:0];
+            if (first[31:16] != which || waited >= REPEATED_TICKS) {
+                unanswered.write((bit<32>)cell, which ++ meta.arrived[31:16]);
+            } else if (waited >= UNANSWERED_TICKS) {
+                meta.step = STEP_ANSWER;
+                ended.write((bit<32>)cell, whom ++ 1w1 ++ now);
+            }
         }
     }
 }

@@ -98,6 +98,12 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             sessions_v4.apply();
         }
 
+        // Not all sessions are here yet: SYNs are answered, and nothing else passes, whatever is here of it. Handshakes
+        // that came in elsewhere may have their answers here.
+        if (meta.service.mode == PROXY_FILLING) {
+            meta.session.known = 0;
+        }
+
         // The controller waits for the tuple's next connection: it gets what it would get of a service that is always
         // guarded, and nothing is translated by the old numbers.
         if (meta.session.known == 1 && meta.session.phase == PHASE_AWAITED) {
@@ -109,6 +115,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         if (hdr.quoted_tcp.isValid()) {
             if (meta.session.known == 1) {
                 meta.step = STEP_QUOTED;
+            } else if (meta.service.mode == PROXY_FILLING) {
+                drop_as(DROP_FILLING);  // it may be about a session, and would pass untranslated
             } else {
                 meta.step = STEP_ROUTE;
             }
@@ -169,6 +177,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             drop_as(DROP_UNKNOWN_RST);
         } else if (meta.session.known == 1) {
             meta.step = STEP_TRANSLATE;
+        } else if (meta.service.mode == PROXY_FILLING && hdr.tcp.rst == 0) {
+            drop_as(DROP_FILLING);
         } else if (meta.service.lenient == 1
                    && (hdr.tcp.rst == 0 || hdr.tcp.ack == 0 || hdr.tcp.sequence != 0)) {
             meta.step = STEP_ROUTE;  // not the refusal of a SYN: RFC 9293, section 3.10.7.1

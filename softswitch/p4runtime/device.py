@@ -9,6 +9,7 @@ plane). Events take none of them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -86,6 +87,7 @@ class Device:
         self._retained = Retained()
         self._running: Pipeline | None = None
         self._saved: Pipeline | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: EventPump | None = None
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -98,29 +100,40 @@ class Device:
             with self._lock:
                 self._activate(pipeline)
 
+    def carry_events(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """From now on events of the data plane reach the streams in this loop; None: they wait in it."""
+        with self._lock:
+            self._stop_pump()
+            self._loop = loop
+            if self._running:
+                self._start_pump(self._running)
+
     def close(self) -> None:
         """Stop the data plane, close the ports and end every stream's event flow. Safe to repeat."""
         with self._config_lock, self._lock, self._io_lock:
             running, self._running = self._running, None
             saved, self._saved = self._saved, None
-            pump, self._pump = self._pump, None
-            if pump:
-                pump.stop()
+            self._stop_pump()
             for pipeline in (saved, running):
                 if pipeline:
                     pipeline.close()
 
     # --- unary requests -----------------------------------------------------------------------------------
 
-    def write(self, request: p4r.WriteRequest) -> None:
-        """The Write RPC."""
-        with self._lock:
+    def write(self, request: p4r.WriteRequest, *, wait: bool = True) -> bool:
+        """The Write RPC. False, and nothing is done, if it would have to wait and may not."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
             self.check_device(request.device_id)
             self._arbitration.check_primary(request.role, election_id_of(request))
             pipeline = self._target()
             if request.atomicity != p4r.WriteRequest.CONTINUE_ON_ERROR:
                 raise unimplemented("only the atomicity CONTINUE_ON_ERROR is supported")
             apply_updates(pipeline, request.updates)
+            return True
+        finally:
+            self._lock.release()
 
     def read(self, request: p4r.ReadRequest) -> tuple[Entities, BatchError | None]:
         """The Read RPC: the entities in order, and the error to end with, if any."""
@@ -218,7 +231,7 @@ class Device:
     def _notify(self, notices: list[Notice]) -> None:
         for stream, update in notices:
             if isinstance(stream, Outbox):
-                stream.put(p4r.StreamMessageResponse(arbitration=update))
+                stream.put(p4r.StreamMessageResponse(arbitration=update).SerializeToString())
         before = self._listeners
         self._listeners = tuple(
             stream for stream, _ in self._arbitration.primaries() if isinstance(stream, Outbox)
@@ -256,11 +269,11 @@ class Device:
         running.digests.acknowledge(ack)
 
     def _deliver(self, make: Make, *, packet: bool) -> None:
-        """Give the primaries a notification; a new primary hears of packets, and of what none has heard."""
+        """Give the primaries a notification; a new one hears of the latest, and of what none has heard."""
         if packet:
             self._retained.packet(make)
-        elif not self._listeners:
-            self._retained.notice(make)
+        else:
+            self._retained.notice(make, delivered=bool(self._listeners))
         _offer(self._listeners, make)
 
     # --- pipelines ----------------------------------------------------------------------------------------
@@ -342,8 +355,7 @@ class Device:
     def _activate(self, pipeline: Pipeline) -> None:
         """Hand the ports to another pipeline; with an EngineError the old one goes on."""
         old = self._running
-        if self._pump:
-            self._pump.stop()
+        self._stop_pump()
         if old:
             old.engine.stop()
         try:
@@ -364,8 +376,14 @@ class Device:
 
     def _start_pump(self, pipeline: Pipeline) -> None:
         self._retained.clear()
-        self._pump = EventPump(pipeline, self._deliver)
-        self._pump.start()
+        if self._loop is not None:
+            self._pump = EventPump(pipeline, self._deliver, self._loop)
+            self._pump.start()
+
+    def _stop_pump(self) -> None:
+        pump, self._pump = self._pump, None
+        if pump:
+            pump.stop()
 
 
 def _offer(streams: Sequence[Outbox], make: Make) -> None:
@@ -379,15 +397,16 @@ def _offer(streams: Sequence[Outbox], make: Make) -> None:
 
 def _log_bid(update: p4r.MasterArbitrationUpdate, primary: bool) -> None:
     result = "primary" if primary else "backup"
-    _LOG.info("client of role '%s' bids %s: %s", update.role.name, election_id_of(update), result)
+    role = f" of role {update.role.name}" if update.role.name else ""
+    _LOG.info("client%s bids %s: %s", role, election_id_of(update), result)
 
 
 def _no_pipeline(device_id: int) -> P4RuntimeError:
     return P4RuntimeError(FAILED_PRECONDITION, f"No forwarding pipeline config set for device {device_id}")
 
 
-def _stream_error(error: P4RuntimeError, message: p4r.StreamMessageRequest) -> p4r.StreamMessageResponse:
-    """A StreamError that carries the message which it is about."""
+def _stream_error(error: P4RuntimeError, message: p4r.StreamMessageRequest) -> bytes:
+    """A serialised StreamError that carries the message which it is about."""
     response = p4r.StreamMessageResponse()
     response.error.canonical_code = error.code
     response.error.message = error.message
@@ -400,4 +419,4 @@ def _stream_error(error: P4RuntimeError, message: p4r.StreamMessageRequest) -> p
         response.error.other.other.CopyFrom(message.other)
     else:
         response.error.other.SetInParent()
-    return response
+    return response.SerializeToString()

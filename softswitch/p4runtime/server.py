@@ -1,45 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gRPC server: its address, credentials and limits."""
+"""The gRPC server: its address, credentials and limits.
+
+grpclib serves, in an event loop on a thread of its own: what comes or leaves together costs one wake-up.
+What may take long goes to other threads (`service.py`).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
 import os
 import socket
 import stat
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 
-import grpc
-from finsy.proto import p4r_grpc
+import grpclib.server
+import uvloop
+from grpclib.config import Configuration
 
+from softswitch.p4runtime.codec import Details, Serialised
 from softswitch.p4runtime.device import Device
-from softswitch.p4runtime.service import MAX_READS, MAX_STREAMS, P4RuntimeService
+from softswitch.p4runtime.service import P4RuntimeService
 from softswitch.p4runtime.tls import ServerTls
 from softswitch.tlsfiles import TlsFileError, TlsFiles
 
 _LOG = logging.getLogger(__name__)
 
-_UNARY_THREADS = 16
-_MAX_MESSAGE = 256 << 20  # bytes
-_MAX_METADATA = 8 << 20  # bytes
 _MAX_UNIX_PATH = 107  # bytes in sockaddr_un without the final zero
+_BACKLOG = 128
 _GRACE = 1.0  # seconds that requests have to end when the server stops
 
-_CHANNEL_OPTIONS = (
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE),
-    ("grpc.max_send_message_length", _MAX_MESSAGE),
-    ("grpc.max_metadata_size", _MAX_METADATA),
-    ("grpc.absolute_max_metadata_size", _MAX_METADATA),
-    # A primary whose host died must not stay primary: ask every 10 s, wait 10 s for the answer.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
-    ("grpc.http2.max_ping_strikes", 0),
+# A primary whose host died must not stay primary: ask after 10 s of silence, every 3 s, three times.
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
 )
 
 
@@ -53,46 +54,72 @@ class Server:
     def __init__(self, device: Device, address: str, tls: TlsFiles | None = None) -> None:
         """Bind the address; ServerError says why that is not possible."""
         self.address = address
+        self.port = 0
         self._path = _unix_path(address)
-        credentials = _credentials(tls) if tls else None
-        self._service = P4RuntimeService(device)
-        self._server = grpc.server(
-            ThreadPoolExecutor(MAX_STREAMS + MAX_READS + _UNARY_THREADS, thread_name_prefix="grpc"),
-            options=_CHANNEL_OPTIONS,
-        )
-        p4r_grpc.add_P4RuntimeServicer_to_server(self._service, self._server)
+        self._tls = _server_tls(tls) if tls else None
+        self._device = device
+        self._socket: socket.socket | None = None
         if self._path is not None:
             _prepare_unix(self._path)
         else:
-            _check_tcp(address, open_to_all=tls is None or tls.ca is None)
-        umask = os.umask(0o177)
-        try:
-            self.port = (
-                self._server.add_secure_port(address, credentials)
-                if credentials
-                else self._server.add_insecure_port(address)
-            )
-        except RuntimeError as error:
-            raise ServerError(f"cannot listen on {address}: {error}") from error
-        finally:
-            os.umask(umask)
+            self._socket = _bind_tcp(address, open_to_all=tls is None or tls.ca is None)
+            self.port = self._socket.getsockname()[1]
+        self._serving: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     def start(self) -> None:
         """Begin to serve."""
-        self._server.start()
+        umask = os.umask(0o177)
+        try:
+            self._thread.start()
+            self._serving.result()
+        except OSError as error:
+            raise ServerError(f"cannot listen on {self.address}: {error.strerror}") from error
+        finally:
+            os.umask(umask)
 
     def stop(self) -> None:
         """End all streams, give requests a moment, and remove the socket file."""
-        stopped = self._server.stop(_GRACE)
-        self._service.close_streams()
-        stopped.wait()
+        if self._thread.is_alive():
+            loop, stopping = self._serving.result()
+            loop.call_soon_threadsafe(stopping.set)
+            self._thread.join()
+        if self._socket is not None:
+            self._socket.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
+    def _run(self) -> None:
+        try:
+            uvloop.run(self._serve())
+        except BaseException as error:
+            if self._serving.done():
+                raise
+            self._serving.set_exception(error)
 
-def _credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+    async def _serve(self) -> None:
+        service = P4RuntimeService(self._device)
+        server = grpclib.server.Server(
+            [service], codec=Serialised(), status_details_codec=Details(), config=Configuration()
+        )
+        self._device.carry_events(asyncio.get_running_loop())
+        security = self._tls.context() if self._tls else None
+        path = None if self._path is None else str(self._path)
+        await server.start(path=path, sock=self._socket, ssl=security, backlog=_BACKLOG)
+        stopping = asyncio.Event()
+        self._serving.set_result((asyncio.get_running_loop(), stopping))
+        await stopping.wait()
+        service.close_streams()
+        await service.finished(_GRACE)
+        server.close()
+        await server.wait_closed()
+        self._device.carry_events(None)
+        service.close()
+
+
+def _server_tls(files: TlsFiles) -> ServerTls:
     try:
-        return ServerTls(tls).credentials()
+        return ServerTls(files)
     except TlsFileError as error:
         raise ServerError(f"TLS: {error}") from None
 
@@ -133,8 +160,7 @@ def _prepare_unix(path: Path) -> None:
     raise ServerError(f"cannot listen on unix:{path}: address in use, another server is listening there")
 
 
-def _check_tcp(address: str, open_to_all: bool) -> None:
-    """Bind once by hand: the reason of a failure is then known, which gRPC only writes to its log."""
+def _bind_tcp(address: str, open_to_all: bool) -> socket.socket:
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ServerError(f"bad address {address!r}: want HOST:PORT or unix:PATH")
@@ -150,10 +176,15 @@ def _check_tcp(address: str, open_to_all: bool) -> None:
             "give --tls-cert, --tls-key and --tls-ca",
             address,
         )
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(where)
-        except OSError as error:
-            reason = "address in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
-            raise ServerError(f"cannot listen on {address}: {reason}") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for level, option, value in _KEEPALIVE:  # those of the connections that it accepts
+        listener.setsockopt(level, option, value)
+    try:
+        listener.bind(where)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = "address in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        raise ServerError(f"cannot listen on {address}: {reason}") from error
+    return listener

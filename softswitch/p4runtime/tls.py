@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from typing import Any
-
-import grpc
+import ssl
 
 from softswitch.tlsfiles import Identity, TlsFileError, TlsFiles
 
@@ -25,41 +22,40 @@ class ServerTls:
         self._files = files
         self._stamp = files.stamp()
         self._failure = ""
-        self._lock = threading.Lock()
-        self._first = _configuration(self._told(files.load()))
+        self._told(files.load())
+        self._context = self._made()
 
-    def credentials(self) -> grpc.ServerCredentials:
+    def context(self) -> ssl.SSLContext:
         """With a CA, clients must show a certificate that it signed."""
-        changed: Any = self._changed  # the stubs do not know that it may return None
-        return grpc.dynamic_ssl_server_credentials(
-            self._first, changed, require_client_authentication=self._files.ca is not None
-        )
+        self._context.sni_callback = self._on_connection
+        return self._context
 
-    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Called by gRPC for every connection, on threads of its own; None: go on with what you have."""
-        with self._lock:
-            stamp = self._files.stamp()
-            if stamp == self._stamp:
-                return None
+    def _on_connection(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        """Called for every connection, before its client is shown anything."""
+        stamp = self._files.stamp()
+        if stamp != self._stamp:
             try:
-                identity = self._told(self._files.load())
-            except TlsFileError as error:
+                self._told(self._files.load())
+                self._context = self._made()
+            except (TlsFileError, OSError) as error:
                 if str(error) != self._failure:
                     self._failure = str(error)
                     _LOG.warning("TLS: %s; the files of before go on being used", error)
-                return None
-            self._stamp, self._failure = stamp, ""
-            _LOG.warning("TLS: new files are used from now on: %s", self._files.certificate)
-            return _configuration(identity)
+            else:
+                self._stamp, self._failure = stamp, ""
+                _LOG.warning("TLS: new files are used from now on: %s", self._files.certificate)
+        connection.context = self._context
+
+    def _made(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._files.certificate, self._files.key)
+        if self._files.ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self._files.ca)
+        context.set_alpn_protocols(["h2"])
+        return context
 
     @staticmethod
-    def _told(identity: Identity) -> Identity:
+    def _told(identity: Identity) -> None:
         if identity.not_today:
             _LOG.warning("TLS: %s; clients will refuse it", identity.not_today)
-        return identity
-
-
-def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration(
-        [(identity.key, identity.certificate)], root_certificates=identity.ca
-    )

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { IDLE_RING = 1 << 20, SWEEP_EVERY_NS = 250000000 };
+enum { IDLE_RING = 1 << 20, SWEEP_EVERY_NS = 250000000, LONGEST_RECORD = 8 + 2 * SS_MAX_FRAME };
 
 int ss_events_init(ss_switch *sw) {
   sw->wake_consumer = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -56,10 +56,16 @@ static size_t take_all(ss_switch *sw, uint8_t *buf, size_t buf_len) {
 }
 
 static void sleep_until(ss_switch *sw, uint64_t until_ns) {
-  uint64_t now = ss_clock_ns(), count;
+  uint64_t now = ss_clock_ns();
   struct pollfd fd = {.fd = sw->wake_consumer, .events = POLLIN};
   int timeout = until_ns <= now ? 0 : (int)((until_ns - now) / 1000000 + 1);
-  if (poll(&fd, 1, timeout) > 0 && read(sw->wake_consumer, &count, sizeof count) < 0) return;
+  (void)poll(&fd, 1, timeout);
+}
+
+// Before the rings are looked at: whoever puts something there afterwards wakes the consumer again.
+static void forget_wakes(ss_switch *sw) {
+  uint64_t count;
+  if (read(sw->wake_consumer, &count, sizeof count) < 0) return;  // nobody has woken it
 }
 
 static void sweep_when_due(ss_switch *sw) {
@@ -75,10 +81,14 @@ size_t ss_wait_events(ss_switch *sw, uint32_t timeout_ms, uint8_t *buf, size_t b
   pthread_mutex_lock(&sw->consumer);
   for (;;) {
     sweep_when_due(sw);
+    forget_wakes(sw);
     used = take_all(sw, buf, buf_len);
     if (used > 0 || atomic_exchange(&sw->woken, false) || ss_clock_ns() >= deadline) break;
     sleep_until(sw, deadline < sw->idle_due_ns ? deadline : sw->idle_due_ns);
   }
   pthread_mutex_unlock(&sw->consumer);
+  if (buf_len - used < LONGEST_RECORD) ss_signal(sw->wake_consumer);  // there may be more
   return used;
 }
+
+int ss_events_fd(ss_switch *sw) { return sw->wake_consumer; }

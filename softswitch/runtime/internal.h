@@ -243,7 +243,8 @@ struct ss_switch {
   ss_worker *workers[SS_MAX_WORKERS + 1];  // the last is the synchronous one
   unsigned n_workers;                      // running
   _Atomic bool stopping;
-  int wake_workers;  // eventfd: packet-outs and stop
+  int wake_workers;       // eventfd: packet-outs and stop
+  _Atomic bool asleep;    // worker 0 must be woken for a packet-out
 
   pthread_mutex_t packet_out_lock;  // among producers
   ss_ring packet_outs;

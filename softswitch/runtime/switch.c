@@ -118,7 +118,7 @@ int ss_packet_out(ss_switch *sw, const uint8_t *frame, size_t len) {
     atomic_fetch_add(&sw->packet_out_dropped, 1);
     return SS_RESOURCE_EXHAUSTED;
   }
-  ss_signal(sw->wake_workers);
+  if (atomic_exchange(&sw->asleep, false)) ss_signal(sw->wake_workers);
   return SS_OK;
 }
 

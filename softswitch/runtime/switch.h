@@ -131,6 +131,9 @@ int ss_clone_set(ss_switch *sw, uint32_t session, const ss_replica_t *replicas, 
 enum { SS_EV_PACKET_IN = 1, SS_EV_DIGEST = 2, SS_EV_IDLE = 3 };
 size_t ss_wait_events(ss_switch *sw, uint32_t timeout_ms, uint8_t *buf, size_t buf_len);
 void ss_wake(ss_switch *sw);
+// For a consumer that waits for other things, too: it is readable when there may be something to take, with
+// ss_wait_events and no time. Call that four times a second all the same: idle entries are looked for in it.
+int ss_events_fd(ss_switch *sw);
 typedef struct {
   uint64_t packet_in_dropped, digest_dropped, idle_dropped, packet_out_dropped, processed;
 } ss_stats_t;

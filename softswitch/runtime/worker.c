@@ -47,9 +47,17 @@ static unsigned one_round(ss_worker *w) {
   return n;
 }
 
+// A packet-out that is put into the ring before this is seen here; one that is put there later wakes.
+static bool may_sleep(ss_worker *w) {
+  if (w->index != 0) return true;
+  (void)atomic_exchange(&w->sw->asleep, true);
+  return ss_ring_empty(&w->sw->packet_outs);
+}
+
 static void sleep_in_poll(ss_worker *w, struct pollfd *fds) {
   uint32_t n = w->sw->n_ports;
   uint64_t count;
+  if (!may_sleep(w)) return;
   ss_go_offline(w);
   if (poll(fds, n + 1, SLEEP_MS) <= 0) return;
   for (uint32_t i = 0; i < n; i++) {

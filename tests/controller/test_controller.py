@@ -24,6 +24,7 @@ from controller.api.status import sessions
 from controller.config import ApiConfig, ControllerConfig
 from controller.dataplane import Mode, Phase, PuntHeader
 from controller.hub import ControllerHub, SteppedDownError
+from controller.logic.model import ServiceChanged
 from controller.packets import RST, SYN, parse
 
 from .fake_switch import FakeSwitch, make_p4info
@@ -121,20 +122,94 @@ async def test_both_switches_are_filled_and_in_service(switches: list[FakeSwitch
         assert switches[0].params("cookie_keys") == switches[1].params("cookie_keys")
 
 
-async def test_nothing_is_forwarded_before_sessions_and_keys_are_there(
+async def test_a_switch_without_sessions_answers_syns_and_lets_nothing_else_pass(
     switches: list[FakeSwitch], config: Any
 ) -> None:
+    """Services in mode 3, then keys, then all that an answer needs to leave; sessions; the true modes."""
+    a, b = switches
+    service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "unknown": "reset"}
+    async with running(config(services=[service])) as hub:
+        await ready(hub)
+        await open_session(a, b)
+        await b.stop()
+        b.lose_state()
+        b.log.clear()
+        await until(lambda: hub.links["b"].life.state == "down")
+        await b.start()
+        await ready(hub)
+        names = {t.preamble.id: t.preamble.alias for t in b.info.tables}
+        order: list[str] = []
+        for kind, update in b.log:
+            if kind == "write" and update.entity.HasField("table_entry"):
+                row = update.entity.table_entry
+                name = names[row.table_id]
+                if name in ("services_v4", "service_sources_v4"):
+                    mode = int.from_bytes(row.action.action.params[-2].value, "big")
+                    name = f"{name} mode {mode}"
+                if name not in order:
+                    order.append(name)
+        phases = [
+            {"services_v4 mode 3", "service_sources_v4 mode 3", "protected_v4", "protected_sources_v4"},
+            {"cookie_keys", "cookie_epoch"},
+            {"ports", "routes_v4", "neighbours_v4", "local_addresses_v4"},
+            {"sessions_v4"},
+            {"services_v4 mode 0", "service_sources_v4 mode 0"},
+        ]
+        for phase in phases:
+            assert set(order[: len(phase)]) == phase
+            del order[: len(phase)]
+        assert order == []
+        assert [row[-3:] for row in b.params("services_v4")] == [(1, 0, 0)]
+
+
+async def test_a_switch_that_was_left_half_filled_is_filled_on(
+    switches: list[FakeSwitch], config: Any
+) -> None:
+    """The next controller finds routes and services in it, but it lets pass what it has to last of all."""
+    a, b = switches
     async with running(config()) as hub:
         await ready(hub)
-        names = {t.preamble.id: t.preamble.alias for t in switches[0].info.tables}
-        order = [
-            names[u.entity.table_entry.table_id]
-            for kind, u in switches[0].log
-            if kind == "write" and u.entity.HasField("table_entry")
-        ]
-        forwarding = {"ports", "routes_v4", "neighbours_v4", "local_addresses_v4"}
-        first = min(order.index(name) for name in forwarding)
-        assert set(order[first:]) == forwarding
+        await open_session(a, b)
+        await b.stop()
+        b.lose_state()
+        b.read_filter = lambda entity: not entity.table_entry.idle_timeout_ns  # no session is read back
+        await b.start()
+        await until(lambda: "still differ" in hub.links["b"].life.reason)
+        assert [row[-2] for row in b.params("services_v4")] == [3]
+        assert b.table("routes_v4")
+    async with running(config()) as hub:
+        await until(lambda: "still differ" in hub.links["b"].life.reason)
+        assert [row[-2] for row in b.params("services_v4")] == [3]
+        b.read_filter = lambda _: True
+        await ready(hub)
+        assert [row[-2] for row in b.params("services_v4")] == [0]
+
+
+async def test_what_is_learned_reaches_a_switch_that_lacks_sessions(
+    switches: list[FakeSwitch], config: Any
+) -> None:
+    a, b = switches
+    async with running(config()) as hub:
+        await ready(hub)
+        await open_session(a, b)
+        [service] = hub.services()
+        told: list[tuple[int, int]] = []
+
+        def meanwhile(update: p4r.Update) -> int:
+            if update.entity.table_entry.idle_timeout_ns and service.mss != 1200:
+                service.mss = 1200
+                hub._execute([ServiceChanged(service)])
+            told.extend((row[1], row[-2]) for row in b.params("services_v4"))
+            return rpc_code.OK
+
+        await b.stop()
+        b.lose_state()
+        b.refuse = meanwhile
+        await until(lambda: hub.links["b"].life.state == "down")
+        await b.start()
+        await ready(hub)
+        told.extend((row[1], row[-2]) for row in b.params("services_v4"))
+        assert list(dict.fromkeys(told)) == [(1460, 3), (1200, 3), (1200, 0)]
 
 
 async def test_a_connection_is_shared_before_it_is_released(switches: list[FakeSwitch], config: Any) -> None:
@@ -350,7 +425,7 @@ async def test_sessions_that_only_one_switch_holds_are_shared_at_take_over(
 
 async def test_keys_rotate_on_both_switches_at_once(switches: list[FakeSwitch], config: Any) -> None:
     a, b = switches
-    timers = {"epoch": 0.3, "reconnect_min": 0.02, "reconnect_max": 0.05}
+    timers = {"epoch": 0.6, "reconnect_min": 0.02, "reconnect_max": 0.05}
     async with running(config(timers=timers)) as hub:
         await ready(hub)
         b.write_gate.clear()

@@ -8,8 +8,8 @@ import pytest
 from controller.dataplane import End, Mode, Phase
 from controller.logic.arbitration import Arbitration, Standing, leading_id
 from controller.logic.liveness import Liveness, SwitchState
-from controller.logic.model import CheckIdle, Entry, Put
-from controller.packets import ACK, RST
+from controller.logic.model import MASK32, CheckIdle, Entry, Put
+from controller.packets import ACK, RST, SYN
 
 from .world import CLIENT, KEY, K, World, X, make_config, of, packets, to_server
 
@@ -53,6 +53,78 @@ def test_the_ingress_must_confirm_even_while_it_joins() -> None:
     world.synack()
     assert packets(world.confirm("b")) == []
     assert packets(world.confirm("a"))
+
+
+def test_who_proves_himself_at_a_switch_without_sessions_waits_for_it() -> None:
+    world = World(live=("b",))
+    world.core.switch_joined("a", filling=True)
+    assert world.proven() == []
+    world.sleep(3)
+    world.core.switch_live("a")
+    assert world.confirm("b") == []
+    [(out, segment)] = packets(world.core.switch_filled("a", world.now, world.wall))
+    assert (out.switch, segment.flags, segment.seq) == ("a", SYN, X)
+    world.synack()
+    world.confirm("b")
+    assert packets(world.confirm("a"))
+
+
+def test_it_waits_no_longer_than_for_a_server() -> None:
+    world = World(live=("b",))
+    world.core.switch_joined("a", filling=True)
+    world.proven()
+    assert world.sleep(7.9) == []
+    [(out, segment)] = packets(world.sleep(0.2))
+    assert (out.mode, segment.flags, segment.seq, segment.ack) == (
+        Mode.ROUTE,
+        RST | ACK,
+        K + 1,
+        X + 1 & MASK32,
+    )
+    assert world.core.results["filling"] == 1
+    assert len(world.core.flows) == 0
+
+
+def test_a_tuple_used_again_waits_for_the_old_session_and_for_the_switch() -> None:
+    world = World(live=("b",))
+    world.core.switch_joined("a", filling=True)
+    world.core.adopt("b", [(KEY, ENTRY._replace(phase=Phase.CLOSING))], world.now, world.wall)
+    world.sleep(11)
+    [aside] = of(Put, world.proven())
+    assert set(aside.switches) == {"a", "b"}
+    world.confirm("a", aside.entry.version)
+    assert world.confirm("b", aside.entry.version) == []
+    world.core.switch_live("a")
+    assert packets(world.core.switch_filled("a", world.now, world.wall))
+
+
+def test_what_looks_like_a_proof_at_a_switch_without_sessions_costs_no_session() -> None:
+    world = World()
+    world.open_session()
+    world.core.switch_lost("a", world.now, world.wall)
+    world.core.switch_joined("a", filling=True)
+    assert world.proven(ack=K + 99) == []
+    assert world.proven() == []
+    assert world.core.results["late_while_filling"] == 2
+    session = world.core.sessions.get(KEY)
+    assert session is not None
+    assert session.open
+
+
+def test_a_switch_that_nobody_waits_for_is_lost_before_the_server_answered() -> None:
+    """c was being filled when the tuple's last session was set aside: it still was waited for, in vain."""
+    world = World(live=("a", "b"))
+    world.core.switch_joined("c", filling=True)
+    world.core.adopt("a", [(KEY, ENTRY._replace(phase=Phase.CLOSING))], world.now, world.wall)
+    world.sleep(11)
+    [aside] = of(Put, world.proven())
+    world.confirm("a", aside.entry.version)
+    [(_, syn)] = packets(world.confirm("b", aside.entry.version))
+    assert syn.flags == SYN
+    assert world.core.switch_lost("c", world.now, world.wall) == []
+    assert world.core.results["released"] == 0
+    world.synack()
+    assert len(world.core.flows) == 1
 
 
 def test_flows_of_a_dead_ingress_end_before_the_server_answered() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -34,11 +35,14 @@ class SlowConnection:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, gap: float = 0.0) -> None:
         self.connection = SlowConnection()
         self.done: list[tuple[object, int]] = []
         connection: Any = self.connection
-        self.writer = Writer(connection, lambda job, outcome: self.done.append((job.token, outcome.code)))
+        self.writer = Writer(connection, self.on_done, gap)
+
+    def on_done(self, job: Job, outcome: Outcome) -> None:
+        self.done.append((job.token, outcome.code))
 
     def put(self, kind: int, key: str, token: object = None) -> None:
         entity = p4r.Entity(table_entry=p4r.TableEntry(table_id=1, controller_metadata=len(key)))
@@ -72,6 +76,25 @@ async def test_what_comes_during_a_write_leaves_together(bench: Bench) -> None:
     assert bench.done == [(1, OK)]
     await bench.answer()
     assert [token for token, _ in bench.done] == [1, 2, 3, 4, 5]
+
+
+async def test_writes_keep_their_distance_and_a_lone_one_does_not_wait() -> None:
+    bench = Bench(gap=0.05)
+    task = asyncio.ensure_future(bench.writer.run())
+    began = time.monotonic()
+    bench.put(INSERT, "a")
+    await asyncio.sleep(0.001)
+    await bench.answer()
+    assert bench.sizes() == [1]
+    bench.put(INSERT, "b")
+    await asyncio.sleep(0.001)
+    bench.put(INSERT, "c")
+    assert bench.sizes() == [1]
+    while len(bench.sizes()) == 1:
+        await asyncio.sleep(0.001)
+    assert time.monotonic() - began > 0.049
+    assert bench.sizes() == [1, 2]
+    task.cancel()
 
 
 async def test_a_batch_never_has_one_entry_twice(bench: Bench) -> None:

@@ -4,6 +4,8 @@ a compiler."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import struct
 from dataclasses import dataclass, field
@@ -107,6 +109,11 @@ class FakeProgram:
     p4info: p4i.P4Info = field(default_factory=p4info)
     library: Path = Path("fake.so")
 
+    @property
+    def layout(self) -> p4i.P4Info:
+        """Nothing is hidden or translated."""
+        return self.p4info
+
 
 def compile_fake(text: str, _name: str) -> FakeProgram:
     """Every text is the same program."""
@@ -127,7 +134,7 @@ class FakeEngine:
         self.groups: dict[int, list[tuple[int, int]]] = {}
         self.sessions: dict[int, tuple[list[tuple[int, int]], int]] = {}
         self.sent: list[bytes] = []
-        self.events: queue.Queue[Event] = queue.Queue()
+        self.events = EventQueue()
         self.log: list[str] = []
         self.closed = False
         self.sizes = {table.preamble.id: table.size for table in p4info().tables}
@@ -135,6 +142,8 @@ class FakeEngine:
         self.entries[FIXED] = {(b"\x08", None, 0): fixed}
 
     def close(self) -> None:
+        if not self.closed:
+            self.events.close()
         self.closed = True
         self.log.append("close")
 
@@ -282,14 +291,34 @@ class FakeEngine:
         return 0
 
     def wait_events(self, timeout_ms: int) -> list[Event]:
-        try:
-            event = self.events.get(timeout=timeout_ms / 1000)
-        except queue.Empty:
-            return []
-        return [event] if event.kind else []
+        return self.events.take()
 
-    def wake(self) -> None:
-        self.events.put(Event(0, b""))
+    def events_fd(self) -> int:
+        return self.events.descriptor
+
+
+class EventQueue:
+    """Events with a descriptor that is readable while some wait."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        self._events.put(event)
+        os.eventfd_write(self.descriptor, 1)
+
+    def take(self) -> list[Event]:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
+        events = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                events.append(self._events.get_nowait())
+        return events
+
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 def pack_record(record: TableRecord) -> bytes:

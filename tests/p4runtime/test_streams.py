@@ -13,7 +13,7 @@ from finsy.proto import p4d, p4r, rpc_code
 
 from softswitch.engine import EVENT_DIGEST, EVENT_IDLE, EVENT_PACKET_IN, Event, TableRecord
 from softswitch.p4runtime.errors import P4RuntimeError
-from softswitch.p4runtime.retained import SECONDS, Retained
+from softswitch.p4runtime.retained import SECONDS, TOLD_SECONDS, Retained
 from softswitch.p4runtime.service import MAX_STREAMS
 from softswitch.p4runtime.stream import Outbox
 
@@ -153,7 +153,10 @@ def test_a_new_primary_hears_of_the_last_moments(rig: Rig, ready: Client) -> Non
     first, second = ready.streams[0], ready.stream()
     rig.engines[0].events.put(PACKET_IN)
     heard = first.take()
+    rig.engines[0].events.put(idle())
+    told = first.take().idle_timeout_notification
     second.bid(2)
+    assert second.take().idle_timeout_notification.table_entry == told.table_entry
     assert second.take() == heard
     assert second.quiet()
 
@@ -173,10 +176,25 @@ def test_what_found_no_primary_waits_for_the_next_one(rig: Rig, ready: Client) -
     assert follower.quiet()
 
 
+def test_what_was_told_is_told_a_new_primary_again_for_a_while() -> None:
+    now = 0.0
+    retained = Retained(lambda: now)
+    old, new, undelivered = (partial(bytes, 1) for _ in range(3))
+    retained.notice(old, delivered=True)
+    now = TOLD_SECONDS - 1
+    retained.notice(new, delivered=True)
+    retained.notice(undelivered)
+    assert retained.take() == [old, new, undelivered]
+    now = TOLD_SECONDS + 1
+    assert retained.take() == [new]
+    retained.clear()
+    assert retained.take() == []
+
+
 def test_packets_are_retained_for_a_while_only() -> None:
     now = 0.0
     retained = Retained(lambda: now)
-    first, second, notice = (partial(p4r.StreamMessageResponse) for _ in range(3))
+    first, second, notice = (partial(bytes, 1) for _ in range(3))
     retained.packet(first)
     now = SECONDS - 0.5
     retained.packet(second)
@@ -336,26 +354,25 @@ def test_idle_notification_names_the_entry(rig: Rig, ready: Client) -> None:
 
 def test_outbox_drops_and_counts_notifications_that_nobody_reads() -> None:
     outbox = Outbox(capacity=2)
-    message = p4r.StreamMessageResponse()
     for dropped in (0, 0, 1):
-        outbox.offer(message)
+        outbox.offer(b"message")
         assert outbox.dropped == dropped
     assert not outbox.has_room()
     assert outbox.dropped == 2
-    outbox.put(message)
+    outbox.put(b"answer")
     outbox.close()
-    assert len(list(outbox.messages())) == 3
+    assert outbox.take() == [b"message", b"message", b"answer"]
+    assert outbox.take() == []
+    assert outbox.closed
 
 
 def test_outbox_gives_up_on_a_client_that_never_reads_answers() -> None:
     outbox = Outbox(capacity=2)
     for _ in range(6):
-        outbox.put(p4r.StreamMessageResponse())
-    messages = outbox.messages()
-    for _ in range(4):
-        next(messages)
+        outbox.put(b"answer")
+    assert len(outbox.take()) == 4
     with pytest.raises(P4RuntimeError) as error:
-        next(messages)
+        outbox.take()
     assert error.value.code == rpc_code.RESOURCE_EXHAUSTED
 
 

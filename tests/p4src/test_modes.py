@@ -142,3 +142,35 @@ def test_syns_are_counted_by_service(net: Network, mode: int) -> None:
     net.from_client(client_segment(5, 6))
     net.from_server(server_segment(5, 6, SYN))
     assert net.target.counter("service_syns", net.service.service_id) == 3
+
+
+FILLING = 3
+
+
+def test_filling_answers_syns_with_cookies_that_count(net: Network) -> None:
+    net.set_service(mode=FILLING)
+    net.open(SESSION)  # one of those that are here already
+    ((port, _),) = net.from_client(syn(9)).outputs
+    assert port == CLIENT_LINK
+    assert net.target.counter("events", Event.SYN_ANSWERED) == 1
+    net.punted(net.from_client(client_segment(2, net.proof(EVEN, 1) + 1)), PROVEN)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_filling_lets_nothing_pass(net: Network, held: bool) -> None:
+    """Neither what has no session here yet, nor what has."""
+    net.set_service(mode=FILLING)
+    if held:
+        net.open(SESSION)
+    for number, flags in enumerate((ACK, ACK | PSH, ACK | FIN), 1):
+        net.dropped(net.from_client(client_segment(5, 6, flags, payload=b"data")), Drop.BAD_COOKIE, number)
+        net.dropped(net.from_server(server_segment(5, 6, flags, payload=b"data")), Drop.FILLING, number)
+    net.dropped(net.from_client(client_segment(5, 6, RST)), Drop.UNKNOWN_RST)
+    assert net.target.counter("events", Event.TO_SERVER) == 0
+    assert net.target.counter("events", Event.TO_CLIENT) == 0
+
+
+def test_filling_punts_what_handshakes_elsewhere_wait_for(net: Network) -> None:
+    net.set_service(mode=FILLING)
+    net.punted(net.from_server(server_segment(1, 2, SYN | ACK)), SERVER_SYNACK)
+    net.punted(net.from_server(server_segment(0, 2, RST | ACK)), EARLY_RETURN)

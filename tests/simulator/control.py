@@ -102,7 +102,7 @@ class Control:
         self.execute(self.core.tick(now, self.wall))
         serving = {name for name, link in self.links.items() if link.stage == "up"}
         self._served |= serving
-        effects = self.keys.tick(now, self.core.live, absent=self._served != serving)
+        effects = self.keys.tick(now, self.core.answering, absent=self._served != serving)
         if effects:
             self._served = serving
             self._execute_keys(effects)
@@ -186,7 +186,7 @@ class Control:
         elif refusal:
             self.lose(name)
         elif job.generation == self.keys.generation:
-            self._execute_keys(self.keys.confirmed(name, now, core.live))
+            self._execute_keys(self.keys.confirmed(name, now, core.answering))
 
     def send_packets(self, name: str) -> None:
         """The switch takes the next message of packet-outs apart."""
@@ -235,7 +235,7 @@ class Control:
         link.switch.in_service = False
         now = self.clock()
         self.execute(self.core.switch_lost(name, now, self.wall))
-        self._execute_keys(self.keys.confirmed(name, now, self.core.live))
+        self._execute_keys(self.keys.confirmed(name, now, self.core.answering))
 
     def connect(self, name: str) -> None:
         """The stream stands: read what the switch holds, settle keys, and write every session."""
@@ -248,8 +248,9 @@ class Control:
         link = self.links[name]
         link.stage, link.rounds = "settling", 0
         self._settle_keys(link)
-        link.switch.guards = True
-        self.core.switch_joined(name)
+        link.switch.filling = link.switch.filling or not link.switch.forwards
+        link.switch.guards = link.switch.forwards = True
+        self.core.switch_joined(name, filling=link.switch.filling)
 
     def _settle_keys(self, link: Link) -> None:
         wanted = self.keys.held()
@@ -281,7 +282,8 @@ class Control:
     def _serve(self, link: Link) -> None:
         if not any(self.core.spread.lacks(key, link.switch.name) for key in link.behind):
             link.stage = "up"
-            link.switch.forwards = link.switch.in_service = True
+            link.switch.filling, link.switch.in_service = False, True
+            self.execute(self.core.switch_filled(link.switch.name, self.clock(), self.wall))
 
     def _entries(self, name: str) -> dict[Key, Entry]:
         """What a switch must hold."""

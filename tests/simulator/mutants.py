@@ -21,10 +21,10 @@ from .world import Parts
 class ReleasesAtOnce(Openings):
     """The ingress gets the session without waiting for anybody."""
 
-    def _go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
+    def go_on(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
         if flow.state is State.SHARING:
             flow.waiting.clear()
-        super()._go_on(flow, now, wall, out)
+        super().go_on(flow, now, wall, out)
 
 
 class IngressFirst(Openings):

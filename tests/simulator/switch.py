@@ -71,6 +71,7 @@ class Switch:
     keys: dict[int, CookieKey] = field(default_factory=dict)
     parity: int | None = None
     forwards: bool = False
+    filling: bool = False
     guards: bool = False
     in_service: bool = False
     incarnation: int = 0
@@ -82,6 +83,7 @@ class Switch:
         """Everything that it held is gone."""
         self.table, self.keys, self._pending, self._awaited, self._ends = {}, {}, {}, {}, {}
         self.parity, self.forwards, self.guards, self.in_service = None, False, False, False
+        self.filling = False
         self.incarnation += 1
 
     # --- packets ----------------------------------------------------------------------------------
@@ -104,6 +106,8 @@ class Switch:
         if row is None:
             return None
         row.hit = row.reported = now
+        if self.filling:
+            return None
         return None if row.entry.phase == Phase.AWAITED else row.entry
 
     def _from_client(self, packet: Packet, now: float, injected: bool, release: int) -> bool:
@@ -207,6 +211,8 @@ class Switch:
             if entry is None or entry.phase != Phase.OPEN:
                 self._awaited[packet.key] = now
             self.punt(self.name, PuntHeader(SERVER_PORT, Punt.SERVER_SYNACK, 0, 0, 0, 0, 0), packet)
+        elif self.filling and not flags & RST:
+            return  # PROXY_FILLING
         elif entry is None:
             self.punt(self.name, PuntHeader(SERVER_PORT, Punt.EARLY_RETURN, 0, 0, 0, 0, 0), packet)
         elif not (entry.phase == Phase.CLOSING and flags & RST and not flags & ACK):
