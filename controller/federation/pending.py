@@ -74,8 +74,7 @@ class Question:
 
 
 class Questions:
-    """Open questions by number. The packet of one that all have denied, or not answered in time, is for this
-    member to deal with."""
+    """Open questions by number. The packet of one that all have denied is for this member to deal with."""
 
     def __init__(self) -> None:
         self._open: dict[int, Question] = {}

@@ -8,7 +8,6 @@ date. Records count in any case, for their versions decide.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +123,11 @@ class Receiver:
 
     def _learned(self, message: Learned) -> None:
         try:
-            states = State.model_validate_json(json.dumps(message.state)).services
+            states = State.model_validate(message.state).services
         except ValidationError as error:
-            self._hub.membership.complain(f"{message.by}: learned: {error.errors()[0]['msg']}")
+            first = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            self._hub.membership.complain(f"{message.by}: learned: {where}: {first['msg']}")
             return
         for state in states:
             service = self._hub.coordinator.services.get((int(state.address), state.port))

@@ -103,10 +103,12 @@ class Routing:
             hub.elsewhere.forget(key)
             hub.punted(message.switch, header, message.frame)
             return
-        mine = hub.is_member and self._is_mine(key, header, segment)
+        if not hub.is_member:
+            return  # it may not know, and to deny a flow has it ended
+        mine = self._is_mine(key, header, segment)
         if message.ask:
             self._send(f"to.{message.by}.known", Known, ask=message.ask, mine=mine)
-        elif not mine and hub.is_member:
+        elif not mine:
             given: dict[str, Any] = message.model_dump(exclude={"v", "by", "run", "returned"})
             self._send(f"to.{message.by}.punted", Punted, **given, returned=True)
         if mine:
@@ -134,8 +136,10 @@ class Routing:
             self._hub.punted(question.switch, question.header, question.frame)
 
     def tick(self, now: float) -> None:
-        for question in self._questions.overdue(now):
-            self._hub.punted(question.switch, question.header, question.frame)
+        """Who has not answered may be busy with that very flow: its packet is left, and the server repeats
+        it.
+        """
+        self._hub.coordinator.results["question_unanswered"] += len(self._questions.overdue(now))
 
     # --- handshakes -------------------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ import pytest
 from cryptography.fernet import Fernet
 
 from controller.dataplane import Mode
-from controller.federation.messages import Lease, Record, store_key
-from controller.packets import ACK, RST, SYN, parse
+from controller.federation.messages import Learned, Lease, Record, store_key
+from controller.learned import services_state
+from controller.packets import ACK, RST, SYN, Options, parse
 from tests.controller.fake_switch import FakeSwitch
-from tests.controller.world import KEY, K, X
+from tests.controller.world import KEY, SPORT, TC, TS, K, X
 from tests.federation.federation import EARLY, PROVEN, SECRET, SYNACK, WORLD, Federation, Member, until
 
 
@@ -95,6 +96,23 @@ async def test_a_synack_that_is_nobodys_is_reset_where_it_came(federation: Feder
     assert federation.hubs["b"].coordinator.results["synack_unknown"] == 1
 
 
+async def test_a_synack_that_nobody_has_denied_yet_is_not_reset(federation: Federation) -> None:
+    """It is of a handshake of a's, which b has not heard of, and a is slow to answer."""
+    await federation.start("a", "b", "c")
+    await federation.ready()
+    a, b, hub = federation.switches["a"], federation.switches["b"], federation.hubs["b"]
+    federation.broker.cut.add("a")
+    a.punt(PROVEN, WORLD.client_frame())
+    await until(lambda: a.packets_out)
+    b.punt(SYNACK, WORLD.server_frame())
+    await until(lambda: hub.coordinator.results["question_unanswered"] == 1)
+    assert b.packets_out == []
+    assert hub.coordinator.results["synack_unknown"] == 0
+    federation.broker.cut.discard("a")
+    b.punt(SYNACK, WORLD.server_frame())  # the server repeats it
+    await until(lambda: len(a.packets_out) == 2)
+
+
 async def test_a_handshake_is_one_although_its_client_moves(federation: Federation) -> None:
     await federation.start("a", "b")
     await federation.ready()
@@ -141,6 +159,31 @@ async def test_fins_at_two_members_close_a_session(federation: Federation) -> No
         lambda: all(row[4] == 1 for s in federation.switches.values() for row in s.params("sessions_v4"))
     )
     assert all(hub.coordinator.sessions.closing == 1 for hub in federation.hubs.values())
+
+
+async def test_what_one_learns_of_a_server_all_tell_their_clients(
+    federation: Federation, caplog: Any
+) -> None:
+    await federation.start("a", "b", "c")
+    await federation.ready()
+    options = Options(1400, 9, True, (TS, TC))
+    a, b = federation.switches["a"], federation.switches["b"]
+    a.punt(PROVEN, WORLD.client_frame())
+    await until(lambda: a.packets_out)
+    b.punt(SYNACK, WORLD.server_frame(tcp_options=options))
+    known = [hub.coordinator.services[KEY[1], SPORT] for hub in federation.hubs.values()]
+    await until(lambda: [service.mss for service in known] == [1400] * 3)
+    assert len({str(service.learned) for service in known}) == 1
+    await until(
+        lambda: all(s.params("services_v4") == a.params("services_v4") for s in federation.switches.values())
+    )
+    assert "left out" not in caplog.text
+    state = services_state(known)
+    state["services"][0]["told"]["mss"] = -1
+    message = Learned(by="a", run=federation.hubs["a"].run_id, state=state)
+    federation.hubs["b"].receiver.on_message("all.learned", message.encoded(), None)
+    assert "left out: a: learned: services.0.told.mss: " in caplog.text
+    assert known[1].mss == 1400
 
 
 async def test_a_killed_members_sessions_are_another_ones(federation: Federation) -> None:
