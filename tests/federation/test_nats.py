@@ -138,3 +138,12 @@ async def test_nobody_there_and_no_way_in_are_one_line_each(nats: Nats, tmp_path
     with pytest.raises(BusError, match="no server answers") as error:
         await Peer(nats.settings()).bus.open()
     assert "\n" not in str(error.value)
+
+
+async def test_a_server_without_jetstream_is_told_as_such(nats: Nats) -> None:
+    nats.kill()
+    nats.configure(jetstream=None)
+    nats.start()
+    text = await refused(nats.settings())
+    assert "no store (" in text
+    assert "JetStream must run there" in text
