@@ -31,6 +31,7 @@ from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
+_HANDSHAKE = 20  # seconds after a session's first write in which a proof may still be under way
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
 
 
@@ -124,7 +125,7 @@ class Coordinator:
     def switch_filled(self, switch: str, now: float, wall: float) -> Effects:
         """Traffic passes through the switch: the handshakes that waited for it begin."""
         out: Effects = []
-        self.spread.filled(switch)
+        self.spread.filled(switch, now)
         for flow in self.flows.values():
             if flow.ingress == switch and flow.state is State.CLEARING:
                 self.openings.go_on(flow, now, wall, out)
@@ -349,7 +350,7 @@ class Coordinator:
             if self.sessions.truly_idle(session, by_switch):
                 self.openings.forget(session, wall, out)
                 self.results["sessions_ended"] += 1
-            elif not session.open and self.sessions.goes_on(by_switch):
+            elif not session.open and self.sessions.goes_on(self.spread.traffic(by_switch, now)):
                 self.sessions.reopen(session, wall)
                 self.results["sessions_reopened"] += 1
                 out.append(Put(self.writable, key, session.entry, False))
@@ -406,11 +407,11 @@ class Coordinator:
         """Whether it was read back from a switch a moment ago."""
         return session.isn is None and wall - session.created < _TAKE_OVER
 
-    @classmethod
-    def is_late(cls, session: Session, isn: int, cookie: int, wall: float) -> bool:
+    @staticmethod
+    def is_late(session: Session, isn: int, cookie: int, wall: float) -> bool:
         """Whether a proven packet belongs to the session that is there; else its tuple is used again."""
-        if session.isn is None:  # read back from a switch: the numbers are not known, but all have it soon
-            return session.open and cls._taken_over(session, wall)
+        if session.isn is None:  # read back from a switch: the numbers are not known, but its time
+            return session.open and (int(wall) - session.entry.version) & MASK32 < _HANDSHAKE
         return session.isn == isn and session.cookie == cookie
 
     def _parse(self, frame: bytes) -> Segment | None:

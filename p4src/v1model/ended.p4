@@ -74,7 +74,7 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
                 unanswered.write((bit<32>)cell, which ++ meta.arrived[31:16]);
             } else if (waited >= UNANSWERED_TICKS) {
                 meta.step = STEP_ANSWER;
-                ended.write((bit<32>)cell, whom ++ 1w1 ++ now);
+                ended.write((bit<32>)cell, anyone ++ 1w1 ++ now);
             }
         }
     }
