@@ -18,7 +18,7 @@ PY := .venv/bin/python
 P4 := p4src/v1model/syncline.p4
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test simulate soak federated chaos stf fuzz lint run shell bench clean distclean
+.PHONY: help build demo test simulate soak federated chaos stf fuzz lint analyze run shell bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ lint: $(VENV) ## check style, types and generated files
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@$(SYNCLINE) lab schema --check
+
+analyze: $(VENV) ## gcc's static analysis of the switch's runtime and of the C that the compiler writes
+	@$(PY) -m pytest tests/runtime/test_analysis.py $(ARGS)
 
 run: $(VENV) ## bring up a lab with a prompt: host commands, sessions, status, exit (needs root)
 	@$(SYNCLINE) lab run $(TOPO) --target $(TARGET) $(ARGS)

@@ -9,6 +9,7 @@ recently used ones while there is too much.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -55,11 +56,15 @@ def aside(folder: Path) -> Iterator[Path]:
 def publish(made: Path, entry: Path) -> None:
     """Renames what was made aside, a file or a folder; another process may have been faster, with the same
     result. Makes room if need be."""
-    try:
-        os.rename(made, entry)
-    except OSError:
-        if not entry.is_dir():
-            raise
+    while True:
+        try:
+            os.rename(made, entry)
+            break
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if entry.is_dir():  # not so when a third process has removed it since
+                break
     prune(entry.parent)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -34,18 +35,33 @@ def register(app: typer.Typer) -> None:
     app.command("stf")(stf)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"softswitch {version('syncline')}")
+        raise typer.Exit
+
+
 def main() -> None:
     """The switch without the rest of Syncline: `softswitch`, or `python -m softswitch`."""
     app = typer.Typer(
         name="softswitch",
-        help="A P4 switch in software: P4_16 programs for v1model, compiled to C, with P4Runtime.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     register(app)
+    app.callback()(_common)
     app(prog_name="softswitch")
+
+
+def _common(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """A P4 switch in software: P4_16 programs for v1model, compiled to C, with P4Runtime."""
 
 
 def switch(
@@ -117,7 +133,7 @@ def switch(
 
     The switch runs until SIGTERM or Ctrl-C. Without interfaces it needs no root and can still be programmed.
 
-    Example: syncline switch -i 1@veth1 -i 2@veth2 --grpc-server-addr unix:/tmp/s1.sock
+    Example: softswitch switch -i 1@veth1 -i 2@veth2 --grpc-server-addr unix:/tmp/s1.sock
     """
     from softswitch.p4runtime.device import Port
     from softswitch.switch import SwitchOptions, run_switch

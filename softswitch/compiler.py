@@ -35,6 +35,8 @@ class CompiledProgram:
     text: str
     """The preprocessed P4 text: what is sent as device config."""
     p4info: p4i.P4Info
+    layout: p4i.P4Info
+    """P4Info as the data plane holds its objects: with the hidden ones, and untranslated."""
     c_source: str
     library: Path
     """The shared object; it stays in the cache folder."""
@@ -77,6 +79,7 @@ def _load(folder: Path, text: str, name: str) -> CompiledProgram:
         name=name,
         text=text,
         p4info=p4i.P4Info.FromString((folder / "p4info.bin").read_bytes()),
+        layout=p4i.P4Info.FromString((folder / "layout.bin").read_bytes()),
         c_source=(folder / "program.c").read_text(),
         library=folder / "program.so",
     )
@@ -103,13 +106,14 @@ def _toolchain_digest() -> str:
 def _compile_into(folder: Path, text: str, name: str) -> None:
     from softswitch.codegen import generate_c  # here: a cached program needs none of the compiler
     from softswitch.p4.frontend import parse_program
-    from softswitch.p4info import build_p4info
+    from softswitch.p4info import build_layout, build_p4info
 
     program = parse_program(text, name)
-    info = build_p4info(program)
-    c_source = generate_c(program, build_p4info(program, hidden=True))
+    info, layout = build_p4info(program), build_layout(program)
+    c_source = generate_c(program, layout)
     with cache.aside(folder.parent) as made:
         (made / "program.c").write_text(c_source)
         (made / "p4info.bin").write_bytes(info.SerializeToString(deterministic=True))
+        (made / "layout.bin").write_bytes(layout.SerializeToString(deterministic=True))
         build.build_library(made / "program.c", made / "program.so")
         cache.publish(made, folder)

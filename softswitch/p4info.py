@@ -28,21 +28,25 @@ _MATCH = {
 _PROFILE_ANNOTATIONS = ("max_group_size", "selector_size_semantics", "max_member_weight")
 
 
-def build_p4info(program: ir.Program, *, hidden: bool = False) -> p4i.P4Info:
-    """The program's P4Info. P4Error when an @id is taken twice or has a wrong prefix.
+def build_p4info(program: ir.Program) -> p4i.P4Info:
+    """The program's P4Info. P4Error when an @id is taken twice or has a wrong prefix."""
+    return _Builder(program, layout=False).build()
 
-    With `hidden`, what the program hides from the control plane (`@hidden`) is in it, too.
-    """
-    return _Builder(program, hidden).build()
+
+def build_layout(program: ir.Program) -> p4i.P4Info:
+    """The same objects as the data plane holds them: with what the program hides from the control plane
+    (`@hidden`), and with the program's widths where the control plane sees others
+    (`@p4runtime_translation`). Errors as `build_p4info`."""
+    return _Builder(program, layout=True).build()
 
 
 class _Builder:
-    def __init__(self, program: ir.Program, hidden: bool) -> None:
+    def __init__(self, program: ir.Program, *, layout: bool) -> None:
         self._program = program
-        self._hidden = hidden
+        self._layout = layout
         self._live: Reachable = reachable(program)
         self._message = p4i.P4Info()
-        self._types = TypeInfo(program, self._message.type_info)
+        self._types = TypeInfo(program, self._message.type_info, layout=layout)
         self._actions = program.all_actions()
         self._tables = {t.name: t for t in self._live.tables}
         self._headers = [
@@ -101,7 +105,7 @@ class _Builder:
         return self._message
 
     def _shown(self, annotations: tuple[Annotation, ...]) -> bool:
-        return self._hidden or not find_annotation(annotations, "hidden")
+        return self._layout or not find_annotation(annotations, "hidden")
 
     def _preamble(
         self,
@@ -269,7 +273,7 @@ class _Builder:
         document(made.preamble, header.annotations)
         fields = list(_flat(header, ""))
         for (path, f), number in zip(fields, field_ids(f.annotations for _, f in fields), strict=True):
-            if find_annotation(f.annotations, "hidden"):
+            if not self._shown(f.annotations):
                 continue
             listed = made.metadata.add()
             listed.id = number

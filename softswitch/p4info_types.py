@@ -30,13 +30,15 @@ from softswitch.p4info_annotations import annotate
 class TypeInfo:
     """Describes types, and collects the named ones in a P4TypeInfo message."""
 
-    def __init__(self, program: ir.Program, message: p4t.P4TypeInfo) -> None:
+    def __init__(self, program: ir.Program, message: p4t.P4TypeInfo, *, layout: bool) -> None:
+        """`layout`: numbers that the control plane sees translated are described as the data plane's."""
+        self._layout = layout
         self._new_types = {n.name: n for n in program.new_types}
         self._errors = program.errors
         self._message = message
 
     def sdn_width(self, t: Type, new_type: str | None) -> int:
-        """Bits that the control plane sees: those of a translated type where it is one (0 for a string)."""
+        """Bits of a value: those of a translated type where it is one (0 for a string)."""
         translation = self._translation(new_type)
         if translation is not None:
             number = translation[1]
@@ -52,6 +54,8 @@ class TypeInfo:
         uri, controller = (*annotation.values, "")[:2]
         if isinstance(controller, str) and annotation.text.rsplit(",", 1)[-1].strip().startswith("bit"):
             controller = int("".join(c for c in annotation.text.rsplit(",", 1)[-1] if c.isdigit()))
+        if self._layout and isinstance(controller, int):
+            return None
         return str(uri), controller
 
     def spec(self, t: Type, new_type: str | None = None) -> p4t.P4DataTypeSpec:

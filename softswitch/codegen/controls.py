@@ -10,7 +10,7 @@ from softswitch.codegen.context import Context
 from softswitch.codegen.errors import Unsupported
 from softswitch.codegen.externs import hash_call
 from softswitch.codegen.layout import is_scalar, is_wide, limbs, num_bytes, scalar_width
-from softswitch.codegen.names import c_variable
+from softswitch.codegen.names import c_comment, c_variable
 from softswitch.codegen.packing import Piece, declare_key, pack, valid_guard
 from softswitch.codegen.parsers import params_text, references, reset_outs
 from softswitch.codegen.scope import Scope, by_reference
@@ -48,7 +48,7 @@ def emit_action(context: Context, action: ir.Action, control: ir.Control | None,
     )
     frame = f", struct ss_frame_{control.name} *f" if control else ""
     out.at(None)
-    out.line(f"// Action {action.cp_name or action.name}.")
+    out.line(c_comment(f"Action {action.cp_name or action.name}."))
     out.line(f"static void action_{action.name}(ss_exec *x{frame}{params_text(context, params)}) {{")
     out.line("(void)x;")
     if control:
@@ -69,7 +69,7 @@ def emit_control(context: Context, control: ir.Control, out: Writer) -> None:
         if table.name in context.tables:
             emit_table(context, table, control, out)
     out.at(None)
-    out.line(f"// Control {control.cp_name or control.name}.")
+    out.line(c_comment(f"Control {control.cp_name or control.name}."))
     out.line(f"static void control_{control.name}(ss_exec *x{params_text(context, control.params)}) {{")
     out.line(f"struct ss_frame_{control.name} ss_frame, *const f = &ss_frame;")
     out.line("(void)x;")
@@ -115,7 +115,7 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
     leave = f"return ss_apply_keyless(x, {place});"  # an exit while the keys are computed
     to = Statements(context, Scope("f->", references(control.params), leave=leave), out)
     out.at(None)
-    out.line(f"// Table {table.cp_name}.")
+    out.line(c_comment(f"Table {table.cp_name}."))
     out.line(f"static const ss_row *table_{table.name}(ss_exec *x, struct ss_frame_{control.name} *f) {{")
     out.at(table.loc)
     to.block(table.setup)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from softswitch.codegen.errors import Unsupported
-from softswitch.codegen.names import c_name
+from softswitch.codegen.names import c_comment, c_name
 from softswitch.codegen.writer import Writer
 from softswitch.p4.ir_expr import NOWHERE, Loc
 from softswitch.p4.types import (
@@ -145,7 +145,9 @@ class Layout:
         if t not in self._tuples:
             members = [f"{self.ctype(element, loc)} e{i};" for i, element in enumerate(t.elements)]
             name = self._tuples[t] = f"struct ss_tuple{len(self._tuples)}"
-            self.declarations.line(f"{name} {{ {' '.join(members) or 'char ss_empty;'} }};  // {t}")
+            self.declarations.line(
+                f"{name} {{ {' '.join(members) or 'char ss_empty;'} }};  {c_comment(str(t))}"
+            )
         return self._tuples[t]
 
     def _fields(self, t: FieldsType, loc: Loc) -> str:

@@ -52,6 +52,12 @@ def c_string(text: str) -> str:
     return '"' + "".join(out) + '"'
 
 
+def c_comment(text: str) -> str:
+    """A comment to the end of the line. The text may come from the program, line breaks and all (`@name`):
+    what could end or continue the comment is left out."""
+    return "// " + "".join(c if " " <= c <= "~" and c not in "\\?" else "_" for c in text)
+
+
 def number(value: int, width: int) -> str:
     """An unsigned literal of `width` (at most 128) bits; `value` may be negative: taken mod 2^width."""
     value &= (1 << width) - 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 from softswitch.codegen.context import Context
 from softswitch.codegen.errors import Unsupported
 from softswitch.codegen.layout import is_signed, is_wide, scalar_width
-from softswitch.codegen.names import c_variable, number
+from softswitch.codegen.names import c_comment, c_variable, number
 from softswitch.codegen.packing import Piece, declare_key
 from softswitch.codegen.scope import Scope, by_reference
 from softswitch.codegen.statements import Statements
@@ -46,7 +46,7 @@ def emit_parser(context: Context, parser: ir.Parser, out: Writer) -> None:
     to = Statements(context, scope, body)
     loops = _has_loop(parser)
     out.at(None)
-    out.line(f"// Parser {parser.cp_name or parser.name}.")
+    out.line(c_comment(f"Parser {parser.cp_name or parser.name}."))
     out.line(f"static uint16_t parser_{parser.name}(ss_exec *x{params_text(context, parser.params)}) {{")
     reset_outs(context, parser.params, out)
     for v in parser.variables:

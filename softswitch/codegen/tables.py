@@ -16,6 +16,10 @@ from softswitch.p4 import ir_expr as e
 _PRIORITISED = (ir.MatchKind.TERNARY, ir.MatchKind.RANGE, ir.MatchKind.OPTIONAL)
 MAX_KEY_BYTES = 1024
 MAX_PARAM_BYTES = 4096
+MAX_ARRAY_BYTES = 4 << 30
+"""Of all counters, meters and registers together: the switch has memory for them as soon as they are used."""
+_COUNTER_BYTES, _METER_BYTES, _LIMB_BYTES = 16, 160, 8
+"""Bytes of a cell in the runtime; those of a register are as many limbs as it needs."""
 
 
 def table_kind(table: ir.Table) -> str:
@@ -97,6 +101,7 @@ def _check_key(where: e.Node, name: str, keys: tuple[ir.Key, ...]) -> None:
 
 def emit_externs(context: Context, out: Writer) -> None:
     """`counters`, `meters`, `registers`."""
+    _check_arrays(context)
     ids = context.ids.get
     counters = [f"{{{ids('counter', c.cp_name, c):#x}u, {c.size}}}" for c in context.counters.values()]
     _array(out, "ss_counter_desc", "counters", counters)
@@ -109,6 +114,19 @@ def emit_externs(context: Context, out: Writer) -> None:
     for r in context.registers.values():
         registers.append(f"{{{ids('register', r.cp_name, r):#x}u, {r.size}, {scalar_width(r.element)}}}")
     _array(out, "ss_register_desc", "registers", registers)
+
+
+def _check_arrays(context: Context) -> None:
+    sizes = [(c, c.size * _COUNTER_BYTES) for c in context.counters.values()]
+    sizes += [(m, m.size * _METER_BYTES) for m in context.meters.values()]
+    for r in context.registers.values():
+        sizes.append((r, r.size * _LIMB_BYTES * (scalar_width(r.element) + 63) // 64))
+    total = 0
+    for array, size in sizes:
+        total += size
+        if total > MAX_ARRAY_BYTES:
+            what = f"counters, meters and registers of more than {MAX_ARRAY_BYTES >> 30} GiB"
+            raise Unsupported(array, f"{array.cp_name}: {what} together are not supported")
 
 
 def _array(out: Writer, ctype: str, name: str, elements: list[str]) -> None:

@@ -30,6 +30,8 @@ class Writer:
 
     def line(self, text: str = "") -> None:
         """One line. `}` at its beginning closes a level, `{` at its end opens one."""
+        if "\n" in text or "\r" in text:  # from a string of the program, it would be C of the program's own
+            raise ValueError("a line of C with a line break in it")
         if text.startswith("}"):
             self._depth -= 1
         depth = self._depth - 1 if text.endswith(":;") else self._depth

@@ -187,12 +187,13 @@ class ArgumentBinder(ExpressionTranslator):
     # --- copy-in / copy-out ---
 
     def copies(
-        self, args: list[Arg], touched: frozenset[str], by_reference: bool
+        self, args: list[Arg], touched: frozenset[str], by_reference: bool, always: bool = False
     ) -> tuple[list[Arg], list[Stmt]]:
         """Arguments that may be passed by reference, and the copies to make after the call.
 
         `touched`: variables that the callee reaches by itself (actions).
         `by_reference` False: an extern, which reads all before it writes; only slices need a copy then.
+        `always`: what the callee writes is copied in any case.
         """
         after: list[Stmt] = []
         result = list(args)
@@ -200,7 +201,7 @@ class ArgumentBinder(ExpressionTranslator):
             loc = arg.value.loc
             if arg.direction in _WRITTEN:
                 others = [a.value for j, a in enumerate(args) if j != i and a.direction in _WRITTEN]
-                if not self._needs_copy(arg, others, touched, by_reference):
+                if not always and not self._needs_copy(arg, others, touched, by_reference):
                     continue
                 target = self.stable(arg.value)
                 init = target if arg.direction is Direction.INOUT else None

@@ -87,6 +87,10 @@ class CallTranslator(PacketTranslator):
         """The instance behind `Type.apply(…)`."""
         raise NotImplementedError
 
+    def called_often(self, method: ast.MemberExpr) -> bool:
+        """Whether a sub-parser's `apply` is called at more than one place of the parser."""
+        raise NotImplementedError
+
     def top_action(self, declaration: ast.ActionDecl) -> ActionSymbol:
         """A top-level action."""
         raise NotImplementedError
@@ -331,7 +335,8 @@ class CallTranslator(PacketTranslator):
             raise Failure(call.loc, f"`{symbol.decl.name}` can be applied only in {where}")
         what = f"`{symbol.decl.name}`.apply"
         args = self.bind(symbol.params, call.args, {}, call.loc, what)
-        args, after = self.copies(args, frozenset(), by_reference=True)
+        often = is_parser and isinstance(call.function, ast.MemberExpr) and self.called_often(call.function)
+        args, after = self.copies(args, frozenset(), by_reference=True, always=often)
         if not is_parser:
             self.out.append(CallControl(symbol.block.name, tuple(args), tuple(after), loc=call.loc))
             return

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import partial
 
 from softswitch.p4 import ast
@@ -24,6 +27,7 @@ class StateTranslator(EntryTranslator):
 
     def states(self, declaration: ast.ParserDecl) -> tuple[State, ...]:
         """All states of a parser; failures in one do not stop the others."""
+        self._applied = Counter(_applied(declaration.states))
         names = Names()
         known: dict[str, str] = {name: names.take(name) for name in _FINAL}
         for state in declaration.states or []:
@@ -42,6 +46,11 @@ class StateTranslator(EntryTranslator):
             except Failure as failure:
                 self.context.diagnostics.failed(failure)
         return tuple(found)
+
+    def called_often(self, method: ast.MemberExpr) -> bool:
+        """As p4c for BMv2: what a sub-parser has written when it rejects reaches its caller only when that
+        calls it at a single place."""
+        return self._applied[_name(method.base)] > 1
 
     def _state(self, syntax: ast.StateDecl, known: dict[str, str]) -> State:
         with self.collecting() as out, self.inner_scope():
@@ -87,3 +96,20 @@ class StateTranslator(EntryTranslator):
             if isinstance(self.entity(key), ValueSetSymbol):
                 raise Failure(key.loc, "a value set beside other key sets is not supported")
         return tuple(self.key_set(k, v.type, v.new_type) for k, v in zip(case.keys, values, strict=True))
+
+
+def _applied(syntax: object) -> Iterator[str]:
+    """Names of the instances that a syntax tree applies, each as often as it does."""
+    pending = [syntax]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, list):
+            pending.extend(here)
+        elif isinstance(here, ast.Syntax) and is_dataclass(here):
+            pending.extend(getattr(here, f.name) for f in fields(here) if f.name != "loc")
+            if isinstance(here, ast.MemberExpr) and here.name == "apply":
+                yield _name(here.base)
+
+
+def _name(base: ast.Expression) -> str:
+    return base.name if isinstance(base, ast.NameExpr) else ""

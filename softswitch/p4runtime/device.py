@@ -404,7 +404,8 @@ def _offer(streams: Sequence[Outbox], make: Make) -> None:
 
 def _log_bid(update: p4r.MasterArbitrationUpdate, primary: bool) -> None:
     result = "primary" if primary else "backup"
-    _LOG.info("client of role '%s' bids %s: %s", update.role.name, election_id_of(update), result)
+    role = f" of role {update.role.name}" if update.role.name else ""
+    _LOG.info("client%s bids %s: %s", role, election_id_of(update), result)
 
 
 def _no_pipeline(device_id: int) -> P4RuntimeError:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packet-in and packet-out metadata: the packed fields of a controller header.
 
-The header's fields follow one another bit by bit, in the order of P4Info's metadata, and fill whole bytes
-together.
+The header's fields follow one another bit by bit, in the program's order, and fill whole bytes together.
+Those that the program hides from the control plane (`@hidden`) are zero in packet-outs, and left out of
+packet-ins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from finsy.proto import p4i, p4r
@@ -35,7 +36,8 @@ class _Field:
 class HeaderCodec:
     """One controller header; one without fields stands for a program that has no such header."""
 
-    def __init__(self, header: p4i.ControllerPacketMetadata) -> None:
+    def __init__(self, header: p4i.ControllerPacketMetadata, shown: Collection[int]) -> None:
+        """`header` has all fields with the program's widths; `shown`: the ids of those in messages."""
         total = sum(field.bitwidth for field in header.metadata)
         if total % 8:
             raise unimplemented(f"controller header {header.preamble.name}: {total} bits are not whole bytes")
@@ -44,6 +46,8 @@ class HeaderCodec:
         shift = total
         for field in header.metadata:
             shift -= field.bitwidth
+            if field.id not in shown:
+                continue
             mask = (1 << field.bitwidth) - 1
             size = byte_width(field.bitwidth)
             prefixes = _prefixes(field.id, size)
@@ -52,7 +56,7 @@ class HeaderCodec:
         self._by_id = {field.id: field for field in fields}
 
     def encode(self, metadata: Iterable[p4r.PacketMetadata]) -> bytes:
-        """The header that a packet-out begins with; every field must be given exactly once."""
+        """The header that a packet-out begins with; every field that is shown must be given once."""
         number = 0
         missing = dict(self._by_id)
         for item in metadata:

@@ -37,6 +37,8 @@ class Program(Protocol):
     @property
     def p4info(self) -> p4i.P4Info: ...
     @property
+    def layout(self) -> p4i.P4Info: ...
+    @property
     def library(self) -> Path: ...
 
 
@@ -52,7 +54,7 @@ class Pipeline:
     ) -> None:
         self.program = program
         self.config = config
-        self.schema = Schema(program.p4info)
+        self.schema = Schema(program.p4info, program.layout)
         self.engine = open_engine(program.library)
         self.metadata = EntryMetadata()
         self.digests = Digests(self.schema.digests)

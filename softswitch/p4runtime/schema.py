@@ -17,6 +17,8 @@ from softswitch.p4runtime.valuesets import ValueSetSchema
 
 T = TypeVar("T")
 
+_NO_HEADER = p4i.ControllerPacketMetadata()
+
 
 class TableSchema:
     """One table: its key, the actions it takes, its direct resources and its rules."""
@@ -66,24 +68,33 @@ class RegisterSchema(ArraySchema):
 
 
 class Schema:
-    """All objects of one program. UNIMPLEMENTED for what this switch cannot carry."""
+    """All objects of one program that clients see. UNIMPLEMENTED for what this switch cannot carry.
 
-    def __init__(self, info: p4i.P4Info) -> None:
-        self.tables = {table.preamble.id: TableSchema(table, info) for table in info.tables}
-        self.actions = {action.preamble.id: ActionCodec(action) for action in info.actions}
-        self.counters = {counter.preamble.id: ArraySchema(counter) for counter in info.counters}
-        self.meters = {meter.preamble.id: MeterSchema(meter) for meter in info.meters}
+    `info` says which they are, `layout` how the data plane holds them (`p4info.build_layout`).
+    """
+
+    def __init__(self, info: p4i.P4Info, layout: p4i.P4Info) -> None:
+        shown = {t.preamble.id for t in info.tables} | {a.preamble.id for a in info.actions}
+        tables = [table for table in layout.tables if table.preamble.id in shown]
+        actions = [action for action in layout.actions if action.preamble.id in shown]
+        self.tables = {table.preamble.id: TableSchema(table, layout) for table in tables}
+        self.actions = {action.preamble.id: ActionCodec(action) for action in actions}
+        self.counters = {counter.preamble.id: ArraySchema(counter) for counter in layout.counters}
+        self.meters = {meter.preamble.id: MeterSchema(meter) for meter in layout.meters}
         self.registers = {
-            register.preamble.id: RegisterSchema(register, info.type_info) for register in info.registers
+            register.preamble.id: RegisterSchema(register, layout.type_info) for register in layout.registers
         }
-        self.digests = {digest.preamble.id: DigestCodec(digest, info.type_info) for digest in info.digests}
+        self.digests = {
+            digest.preamble.id: DigestCodec(digest, layout.type_info) for digest in layout.digests
+        }
         self.action_profiles = {
-            profile.preamble.id: ProfileSchema(profile, info) for profile in info.action_profiles
+            profile.preamble.id: ProfileSchema(profile, layout) for profile in layout.action_profiles
         }
-        self.value_sets = {value_set.preamble.id: ValueSetSchema(value_set) for value_set in info.value_sets}
-        headers = {header.preamble.name: header for header in info.controller_packet_metadata}
-        self.packet_in = HeaderCodec(headers.get("packet_in", p4i.ControllerPacketMetadata()))
-        self.packet_out = HeaderCodec(headers.get("packet_out", p4i.ControllerPacketMetadata()))
+        self.value_sets = {
+            value_set.preamble.id: ValueSetSchema(value_set) for value_set in layout.value_sets
+        }
+        self.packet_in = _header("packet_in", info, layout)
+        self.packet_out = _header("packet_out", info, layout)
 
     def table(self, table_id: int) -> TableSchema:
         """A table by id."""
@@ -112,6 +123,15 @@ class Schema:
     def digest(self, digest_id: int) -> DigestCodec:
         """A digest by id."""
         return _find(self.digests, digest_id, "digest")
+
+
+def _header(name: str, info: p4i.P4Info, layout: p4i.P4Info) -> HeaderCodec:
+    """A controller header; one without fields when the program has none of that name."""
+    shown, whole = (
+        next((h for h in p.controller_packet_metadata if h.preamble.name == name), _NO_HEADER)
+        for p in (info, layout)
+    )
+    return HeaderCodec(whole, {field.id for field in shown.metadata})
 
 
 def _find(items: dict[int, T], item_id: int, what: str) -> T:

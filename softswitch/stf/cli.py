@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `syncline stf`."""
+"""The command `stf`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stf(
 
     The exit code is 0 when all pass, 1 when one does not, 2 when there is nothing to run.
 
-    Example: syncline stf tests/stf
+    Example: softswitch stf tests/stf
     """
     from softswitch.stf.report import Report
     from softswitch.stf.script import StfError

@@ -42,6 +42,7 @@ FEATURES = (
     "stack_shift",
     "sub_control",
     "sub_parser",
+    "sub_parser_twice",
     "switch_value",
     "varbit",
     "wrap_around",

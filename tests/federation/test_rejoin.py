@@ -170,3 +170,22 @@ async def test_a_record_of_before_a_removal_does_not_bring_the_session_back(fede
     await until(lambda: decode(Record, broker.entries[store_key(KEY)]).entry is None)
     assert [sessions(hub) for hub in hubs.values()] == [{}, {}, {}]
     assert [federation.held(name) for name in "abc"] == [0, 0, 0]
+
+
+async def test_keys_rotate_without_it_after_an_epoch_and_it_follows(federation: Federation) -> None:
+    """Who is away holds rotation back for an epoch, and takes over the keys of the others when it is back."""
+    hubs, switches = federation.hubs, federation.switches
+    await federation.cut_off("c")
+    old = sorted(switches["c"].params("cookie_keys"))
+    hubs["a"].keys.began -= 61
+    await asyncio.sleep(0.2)
+    assert hubs["a"].keys.epoch == 1
+    hubs["a"].keys.began -= 60
+    await until(lambda: all(switches[name].params("cookie_epoch") == [(0,)] for name in "ab"))
+    assert sorted(switches["c"].params("cookie_keys")) == old
+    await federation.open_session()
+    await federation.rejoin("c")
+    keys = [sorted(switch.params("cookie_keys")) for switch in switches.values()]
+    assert keys[0] == keys[1] == keys[2] != old
+    assert switches["c"].params("cookie_epoch") == [(0,)]
+    await federation.open_session("c", "b", cport=50001)

@@ -23,7 +23,7 @@ from softswitch.codegen import generate_c
 from softswitch.p4.errors import Diagnostic, P4Error
 from softswitch.p4.frontend import parse_program
 from softswitch.p4.preprocess import preprocess
-from softswitch.p4info import build_p4info
+from softswitch.p4info import build_layout, build_p4info
 
 TESTS = Path(__file__).parents[1]
 FOLDERS = (TESTS / "stf", TESTS / "p4/programs", TESTS / "p4runtime/programs")
@@ -148,7 +148,7 @@ def try_out(text: str, folder: Path, rng: random.Random, c_share: float) -> str:
     try:
         program = parse_program(text, "mutant")
         build_p4info(program)
-        c_source = generate_c(program, build_p4info(program, hidden=True))
+        c_source = generate_c(program, build_layout(program))
     except P4Error as error:
         found = error.diagnostics
     assert time.monotonic() - started < SLOW_S, "takes too long"

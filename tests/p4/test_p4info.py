@@ -9,7 +9,7 @@ from finsy.proto import p4i
 from softswitch.p4.errors import P4Error
 from softswitch.p4.frontend import parse_program
 from softswitch.p4.preprocess import preprocess
-from softswitch.p4info import build_p4info
+from softswitch.p4info import build_layout, build_p4info
 from softswitch.p4info_symbols import Aliases, Prefix, assign_ids, jenkins_one_at_a_time
 from tests.p4.snippets import PROGRAMS, compile_snippet
 
@@ -127,7 +127,7 @@ def test_hidden_objects_are_left_out() -> None:
     assert [t.preamble.alias for t in info.tables] == ["t"]
     assert sorted(a.preamble.alias for a in info.actions) == ["NoAction", "outer"]
     assert len(info.tables[0].action_refs) == 3
-    whole = build_p4info(compile_snippet(locals=locals_, apply="t.apply(); never.apply();"), hidden=True)
+    whole = build_layout(compile_snippet(locals=locals_, apply="t.apply(); never.apply();"))
     assert sorted(t.preamble.alias for t in whole.tables) == ["never", "t"]
 
 

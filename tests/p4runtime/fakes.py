@@ -109,6 +109,11 @@ class FakeProgram:
     p4info: p4i.P4Info = field(default_factory=p4info)
     library: Path = Path("fake.so")
 
+    @property
+    def layout(self) -> p4i.P4Info:
+        """Nothing is hidden or translated."""
+        return self.p4info
+
 
 def compile_fake(text: str, _name: str) -> FakeProgram:
     """Every text is the same program."""

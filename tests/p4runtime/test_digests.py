@@ -12,7 +12,7 @@ from softswitch.p4runtime.schema import Schema
 
 from . import fakes
 
-CODECS = Schema(fakes.p4info()).digests
+CODECS = Schema(fakes.p4info(), fakes.p4info()).digests
 LEARN = CODECS[fakes.LEARN]
 
 

@@ -123,5 +123,5 @@ def test_a_packet_in_is_what_protobuf_makes(values: tuple[int, ...], payload: by
         shortest = value.to_bytes((value.bit_length() + 7) // 8 or 1, "big")
         packet.metadata.add(metadata_id=index * 100, value=shortest)
     frame = number.to_bytes(sum(FIELDS) // 8, "big") + payload
-    found = HeaderCodec(header).notification(frame)
+    found = HeaderCodec(header, {field.id for field in header.metadata}).notification(frame)
     assert found == p4r.StreamMessageResponse(packet=packet).SerializeToString()

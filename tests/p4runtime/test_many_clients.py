@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
-from finsy.proto import p4r
+from finsy.proto import p4r, rpc_code
 
 from softswitch.compiler import CompiledProgram, compile_file
 
-from .conftest import Client, Stream
-from .messages import DELETE, INSERT, exact
+from .conftest import Client, Rig, Stream, status_of
+from .messages import DELETE, INSERT, exact, session
 from .test_data_plane import Switch
 
 VICTIM = """
@@ -185,3 +186,39 @@ def test_reads_see_batches_whole_or_not_at_all(switch: Switch) -> None:
             thread.join()
     assert set(seen) <= {0, 8}
     assert len(seen) > 10
+
+
+def test_a_new_primary_waits_for_writes_under_way(
+    rig: Rig, ready: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [engine] = rig.engines
+    plain, entered, finish = engine.write, threading.Event(), threading.Event()
+
+    def slow(*arguments: object, **options: object) -> int:
+        entered.set()
+        assert finish.wait(5)
+        return plain(*arguments, **options)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(engine, "write", slow)
+    errors: list[grpc.RpcError] = []
+
+    def write() -> None:
+        try:
+            ready.write(session(INSERT))
+        except grpc.RpcError as error:
+            errors.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert entered.wait(5)
+    second = ready.stream()
+    bid = p4r.MasterArbitrationUpdate(device_id=1, election_id=p4r.Uint128(low=2))
+    second.send(p4r.StreamMessageRequest(arbitration=bid))
+    assert second.quiet(0.3)
+    finish.set()
+    assert second.take().arbitration.status.code == rpc_code.OK
+    writer.join()
+    assert errors == []
+    with pytest.raises(grpc.RpcError) as late:
+        ready.write(session(DELETE))
+    assert status_of(late.value)[0] == grpc.StatusCode.PERMISSION_DENIED

@@ -43,6 +43,24 @@ def test_a_program_that_explodes_is_refused() -> None:
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        "register<bit<2048>>(0x7fffffff) r;",
+        "meter(0x4000000, MeterType.bytes) m;",
+        "counter(0x7fffffff, CounterType.packets) c;",
+        "".join(f"register<bit<64>>(0x4000000) r{i};" for i in range(9)),
+    ],
+    ids=["registers", "meters", "counters", "together"],
+)
+def test_memory_of_arrays_is_bounded(arrays: str) -> None:
+    text = preprocess_file(PROGRAM)
+    with pytest.raises(P4Error, match="of more than 4 GiB together are not supported"):
+        compile_pushed(
+            text.replace("direct_counter(CounterType.p", f"{arrays} direct_counter(CounterType.p"), "large"
+        )
+
+
 def test_time_is_bounded() -> None:
     text = preprocess_file(PROGRAM)
     with pytest.raises(P4Error, match="takes more than 0 s"):
@@ -84,6 +102,18 @@ def test_results_are_shared_with_the_cache() -> None:
 def test_directives_are_refused(line: str) -> None:
     with pytest.raises(P4Error, match="preprocessor directive"):
         compile_pushed(f"{line}\n{preprocess_file(PROGRAM)}", "reads")
+
+
+@pytest.mark.parametrize(
+    "place", ["action drop()", "table lpm_t {", "control IngressImpl(", "parser ParserImpl(", "counter(4,"]
+)
+def test_names_stay_names(place: str) -> None:
+    """No string of the program becomes C of its own: line breaks, quotes, trigraphs and all."""
+    text = preprocess_file(PROGRAM)
+    assert text.count(place) == 1
+    name = r"x\n#error in a new line\n//??/\"; #error in a string \\"
+    found = compile_pushed(text.replace(place, f'@name("{name}") {place}'), "names")
+    assert not [line for line in found.c_source.splitlines() if line.lstrip().startswith("#error")]
 
 
 def test_a_line_marker_opens_no_file(tmp_path: Path) -> None:

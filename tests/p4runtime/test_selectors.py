@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -378,9 +379,7 @@ def test_reconcile_carries_everything_over(switch: Switch) -> None:
         p4r.Entity(table_entry=p4r.TableEntry(meter_config=p4r.MeterConfig())),
     )
     before = [switch.client.read(query) for query in queries]
-    switch.program = CompiledProgram(
-        switch.program.name, switch.program.text + "\n", switch.program.p4info, "", switch.program.library
-    )
+    switch.program = replace(switch.program, text=switch.program.text + "\n")
     switch.push(p4r.SetForwardingPipelineConfigRequest.RECONCILE_AND_COMMIT)
     assert len(switch.engines) == 2
     assert [switch.client.read(query) for query in queries] == before
