@@ -70,6 +70,7 @@ MIRROR: Final = 1
 
 NO_WINDOW_SCALE: Final = 15
 SHIFT_RIGHT: Final = 0x80  # in to_client_shift and to_server_shift; the low 4 bits are the amount
+REUSED: Final = 0x40  # in to_server_shift: late segments of the tuple's last session may still come
 
 DROP_REASONS: Final = (
     "",
@@ -91,6 +92,7 @@ DROP_REASONS: Final = (
     "EXTENSIONS",
     "NOT_RELEASED",
     "FILLING",
+    "LAST_CONNECTION",
 )
 """Indices of the counter `drops`; 0 is unused."""
 

@@ -43,6 +43,8 @@ from controller.policies import Policies
 log = logging.getLogger(__name__)
 
 _TICK: Final = 0.02
+_STOOD_STILL: Final = 0.5
+_CATCH_UP: Final = 0.25
 _GATHER_TIME: Final = 2.0  # how long a controller that begins to lead waits for all switches
 _IDLE_CHUNK: Final = 500
 
@@ -197,8 +199,13 @@ class ControllerHub:
         return await asyncio.shield(self._loaded)
 
     async def _ticks(self) -> None:
+        last = self.clock()
         while True:
             await asyncio.sleep(_TICK)
+            if self.clock() - last > _STOOD_STILL:
+                # This process did not run. What switches have said meanwhile comes before the timers.
+                await asyncio.sleep(_CATCH_UP)
+            last = self.clock()
             try:
                 self._tick()
             except Exception:  # the clock must go on

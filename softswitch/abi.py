@@ -34,6 +34,8 @@ class TableEntry(ctypes.Structure):
 
 
 class PortStatsStruct(ctypes.Structure):
+    """`ss_port_stats_t`."""
+
     _fields_ = (
         ("port", c_uint32),
         ("up", c_uint32),
@@ -47,6 +49,8 @@ class PortStatsStruct(ctypes.Structure):
 
 
 class StatsStruct(ctypes.Structure):
+    """`ss_stats_t`."""
+
     _fields_ = (
         ("packet_in_dropped", c_uint64),
         ("digest_dropped", c_uint64),
@@ -57,6 +61,8 @@ class StatsStruct(ctypes.Structure):
 
 
 class MeterConfig(ctypes.Structure):
+    """`ss_meter_config_t`."""
+
     _fields_ = (
         ("cir", c_uint64),
         ("cburst", c_uint64),
@@ -67,6 +73,8 @@ class MeterConfig(ctypes.Structure):
 
 
 class Replica(ctypes.Structure):
+    """`ss_replica_t`."""
+
     _fields_ = (("port", c_uint32), ("instance", c_uint32))
 
 
@@ -74,7 +82,6 @@ _SW = c_void_p
 _BLOCKING = {
     "ss_new": (c_void_p, [c_uint32, c_uint32]),
     "ss_free": (None, [_SW]),
-    "ss_program_name": (c_char_p, []),
     "ss_port_add": (c_int, [_SW, c_uint32, c_char_p, c_char_p, c_char_p, c_size_t]),
     "ss_start": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),
     "ss_stop": (None, [_SW]),

@@ -148,12 +148,6 @@ class Engine:
             raise EngineError("the engine is closed")
         return self._switch
 
-    @property
-    def program_name(self) -> str:
-        """The P4 program's name, as the compiler was given it."""
-        name: bytes = self._c.ss_program_name()
-        return name.decode(errors="replace")
-
     def close(self) -> None:
         """Stop the threads, close the ports and give all memory back. Safe to repeat."""
         if self._switch:

@@ -145,8 +145,11 @@ class NatsBus:
                 self._keys = await self._open_bucket(f"{self._bucket}-keys", None)
                 await self._listen()
         except (TimeoutError, nats.errors.Error, OSError) as error:
+            text = explain(error, config)
+            if self._nats.is_connected:
+                text = f"no store ({text}); JetStream must run there, and most servers of a cluster be up"
             await self.close()
-            raise BusError(f"{', '.join(config.urls)}: {explain(error, config)}") from None
+            raise BusError(f"{', '.join(config.urls)}: {text}") from None
         self._sender = asyncio.get_running_loop().create_task(self._send_all(), name="nats sender")
 
     async def _open_bucket(self, name: str, ttl: float | None) -> KeyValue:

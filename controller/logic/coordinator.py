@@ -31,6 +31,7 @@ from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
+_HANDSHAKE = 20  # seconds after a session's first write in which a proof may still be under way
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
 
 
@@ -406,11 +407,11 @@ class Coordinator:
         """Whether it was read back from a switch a moment ago."""
         return session.isn is None and wall - session.created < _TAKE_OVER
 
-    @classmethod
-    def is_late(cls, session: Session, isn: int, cookie: int, wall: float) -> bool:
+    @staticmethod
+    def is_late(session: Session, isn: int, cookie: int, wall: float) -> bool:
         """Whether a proven packet belongs to the session that is there; else its tuple is used again."""
-        if session.isn is None:  # read back from a switch: the numbers are not known, but all have it soon
-            return session.open and cls._taken_over(session, wall)
+        if session.isn is None:  # read back from a switch: the numbers are not known, but its time
+            return session.open and (int(wall) - session.entry.version) & MASK32 < _HANDSHAKE
         return session.isn == isn and session.cookie == cookie
 
     def _parse(self, frame: bytes) -> Segment | None:

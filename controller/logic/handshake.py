@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Final
 
 from controller.config import TimersConfig
-from controller.dataplane import NO_WINDOW_SCALE, SHIFT_RIGHT, Mode, Phase, PuntHeader
+from controller.dataplane import NO_WINDOW_SCALE, REUSED, SHIFT_RIGHT, Mode, Phase, PuntHeader
 from controller.logic.model import MASK32, Effects, Entry, Key, PacketOut, Service, Session, Timeline
 from controller.packets import (
     ACK,
@@ -255,6 +255,8 @@ class Handshake:
             to_client = shift(given.window_scale or 0, self.told_scale)
             to_server = shift(self.options.window_scale, 0) if given.window_scale is None else 0
         idle_ns = int(self.timers.idle * _NANOSECONDS)
+        if self.reuses:
+            to_server |= REUSED
         delta = (self.cookie - self.server_isn) & MASK32
         return Entry(delta, tau, to_client, to_server, Phase.OPEN, version, idle_ns)
 

@@ -31,6 +31,7 @@ class _View:
     primary_id: int | None = None
     beat: int | None = None
     since: float = 0.0  # when the beat was seen to change, or the primary to be there
+    again: float = float("-inf")  # when the switch was reached again; -inf: its beat has been read since
 
 
 class Watch:
@@ -44,7 +45,7 @@ class Watch:
 
     def away(self, switch: str) -> None:
         """The switch cannot be reached."""
-        self._views[switch] = _View(Sight.AWAY)
+        self._views[switch].sight = Sight.AWAY
 
     def free(self, switch: str, highest: int) -> None:
         """The switch has no primary; `highest`: the highest election id that it names."""
@@ -55,14 +56,19 @@ class Watch:
         """The switch has a primary."""
         view = self._views[switch]
         self.highest = max(self.highest, primary_id)
-        if view.sight is not Sight.HELD or view.primary_id != primary_id:
+        if view.primary_id != primary_id:
             self._views[switch] = _View(Sight.HELD, primary_id, None, now)
+        elif view.sight is not Sight.HELD:
+            # Whether it has lived meanwhile the next beat shows: a slow switch must not make a dead one live.
+            view.sight, view.again = Sight.HELD, now
 
     def beat(self, switch: str, count: int | None, now: float) -> None:
         """The primary's heartbeat as read from the switch; None: it is only now loading the program."""
         view = self._views[switch]
-        if view.sight is Sight.HELD and (count is None or count != view.beat):
-            view.beat, view.since = count, now
+        if view.sight is Sight.HELD:
+            view.again = float("-inf")
+            if count is None or count != view.beat:
+                view.beat, view.since = count, now
 
     def primary(self, now: float) -> int | None:
         """The election id of a living primary, the highest one."""
@@ -82,4 +88,4 @@ class Watch:
         return len(self.reached()) - living > living
 
     def _lives(self, view: _View, now: float) -> bool:
-        return view.sight is Sight.HELD and now - view.since < self._lease
+        return view.sight is Sight.HELD and now - max(view.since, view.again) < self._lease

@@ -328,6 +328,9 @@ class SwitchLink:
         # Barriers wait for it before any traffic can flow through it.
         await hub.went_live(self.name)
         self.filling = False
+        await (
+            writer.flush()
+        )  # of what was told while it was filled nothing must come behind what it is told now
         rows: list[Row] = []
         while rows != hub.proxy_rows(self.name):
             rows = hub.proxy_rows(self.name)

@@ -108,6 +108,9 @@ const bit<15> ENDED_TICKS = 16;
 // How long a SYN goes unanswered before its repetition tells that it does, and how long it counts as one (0.5 s, 60 s).
 const bit<16> UNANSWERED_TICKS = 8;
 const bit<16> REPEATED_TICKS = 916;
+// How long late segments of a tuple's last connection are looked for (60 s), and how far its next one's numbers may have come then.
+const bit<16> REUSED_TICKS = 916;
+const bit<32> REUSED_SPAN = 0x08000000;
 
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
@@ -160,6 +163,7 @@ const bit<8> DROP_NO_PORT = 15;
 const bit<8> DROP_EXTENSIONS = 16;
 const bit<8> DROP_NOT_RELEASED = 17;
 const bit<8> DROP_FILLING = 18;
+const bit<8> DROP_LAST_CONNECTION = 19;
 
 // --- counter `events` -----------------------------------------------------------------------------------------------
 const bit<8> EVENT_SYN_ANSWERED = 1;

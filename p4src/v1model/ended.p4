@@ -46,6 +46,7 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
         now = meta.arrived[30:16];
         recent = 0;
         answered = 0;
+        mark = 0;
         if (meta.direction == TO_SERVER) {
             ended.read(mark, (bit<32>)cell);
             age = now - mark[14:0];
@@ -73,7 +74,7 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
                 unanswered.write((bit<32>)cell, which ++ meta.arrived[31:16]);
             } else if (waited >= UNANSWERED_TICKS) {
                 meta.step = STEP_ANSWER;
-                ended.write((bit<32>)cell, whom ++ 1w1 ++ now);
+                ended.write((bit<32>)cell, anyone ++ 1w1 ++ now);
             }
         }
     }

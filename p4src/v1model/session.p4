@@ -15,6 +15,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     action translate(bit<32> delta, bit<32> tau, bit<8> to_client_shift, bit<8> to_server_shift, bit<8> phase,
                      bit<32> version) {
         meta.session.known = 1;
+        meta.session.earlier = 1;
+        meta.session.reused = to_server_shift[6:6];
         meta.session.delta = delta;
         meta.session.tau = tau;
         meta.session.to_client_shift = to_client_shift;

@@ -24,6 +24,7 @@
 #include "cookie_check.p4"
 #include "pending.p4"
 #include "awaited.p4"
+#include "reused.p4"
 #include "rewrite_options.p4"
 #include "translate.p4"
 #include "quoted.p4"
@@ -46,6 +47,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
     CookieCheck()  cookie_check;
     Pending()      pending_flows;
     Awaited()      awaited_answers;
+    Reused()       reused_tuples;
     Translate()    translate;
     Quoted()       quoted;
     Reply()        reply;
@@ -89,6 +91,12 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         }
         if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
             awaited_answers.apply(hdr, meta, standard_metadata);
+        }
+        if ((meta.step == STEP_TRANSLATE && meta.session.reused == 1 && hdr.tcp.syn == 0
+             && (hdr.tcp.ack == 1 || meta.direction == TO_SERVER))
+            || (meta.step == STEP_PUNT && meta.session.earlier == 1
+                && (meta.punt_reason == PUNT_PROVEN || meta.punt_reason == PUNT_SERVER_SYNACK))) {
+            reused_tuples.apply(hdr, meta);
         }
         if (meta.step == STEP_PUNT) {
             punt.apply(hdr, meta, standard_metadata);

@@ -54,6 +54,8 @@ class Context:
     errors: list[str] = field(default_factory=list)
     match_kinds: list[str] = field(default_factory=list)
     new_types: dict[str, ir.NewType] = field(default_factory=dict)
+    typedefs: dict[int, tuple[Type, str | None]] = field(default_factory=dict)
+    """What typedefs stand for, by the id of the declaration: each is resolved once."""
     functions: list[ir.Function] = field(default_factory=list)
     actions: list[ir.Action] = field(default_factory=list)
     externs: list[ir.Extern] = field(default_factory=list)

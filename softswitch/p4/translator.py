@@ -43,6 +43,8 @@ MAX_WIDTH = 2048
 MAX_VARBIT = 65535 * 8
 MAX_STACK = 4096
 MAX_FIELDS = 5000
+MAX_NAME = 2000
+"""Characters of a type's name with its type arguments."""
 
 _BASE_TYPES: dict[str, Type] = {"bool": BOOL, "error": ERROR, "string": STRING, "void": VOID, "int": INF_INT}
 
@@ -194,7 +196,10 @@ class Translator:
         if isinstance(ref, ast.TupleTypeRef):
             if ref.base == "list":
                 raise Failure(ref.loc, "list<…> types are not supported")
-            return TupleType(tuple(self.resolve(e)[0] for e in ref.elements)), None
+            made = TupleType(tuple(self.resolve(e)[0] for e in ref.elements))
+            if _parts_of(made) > MAX_FIELDS:
+                raise Failure(ref.loc, f"a tuple of more than {MAX_FIELDS} parts: not supported")
+            return made, None
         if isinstance(ref, ast.NamedTypeRef):
             return self._named(ref)
         raise Failure(ref.loc, "not a type")
@@ -241,10 +246,17 @@ class Translator:
         if isinstance(declaration, ast.EnumDecl):
             return self._enum_type(declaration), None
         if isinstance(declaration, ast.TypedefDecl):
+            return self._typedef(declaration)
+        raise Failure(ref.loc, f"`{ref.name}` is no type of data")
+
+    def _typedef(self, declaration: ast.TypedefDecl) -> tuple[Type, str | None]:
+        known = self.context.typedefs.get(id(declaration))
+        if known is None:
             with self._opened(declaration), self.global_scope():
                 t, new_type = self.resolve(declaration.type)
-            return (t, self._new_type(declaration, t)) if declaration.new else (t, new_type)
-        raise Failure(ref.loc, f"`{ref.name}` is no type of data")
+            known = (t, self._new_type(declaration, t)) if declaration.new else (t, new_type)
+            self.context.typedefs[id(declaration)] = known
+        return known
 
     def _new_type(self, declaration: ast.TypedefDecl, t: Type) -> str:
         if declaration.name not in self.context.new_types:
@@ -273,6 +285,8 @@ class Translator:
         key = declaration.name
         if args:
             key += "<" + ", ".join(new or str(t) for t, new in args) + ">"
+        if len(key) > MAX_NAME:
+            raise Failure(loc, f"`{declaration.name}`: more than {MAX_NAME} characters of type arguments")
         if any(isinstance(t, TypeVar) for t, _ in args):
             raise Failure(loc, "types generic in a type parameter are not supported here")
         known = self.context.types.get(key)
@@ -346,3 +360,8 @@ class Translator:
             self.annotations(declaration.annotations),
             tuple(self.annotations(m.annotations) for m in declaration.members),
         )
+
+
+def _parts_of(t: Type) -> int:
+    """Parts of a type, those of tuples within tuples counted one by one: they are compared one by one."""
+    return sum(map(_parts_of, t.elements)) if isinstance(t, TupleType) else 1

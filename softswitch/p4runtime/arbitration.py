@@ -135,15 +135,6 @@ class Arbitration:
         binding = self._bindings.get(stream)
         return binding is not None and self._roles[binding.role].primary == stream
 
-    def has_bid(self, stream: StreamId) -> bool:
-        """Has this stream taken part in arbitration?"""
-        return stream in self._bindings
-
-    def role_of(self, stream: StreamId) -> str:
-        """The name of the role that a stream is bound to, "" before its first bid."""
-        binding = self._bindings.get(stream)
-        return binding.role if binding else ""
-
     def primaries(self) -> list[tuple[StreamId, ProtoAny | None]]:
         """The primary of every role that has one, with the role's configuration."""
         return [(role.primary, role.config) for role in self._roles.values() if role.primary is not None]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import grpc
 from finsy.proto import p4r, rpc_code, rpc_status
 
 OK = rpc_code.OK
@@ -26,8 +25,9 @@ INTERNAL = rpc_code.INTERNAL
 CANCELLED = rpc_code.CANCELLED
 UNAVAILABLE = rpc_code.UNAVAILABLE
 
+_LAST_CODE = rpc_code.UNAUTHENTICATED
+
 DETAILS_KEY = "grpc-status-details-bin"
-_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 # Clients refuse trailers that are too long as a whole. The specification advises them to allow for 8192
 # bytes + 100 per update; finsy allows 64 KiB. An Error without a text takes about 45 bytes; texts beyond
@@ -57,11 +57,6 @@ class P4RuntimeError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-    @property
-    def status_code(self) -> grpc.StatusCode:
-        """The code as grpc's enumeration."""
-        return _STATUS_CODES[self.code]
 
 
 class BatchError(Exception):
@@ -94,7 +89,7 @@ def check(result: int, what: str = "") -> None:
     if result == 0:
         return
     code = -result
-    if code not in _STATUS_CODES or code == OK:
+    if not OK < code <= _LAST_CODE:
         raise P4RuntimeError(INTERNAL, f"{what}: unexpected result {result} of the data plane".lstrip(": "))
     text = _DEFAULT_TEXT.get(code, "failed")
     raise P4RuntimeError(code, f"{what}: {text}" if what else text)

@@ -8,8 +8,6 @@
 
 enum { PACKET_OUT_RING = 1 << 22, OUTPUT_RING = 1 << 24 };
 
-const char *ss_program_name(void) { return ss_the_program.name; }
-
 uint64_t ss_clock_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);

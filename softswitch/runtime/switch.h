@@ -20,7 +20,6 @@
 typedef struct ss_switch ss_switch;
 
 // --- life
-const char *ss_program_name(void);
 ss_switch *ss_new(uint32_t device_id, uint32_t cpu_port);  // NULL when out of memory
 void ss_free(ss_switch *sw);                               // stops threads, closes ports
 

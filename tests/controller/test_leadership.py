@@ -89,6 +89,29 @@ def test_of_two_parts_each_goes_on_with_its_own() -> None:
     assert not seen.may_lead(0.5)
 
 
+def test_a_switch_that_is_slow_to_answer_makes_no_dead_primary_live() -> None:
+    seen = watch("a")
+    seen.held("a", LEADER, 0.0)
+    seen.beat("a", 7, 0.1)
+    for now in (2.0, 4.0, 6.0):  # reading the beat took longer than the lease
+        seen.away("a")
+        seen.held("a", LEADER, now)
+        assert not seen.may_lead(now + 0.3)
+    seen.beat("a", 7, 6.4)
+    assert seen.may_lead(6.4)
+
+
+def test_a_primary_that_lived_while_nobody_could_look_lives() -> None:
+    seen = watch("a")
+    seen.held("a", LEADER, 0.0)
+    seen.beat("a", 7, 0.1)
+    seen.away("a")
+    seen.held("a", LEADER, 9.0)
+    seen.beat("a", 25, 9.1)
+    assert not seen.may_lead(9.1 + LEASE - 0.01)
+    assert seen.may_lead(9.1 + LEASE)
+
+
 def test_another_primary_has_a_lease_of_its_own() -> None:
     seen = watch("a")
     seen.held("a", LEADER, 0.0)

@@ -170,10 +170,20 @@ def test_the_first_packet_of_a_taken_over_session_begins_no_second_one() -> None
     world.sleep(11)
     assert world.proven() != []  # a client that uses its port again
     world = World()
-    world.core.adopt("a", [(KEY, ENTRY)], world.now, world.wall)
+    young = ENTRY._replace(version=int(world.wall) - 5)
+    world.core.adopt("a", [(KEY, young)], world.now, world.wall)
     [(out, segment)] = packets(world.proven())  # it may have been among those that were held
     assert (out.switch, out.mode, segment.seq) == ("a", Mode.ARRIVE, X + 1)
     assert len(world.core.flows) == 0
+
+
+def test_a_proof_on_a_session_that_is_older_than_any_handshake_is_a_new_ones() -> None:
+    """Nobody has seen the old connection's end, and its numbers are not known."""
+    world = World()
+    world.core.adopt("a", [(KEY, ENTRY._replace(version=int(world.wall) - 60))], world.now, world.wall)
+    [aside] = of(Put, world.proven())
+    assert aside.entry.phase == Phase.AWAITED
+    assert len(world.core.flows) == 1
 
 
 def test_a_handshake_of_the_last_controller_begins_again() -> None:

@@ -203,6 +203,25 @@ async def test_a_killed_members_sessions_are_another_ones(federation: Federation
     assert federation.switches["a"].params("sessions_v4") == federation.switches["b"].params("sessions_v4")
 
 
+async def test_a_second_controller_of_a_pop_takes_its_members_place(federation: Federation) -> None:
+    await federation.start("a", "b")
+    await federation.ready()
+    await federation.open_session()
+    other = Member(federation.config("a"), federation.member_settings("a"), SECRET)
+    other.broker = federation.broker
+    task = asyncio.ensure_future(other.run())
+    await until(lambda: other.links["a"].life.reason)
+    assert not other.leading
+    assert other.bus is None
+    run = federation.hubs["b"].members.peers["a"].run
+    await federation.stop("a")
+    federation.hubs["a"], federation.tasks["a"] = other, task
+    await federation.ready()
+    assert federation.hubs["b"].members.peers["a"].run != run
+    assert [federation.held(name) for name in "ab"] == [1, 1]
+    await federation.open_session(cport=50001)
+
+
 async def test_nats_is_away_at_the_start(federation: Federation, caplog: Any) -> None:
     federation.broker.away = True
     await federation.start("a")

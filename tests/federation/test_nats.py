@@ -52,6 +52,22 @@ async def test_the_store_has_the_last_record_of_each_key(nats: Nats) -> None:
     await a.bus.close()
 
 
+async def test_entries_go_when_nobody_renews_them(nats: Nats) -> None:
+    a = await Peer(nats.settings(ttl=3600)).open()
+    bucket = (await a.bus._js.stream_info("KV_syncline-syncline")).config
+    assert (bucket.max_age, bucket.max_msgs_per_subject) == (3600, 1)
+    await a.bus.store("s.1.2.3.4", b"removed", ttl=1)  # as removals and leases are
+    await a.bus.store("s.2.2.3.4", b"kept")
+    assert len([key async for key, _ in a.bus.snapshot("s.")]) == 2
+    for _ in range(100):
+        found = [key async for key, _ in a.bus.snapshot("s.")]
+        if len(found) == 1:
+            break
+        await asyncio.sleep(0.1)
+    assert found == ["s.2.2.3.4"]
+    await a.bus.close()
+
+
 async def test_a_snapshot_is_whole_while_others_write(nats: Nats) -> None:
     a, b = await Peer(nats.settings("a")).open(), await Peer(nats.settings("b")).open()
     await asyncio.gather(*(a.bus.store(f"s.{n}.2.3.4", b"first") for n in range(1500)))
@@ -122,3 +138,12 @@ async def test_nobody_there_and_no_way_in_are_one_line_each(nats: Nats, tmp_path
     with pytest.raises(BusError, match="no server answers") as error:
         await Peer(nats.settings()).bus.open()
     assert "\n" not in str(error.value)
+
+
+async def test_a_server_without_jetstream_is_told_as_such(nats: Nats) -> None:
+    nats.kill()
+    nats.configure(jetstream=None)
+    nats.start()
+    text = await refused(nats.settings())
+    assert "no store (" in text
+    assert "JetStream must run there" in text

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from softswitch.p4.errors import MAX_ERRORS
@@ -241,6 +243,28 @@ def test_headers_on_the_wire_are_whole_bytes() -> None:
 def test_deep_nesting_is_refused(text: str) -> None:
     found = errors_of(Snippet(apply=text).source())
     assert any("not supported" in d.message for d in found)
+
+
+def doubled(first: str, typedef: str) -> str:
+    """Forty types, each made of two of the one before."""
+    steps = "".join(typedef.format(f"t{i}", f"t{i + 1}") for i in range(40))
+    return f"typedef bit<8> t0; {first} {steps} control Z(inout t40 z) {{ apply {{ z = z; }} }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (doubled("", "typedef tuple<{0}, {0}> {1};"), "a tuple of more than 5000 parts"),
+        (
+            doubled("struct Pair<A, B> { A a; B b; }", "typedef Pair<{0}, {0}> {1};"),
+            "more than 2000 characters of type arguments",
+        ),
+    ],
+)
+def test_types_that_explode_are_refused(text: str, reason: str) -> None:
+    started = time.monotonic()
+    expect_error(reason, top=text)
+    assert time.monotonic() - started < 10
 
 
 def test_long_but_shallow_programs_compile() -> None:
