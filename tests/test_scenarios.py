@@ -33,6 +33,12 @@ def test_files_say_what_they_show(path: Path) -> None:
     assert all(scenario.description for scenario in SCENARIOS if scenario.path == path)
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files_are_for_a_federation_too_or_say_why_not(path: Path) -> None:
+    for scenario in load_scenarios(path, federated=True):
+        assert scenario.topology.controller.federation is not None
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: scenarios run in network namespaces")
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ class Coordinator:
     def switch_filled(self, switch: str, now: float, wall: float) -> Effects:
         """Traffic passes through the switch: the handshakes that waited for it begin."""
         out: Effects = []
-        self.spread.filled(switch)
+        self.spread.filled(switch, now)
         for flow in self.flows.values():
             if flow.ingress == switch and flow.state is State.CLEARING:
                 self.openings.go_on(flow, now, wall, out)
@@ -350,7 +350,7 @@ class Coordinator:
             if self.sessions.truly_idle(session, by_switch):
                 self.openings.forget(session, wall, out)
                 self.results["sessions_ended"] += 1
-            elif not session.open and self.sessions.goes_on(by_switch):
+            elif not session.open and self.sessions.goes_on(self.spread.traffic(by_switch, now)):
                 self.sessions.reopen(session, wall)
                 self.results["sessions_reopened"] += 1
                 out.append(Put(self.writable, key, session.entry, False))

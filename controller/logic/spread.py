@@ -8,7 +8,7 @@ ingress alone. What the others lack meanwhile is known here, so that packets tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from controller.config_values import SyncMode
@@ -49,6 +49,7 @@ class Spread:
         self.live: tuple[str, ...] = ()
         self.writable: tuple[str, ...] = ()
         self.filling: set[str] = set()
+        self._since: dict[str, float] = {}
         self._new: dict[Key, _Underway] = {}
         self._gone: dict[Key, _Underway] = {}
 
@@ -61,8 +62,15 @@ class Spread:
         if filling:
             self.filling.add(switch)
 
-    def filled(self, switch: str) -> None:
+    def filled(self, switch: str, now: float) -> None:
         self.filling.discard(switch)
+        self._since[switch] = now
+
+    def traffic(self, elapsed: Mapping[str, float], now: float) -> dict[str, float]:
+        """Of the seconds since an entry's last packet, by switch, those that tell of one: an entry that was
+        written a moment ago has seen none, though its time counts from there."""
+        since = self._since
+        return {name: age for name, age in elapsed.items() if age < now - since.get(name, float("-inf"))}
 
     def went_live(self, switch: str) -> None:
         if switch not in self.live:

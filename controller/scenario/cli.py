@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from controller.config_errors import ConfigError
+from controller.config_errors import ConfigError, read_yaml
 from controller.lab.errors import LabError
 from controller.lab.signals import end_in_order_on_signals
 from controller.lab.targets import Target
@@ -65,10 +65,14 @@ def check(files: Files) -> None:
 
 
 def _load(files: list[Path], soak: bool, federated: bool) -> list[Scenario]:
+    scenarios: list[Scenario] = []
     try:
-        return [
-            scenario for file in files for scenario in load_scenarios(file, soak=soak, federated=federated)
-        ]
+        for file in files:
+            found = load_scenarios(file, soak=soak, federated=federated)
+            if federated and not found and (reason := read_yaml(file).get("not_federated")):
+                typer.echo(f"{file}: left out: {reason}")
+            scenarios += found
+        return scenarios
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -47,6 +47,9 @@ class ScenarioFile(Model):
     controllers: int | None = Field(
         default=None, ge=1, le=4, description="how many controllers there are, instead of the topology's"
     )
+    not_federated: str | None = Field(
+        default=None, description="why it cannot be run with a controller for each PoP"
+    )
     offloads: bool = Field(
         default=False,
         description="true to let the hosts' kernels leave checksums and segmentation to their interfaces; "
@@ -105,8 +108,8 @@ def load_scenarios(path: Path, *, soak: bool = False, federated: bool = False) -
     """Reads and checks a scenario file; ConfigError has one line `FILE: key.path: what` per mistake.
 
     Its scenarios: one for each topology and version of IP. With `soak` with the parameters of long runs; none
-    when the file has no such. With `federated` with a controller for each PoP; none when it is for another
-    topology than those with two or three PoPs, or about several controllers of one.
+    when the file has no such. With `federated` with a controller for each PoP; none when the file says why
+    that cannot be.
     """
     document = read_yaml(path)
     try:
@@ -119,9 +122,13 @@ def load_scenarios(path: Path, *, soak: bool = False, federated: bool = False) -
         parameters = {**file.parameters, **(file.soak if soak else {})}
         file = ScenarioFile.model_validate(with_parameters(document, parameters))
         if federated:
-            if file.controllers is not None or not set(file.topology) & {*_ALSO_FEDERATED, FEDERATED}:
+            if file.not_federated is not None:
                 return []
-            file = file.model_copy(update={"topology": [FEDERATED]})
+            if file.controllers is not None:
+                text = "with controllers, give the reason why this cannot be run with one for each PoP"
+                raise ConfigError(path, [Problem("not_federated", text)])
+            if set(file.topology) & {*_ALSO_FEDERATED}:
+                file = file.model_copy(update={"topology": [FEDERATED]})
     except ValidationError as error:
         raise ConfigError(path, describe(error, ScenarioFile)) from None
     scenarios = []
@@ -131,12 +138,14 @@ def load_scenarios(path: Path, *, soak: bool = False, federated: bool = False) -
             label += f"-{Path(topology).stem}" if j else ""
             # Each version and each topology once: the n-th of one with the n-th of the other.
             extra = min(i, len(file.topology) - 1) != j and min(j, len(file.versions) - 1) != i
-            scenarios.append(_load(file, path, topology, version, label, extra))
+            scenarios.append(_load(file, path, topology, version, label, extra, federated=federated))
     return scenarios
 
 
-def _load(file: ScenarioFile, path: Path, name: str, version: int, label: str, extra: bool) -> Scenario:
-    topology = _topology(file, path, name, version)
+def _load(
+    file: ScenarioFile, path: Path, name: str, version: int, label: str, extra: bool, *, federated: bool
+) -> Scenario:
+    topology = _topology(file, path, name, version, federated=federated)
     problems: list[Problem] = []
     steps = []
     items = over_ipv6(file.steps) if version == 6 else file.steps
@@ -191,7 +200,7 @@ def _below(where: str, problem: Problem) -> Problem:
     return Problem(where if problem.path in ("", "(top)") else f"{where}.{problem.path}", problem.text)
 
 
-def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topology:
+def _topology(file: ScenarioFile, path: Path, name: str, version: int, *, federated: bool) -> Topology:
     """The named topology with the scenario's timers, limits and services."""
     topology = load_topology(path.parent / name if name.endswith(".yaml") else name)
     added = file.services
@@ -202,11 +211,12 @@ def _topology(file: ScenarioFile, path: Path, name: str, version: int) -> Topolo
             for service in file.services
         ]
     settings = topology.controller
+    federation = settings.federation or (Federated() if federated else None)
     changed = settings.model_copy(
         update={
             "tls": file.tls or settings.tls,
             "timers": _override(settings.timers, file.timers, TimersConfig, "timers", path),
-            "federation": _federation(settings.federation, file.federation, path),
+            "federation": _federation(federation, file.federation, path),
             "limits": _override(settings.limits, file.limits, LimitsConfig, "limits", path),
             "instances": settings.instances if file.controllers is None else file.controllers,
         }

@@ -205,6 +205,22 @@ def test_a_forged_reset_never_ends_a_session_with_traffic() -> None:
     assert of(CheckIdle, world.sleep(100)) == []
 
 
+def test_a_switch_that_was_filled_meanwhile_has_seen_no_packet() -> None:
+    """Its entries count from when they were written; what it has seen since it serves tells of traffic."""
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    world.sleep(58)
+    world.core.switch_lost("b", world.now, world.wall)
+    world.core.switch_joined("b", filling=True)
+    world.core.switch_live("b")
+    world.core.switch_filled("b", world.now, world.wall)
+    world.sleep(5)
+    assert world.core.idle_checked({KEY: {"a": 63.0, "b": 5.1}}, world.now, world.wall) == []
+    assert world.core.sessions.closing == 1
+    [put] = of(Put, world.core.idle_checked({KEY: {"a": 63.0, "b": 4.9}}, world.now, world.wall))
+    assert put.entry.phase == Phase.OPEN
+
+
 def test_late_packets_of_a_proper_end_do_not_reopen() -> None:
     world = opened()
     end(world, End.RST_FROM_CLIENT)

@@ -9,7 +9,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from controller.config_errors import ConfigError
-from controller.scenario.model import Scenario, load_scenario
+from controller.scenario.cli import _load
+from controller.scenario.model import Scenario, load_scenario, load_scenarios
 from controller.scenario.steps import STEPS
 from controller.scenario.steps.connections import Connect, Serve
 from controller.scenario.values import Bound, Expression, Size, evaluate
@@ -113,6 +114,25 @@ steps: [{wait: 1}]
 )
 def test_mistakes_are_named_with_their_path(tmp_path: Path, text: str, expected: str) -> None:
     assert any(problem.startswith(expected) for problem in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+def test_a_scenario_with_several_controllers_says_why_it_is_nothing_for_a_federation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scenario.yaml"
+    text = "name: x\ntopology: two-pop\ncontrollers: 2\nsteps: [{wait: 1}]\n"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="not_federated: with controllers, give the reason"):
+        load_scenarios(path, federated=True)
+    path.write_text(text + "not_federated: two controllers of one switch\n")
+    assert load_scenarios(path, federated=True) == []
+    assert _load([path], soak=False, federated=True) == []
+    assert capsys.readouterr().out == f"{path}: left out: two controllers of one switch\n"
+    path.write_text("name: x\ntopology: single\nfederation: {servers: 3}\nsteps: [{wait: 1}]\n")
+    assert load_scenarios(path)[0].topology.controller.federation is None
+    federation = load_scenarios(path, federated=True)[0].topology.controller.federation
+    assert federation is not None
+    assert federation.servers == 3
 
 
 def test_all_mistakes_at_once(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def test_what_ss_prints() -> None:
 
 def test_connections_as_wanted() -> None:
     lab = TextLab(ss=FULL)
-    step = Sockets(host="client", service="web", window_scale=(7, 9), mss=Bound(at_most=1448), rtt_as="web")
-    assert step.run(World(lab)) == "1 connections, mss 1448, rtt 1.5 ms; with web 1.5 ms"
+    step = Sockets(host="client", service="web", window_scale=(7, 9), mss=Bound(at_most=1448), beside="web")
+    text = "1 connections, mss 1448, rtt 1.5 ms, 0 repeated; with web 1.5 ms, 0 repeated"
+    assert step.run(World(lab)) == text
     assert lab.calls[0][:2] == ("client", "ss")
     assert lab.calls[0][-2:] == ("dst", "203.0.113.10:80")
     Sockets(host="server", service="web-v6", window_scale=(7, 9)).run(World(lab))
@@ -69,7 +70,7 @@ def test_connections_not_as_wanted(fields: dict[str, Any], complaint: str) -> No
 
 def test_a_slower_path_is_found() -> None:
     lab = TextLab(ss=BARE)
-    step = Sockets(host="client", service="web", sack=False, timestamps=False, rtt_as="web-alt")
+    step = Sockets(host="client", service="web", sack=False, timestamps=False, beside="web-alt")
     step.run(World(lab))
 
     class Slow(TextLab):
@@ -81,8 +82,19 @@ def test_a_slower_path_is_found() -> None:
         step.run(World(Slow()))
 
 
+def test_a_path_that_loses_more_is_found() -> None:
+    class Lossy(TextLab):
+        def run(self, host: str, argv: Any, timeout: float) -> subprocess.CompletedProcess[str]:
+            text = BARE.replace("mss:", f"retrans:0/{7 if argv[-1].endswith(':80') else 1} mss:")
+            return subprocess.CompletedProcess(argv, 0, text, "")
+
+    step = Sockets(host="client", service="web", sack=False, timestamps=False, beside="web-alt")
+    with pytest.raises(UnmetError, match="7 segments were repeated; with web-alt 1"):
+        step.run(World(Lossy()))
+
+
 def test_no_connections_cannot_be_compared() -> None:
-    step = Sockets(host="client", service="web", connections=Bound(at_least=0), rtt_as="web-alt")
+    step = Sockets(host="client", service="web", connections=Bound(at_least=0), beside="web-alt")
     with pytest.raises(UnmetError, match="no connections"):
         step.run(World(TextLab()))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -331,3 +332,28 @@ def test_a_new_certificate() -> None:
         ("issue_certificate", ("a", False, True)),
         ("issue_certificate", (None, True, False)),
     ]
+
+
+def test_nats_servers_are_killed_and_started() -> None:
+    lab = FakeLab("three-pop-federated")
+    assert run(lab, "stop_nats", {"nats_cable": {"controller": "controller-b"}})[-1].ok
+    assert ("stop_nats", signal.SIGKILL, None) in lab.calls
+    _, [problem] = parse_step({"stop_nats": {"server": "leader"}}, "step", lab.plan.topology)
+    assert problem.path == "step.stop_nats.server"
+    assert problem.text.startswith("there is but one; give the scenario `federation: ")
+    federation = lab.plan.topology.controller.federation
+    assert federation is not None
+    three = federation.model_copy(update={"servers": 3})
+    settings = lab.plan.topology.controller.model_copy(update={"federation": three})
+    step, problems = parse_step(
+        {"stop_nats": {"server": "leader"}},
+        "step",
+        lab.plan.topology.model_copy(update={"controller": settings}),
+    )
+    assert not problems
+    assert step is not None
+    [outcome] = run_steps((step,), lab)
+    assert "no NATS server leads the store" in outcome.text
+    lab.nats_leader = "nats-2"
+    assert run_steps((step,), lab)[-1].ok
+    assert lab.calls[-1] == ("stop_nats", signal.SIGKILL, "nats-2")

@@ -20,6 +20,8 @@ _UNIT = 50_000
 fits into 16 bits (net/ipv4/tcp_output.c, tcp_select_initial_window)."""
 _SWITCHES = ("window_scaling", "sack", "timestamps")
 _SLACK_MS = 10.0
+_FIRST_FLIGHT = 4
+"""Segments that a client may send before its session is open (a service's `window`)."""
 
 
 class Tcp(Step):
@@ -54,8 +56,9 @@ class Sockets(Step):
     """What the host's kernel (`ss -ti`) says of its established connections with a service: each must be so.
 
     `window_scale` is [the other end's, its own], as this kernel has heard and told; null: none is used.
-    `rtt_as`: no connection's round-trip time is longer than twice the longest to this other service, and
-    10 ms.
+    `beside`: no connection's round-trip time is longer than twice the longest to this other service, and
+    10 ms; and they have repeated no more segments than twice those, and a first flight for each connection:
+    a busy machine may take longer to open one than its client waits.
     """
 
     keyword: ClassVar[str] = "sockets"
@@ -66,7 +69,7 @@ class Sockets(Step):
     sack: bool = True
     timestamps: bool = True
     mss: Annotated[Bound | None, Field(description="Bytes of payload of its largest segments")] = None
-    rtt_as: str | None = None
+    beside: str | None = None
     within: Annotated[float, Field(gt=0, le=60)] = 2.0
 
     def run(self, world: World) -> str:
@@ -89,8 +92,8 @@ class Sockets(Step):
     def problems(self, topology: Topology) -> Iterable[tuple[str, str]]:
         yield from super().problems(topology)
         known = [service.name for service in topology.services]
-        if self.rtt_as is not None and self.rtt_as not in known:
-            yield "rtt_as", f"no service {self.rtt_as} in topology {topology.name}; it has {', '.join(known)}"
+        if self.beside is not None and self.beside not in known:
+            yield "beside", f"no service {self.beside} in topology {topology.name}; it has {', '.join(known)}"
 
     def _check(self, socket: SocketInfo) -> None:
         for what in ("window_scale", "sack", "timestamps"):
@@ -100,26 +103,32 @@ class Sockets(Step):
             raise UnmetError(f"mss is {socket.mss} instead of {self.mss}")
 
     def _compare(self, world: World, found: list[SocketInfo]) -> str:
-        if self.rtt_as is None:
+        if self.beside is None:
             return ""
-        others = _sockets(world, self.host, self.rtt_as)
+        others = _sockets(world, self.host, self.beside)
         if not (others and found):
-            raise UnmetError(f"no connections with {self.service} and {self.rtt_as} to compare")
+            raise UnmetError(f"no connections with {self.service} and {self.beside} to compare")
         plain, own = (max(socket.rtt_ms for socket in sockets) for sockets in (others, found))
         if own > 2 * plain + _SLACK_MS:
-            raise UnmetError(f"rtt {own:g} ms; with {self.rtt_as} it is {plain:g} ms")
-        return f"; with {self.rtt_as} {plain:g} ms"
+            raise UnmetError(f"rtt {own:g} ms; with {self.beside} it is {plain:g} ms")
+        usual, repeated = (sum(socket.repeated for socket in sockets) for sockets in (others, found))
+        if repeated > 2 * usual + _FIRST_FLIGHT * len(found):
+            raise UnmetError(f"{repeated} segments were repeated; with {self.beside} {usual}")
+        return f", {repeated} repeated; with {self.beside} {plain:g} ms, {usual} repeated"
 
 
 @dataclass(frozen=True)
 class SocketInfo:
-    """One connection as ss(8) describes it; `rtt_ms` is the smoothed round-trip time."""
+    """One connection as ss(8) describes it; `rtt_ms` is the smoothed round-trip time, `repeated` how many
+    segments were sent again.
+    """
 
     window_scale: tuple[int, int] | None
     sack: bool
     timestamps: bool
     mss: int
     rtt_ms: float
+    repeated: int = 0
 
 
 def parse_sockets(text: str) -> list[SocketInfo]:
@@ -138,6 +147,7 @@ def parse_sockets(text: str) -> list[SocketInfo]:
                 timestamps="ts" in words,
                 mss=int(values["mss"]),
                 rtt_ms=float(values.get("rtt", "0").partition("/")[0]),
+                repeated=int(values.get("retrans", "0/0").partition("/")[2]),
             )
         )
     return found
