@@ -98,7 +98,7 @@ class _Builder:
         for digest in self._live.digests:
             made = self._message.digests.add()
             self._preamble(made.preamble, Prefix.DIGEST, digest.cp_name, ())
-            made.type_spec.CopyFrom(self._types.spec(digest.type))
+            made.type_spec.CopyFrom(self._types.message(digest.type, digest.type_names))
         self._package()
         if self._live.tables or self._live.externs or self._live.calls_externs:
             self._message.type_info.SetInParent()

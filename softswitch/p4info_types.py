@@ -95,6 +95,15 @@ class TypeInfo:
                 self._message.error.members.extend(self._errors)
         return spec
 
+    def message(self, t: Type, names: tuple[str | None, ...]) -> p4t.P4DataTypeSpec:
+        """The description of a digest's message; `names`: the new types of a list's values, if any is one."""
+        if not isinstance(t, TupleType) or not any(names):
+            return self.spec(t)
+        self._message.SetInParent()
+        spec = p4t.P4DataTypeSpec()
+        spec.tuple.members.extend(self.spec(e, n) for e, n in zip(t.elements, names, strict=True))
+        return spec
+
     def _stack(self, spec: p4t.P4DataTypeSpec, t: StackType) -> None:
         if isinstance(t.element, HeaderType):
             spec.header_stack.header.name = t.element.name

@@ -9,7 +9,7 @@ from softswitch.p4 import ast, fold, ir
 from softswitch.p4.aliases import nodes, variables_of
 from softswitch.p4.convert import describe
 from softswitch.p4.errors import Failure
-from softswitch.p4.ir_expr import BoolConst, Expr, Loc, StringConst, UnaryOp
+from softswitch.p4.ir_expr import BoolConst, Expr, Loc, StringConst, TupleExpr, UnaryOp
 from softswitch.p4.ir_stmt import (
     ApplyTable,
     Arg,
@@ -260,7 +260,8 @@ class CallTranslator(PacketTranslator):
         if t not in known:
             unnamed = sum(not isinstance(d.type, StructType) for d in known.values())
             own = t.name if isinstance(t, StructType) else f"digest_{unnamed}"  # the name that p4c gives
-            known[t] = ir.DigestDecl(self.context.names.take(f"digest_{own}"), own, t, loc=call.loc)
+            names = value.type_names if isinstance(value, TupleExpr) else ()
+            known[t] = ir.DigestDecl(self.context.names.take(f"digest_{own}"), own, t, names, loc=call.loc)
             self.context.digests.append(known[t])
         self.out.append(SendDigest(known[t].name, value, loc=call.loc))
 

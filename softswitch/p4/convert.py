@@ -93,7 +93,9 @@ class Converter(Translator):
         values = tuple(
             self.convert(Val(v, new), w, new, v.loc) for v, (w, new) in zip(expr.values, wanted, strict=True)
         )
-        return TupleExpr(t, values, loc=loc) if isinstance(t, TupleType) else FieldsExpr(t, values, loc=loc)
+        if isinstance(t, TupleType):
+            return TupleExpr(t, values, type_names=expr.type_names, loc=loc)
+        return FieldsExpr(t, values, loc=loc)
 
     def cast(self, value: Val, t: Type, loc: Loc) -> Expr:
         """The explicit cast `(t) value`. Failure when P4 has none."""

@@ -397,11 +397,15 @@ class Checksum16(Extern):
 
 @dataclass(frozen=True)
 class DigestDecl(Node):
-    """A digest message; one per struct type given to digest(). `cp_name` is the type's name."""
+    """A digest message; one per struct type given to digest(). `cp_name` is the type's name.
+
+    `type_names`: of a list, for each value its new type (`type`), None for others.
+    """
 
     name: str
     cp_name: str
     type: Type
+    type_names: tuple[str | None, ...] = ()
 
     def __str__(self) -> str:
         return f"digest {self.name} [{self.cp_name}] {self.type}"

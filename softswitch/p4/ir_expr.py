@@ -235,9 +235,13 @@ class FieldsExpr(Expr):
 
 @dataclass(frozen=True)
 class TupleExpr(Expr):
-    """A list `{a, b}` that is no struct: `type` is TupleType. Data of hash, checksums, log_msg, …"""
+    """A list `{a, b}` that is no struct: `type` is TupleType. Data of hash, checksums, log_msg, …
+
+    `type_names`: for each value its new type (`type`), None for others; empty where nobody asks.
+    """
 
     values: tuple[Expr, ...]
+    type_names: tuple[str | None, ...] = field(default=(), kw_only=True, compare=False)
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ class ListTranslator(Converter):
             wanted = [expected.element] * len(e.items)
         parts = [partial(self.translate, i, w) for i, w in zip(e.items, wanted, strict=True)]
         values = self.ordered(parts)
-        exprs = tuple(v.expr for v in values)
-        return Val(TupleExpr(TupleType(tuple(x.type for x in exprs)), exprs, loc=e.loc))
+        exprs, names = tuple(v.expr for v in values), tuple(v.new_type for v in values)
+        return Val(TupleExpr(TupleType(tuple(x.type for x in exprs)), exprs, type_names=names, loc=e.loc))
 
     def record_value(self, e: ast.RecordExpr, expected: Type | None) -> Val:
         if not isinstance(expected, StructType | HeaderType):

@@ -120,6 +120,14 @@ def test_annotations_documentation_and_package() -> None:
     assert (info.pkg_info.name, info.pkg_info.version, info.pkg_info.arch) == ("features", "1", "v1model")
 
 
+def test_a_list_for_a_digest_keeps_new_types() -> None:
+    top = "type bit<8> kind_t;"
+    apply = "kind_t kind = (kind_t) hdr.h.a; digest(1, { kind, hdr.h.b });"
+    (digest,) = build_p4info(compile_snippet(top=top, apply=apply)).digests
+    kind, plain = digest.type_spec.tuple.members
+    assert (kind.new_type.name, plain.bitstring.bit.bitwidth) == ("kind_t", 8)
+
+
 def test_hidden_objects_are_left_out() -> None:
     locals_ = """@hidden action inner() { } action outer() { }
     @hidden table never { actions = { outer; } } table t { actions = { inner; outer; } }"""
