@@ -203,9 +203,16 @@ class Engine:
     # --- packets ------------------------------------------------------------------------------------------
 
     def packet_out(self, frame: bytes) -> int:
-        """Send a frame, its packet_out header first, into the pipeline from the CPU port."""
+        """Send a frame, its packet_out header first, into the pipeline from the CPU port.
+
+        Data-plane threads take it when `packet_outs_go` tells them, or before.
+        """
         result: int = self._short.ss_packet_out(self._switch, frame, len(frame))
         return result
+
+    def packet_outs_go(self) -> None:
+        """Tell the data plane of the packet-outs that it was given."""
+        self._short.ss_packet_outs_go(self._switch)
 
     def process(self, port: int, frame: bytes) -> int:
         """Run one frame through the pipeline at once, as if it had arrived on `port` (no threads needed)."""

@@ -203,7 +203,8 @@ class SessionTable:
 
     def _change(self, session: Session, phase: Phase, idle_ns: int, wall: float) -> None:
         version = self.next_version(session.key, wall)
-        session.entry = session.entry._replace(phase=phase, version=version, idle_ns=idle_ns)
+        delta, tau, to_client, to_server, *_ = session.entry
+        session.entry = Entry(delta, tau, to_client, to_server, phase, version, idle_ns)
         session.idle_at = None
 
     # --- idle -------------------------------------------------------------------------------------

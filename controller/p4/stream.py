@@ -24,6 +24,9 @@ from controller.p4.proto import STREAM_CHANNEL
 from controller.p4.tls import context
 from softswitch import framing
 
+_WINDOW: Final = (
+    1 << 18
+)  # bytes under way: what a busy controller cannot take is to wait in the switch
 _END_TIME: Final = 0.2  # seconds that a switch has to end a stream
 
 
@@ -133,7 +136,11 @@ class MessageStream:
 
 def _channel(address: str, tls: SwitchTls | None) -> Channel:
     security = None if tls is None else context(tls)
-    settings = Configuration(ssl_target_name_override=None if tls is None else tls.server_name)
+    settings = Configuration(
+        ssl_target_name_override=None if tls is None else tls.server_name,
+        http2_connection_window_size=_WINDOW,
+        http2_stream_window_size=_WINDOW,
+    )
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")
         return Channel(path=path, codec=Serialised(), ssl=security, config=settings)

@@ -207,7 +207,8 @@ class Device:
     # --- streams ------------------------------------------------------------------------------------------
 
     def receive(self, stream: Outbox, message: p4r.StreamMessageRequest) -> None:
-        """A client sent something on its stream. An error means: end the stream with it."""
+        """A client sent something on its stream; `received` must follow. An error means: end the stream with
+        it."""
         kind = message.WhichOneof("update")
         if kind == "arbitration":
             with self._lock:
@@ -220,6 +221,12 @@ class Device:
         else:
             error = P4RuntimeError(INVALID_ARGUMENT, "the message is not set or of an unknown kind")
             stream.offer(_stream_error(error, message))
+
+    def received(self) -> None:
+        """Nothing more has come for now: the data plane is to take the packet-outs that it was given."""
+        with self._io_lock:
+            if self._running:
+                self._running.engine.packet_outs_go()
 
     def leave(self, stream: Outbox) -> None:
         """A stream has ended."""

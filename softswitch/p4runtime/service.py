@@ -186,12 +186,15 @@ class P4RuntimeService:
                 for data in messages:
                     message = p4r.StreamMessageRequest.FromString(data)
                     if message.HasField("arbitration"):
+                        self._device.received()
                         await self._apart(partial(self._device.receive, outbox, message))
                     else:
                         self._device.receive(outbox, message)
                     count += 1
                     if count % _AT_ONCE == 0:
+                        self._device.received()
                         await asyncio.sleep(0)
+                self._device.received()
             outbox.close()
         except P4RuntimeError as error:
             outbox.close(error)
@@ -200,6 +203,8 @@ class P4RuntimeService:
         except Exception as error:
             _LOG.exception("a stream message could not be handled")
             outbox.close(_unexpected(error))
+        finally:
+            self._device.received()
 
 
 def _waker(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> Callable[[], None]:

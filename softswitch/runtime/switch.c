@@ -116,8 +116,11 @@ int ss_packet_out(ss_switch *sw, const uint8_t *frame, size_t len) {
     atomic_fetch_add(&sw->packet_out_dropped, 1);
     return SS_RESOURCE_EXHAUSTED;
   }
-  if (atomic_exchange(&sw->asleep, false)) ss_signal(sw->wake_workers);
   return SS_OK;
+}
+
+void ss_packet_outs_go(ss_switch *sw) {
+  if (atomic_exchange(&sw->asleep, false)) ss_signal(sw->wake_workers);
 }
 
 void ss_stats(ss_switch *sw, ss_stats_t *out) {

@@ -42,6 +42,8 @@ int ss_port_stats(ss_switch *sw, uint32_t port, ss_port_stats_t *out);
 // A packet-out: `frame` begins with the serialised packet_out controller header; it enters ingress from the
 // CPU port.
 int ss_packet_out(ss_switch *sw, const uint8_t *frame, size_t len);
+// Data-plane threads hear of packet-outs with this, of all that were given before; without it perhaps later.
+void ss_packet_outs_go(ss_switch *sw);
 
 // Synchronous processing without ports or threads (tests, STF, benchmarks): runs the pipeline on one frame as
 // if it had arrived on `port`; results wait in an output queue of records {u32 port; u32 len; bytes}, native

@@ -134,6 +134,7 @@ class FakeEngine:
         self.groups: dict[int, list[tuple[int, int]]] = {}
         self.sessions: dict[int, tuple[list[tuple[int, int]], int]] = {}
         self.sent: list[bytes] = []
+        self.waiting: list[bytes] = []
         self.events = EventQueue()
         self.log: list[str] = []
         self.closed = False
@@ -159,8 +160,12 @@ class FakeEngine:
         self.log.append("stop")
 
     def packet_out(self, frame: bytes) -> int:
-        self.sent.append(frame)
+        self.waiting.append(frame)
         return 0
+
+    def packet_outs_go(self) -> None:
+        self.sent += self.waiting
+        self.waiting.clear()
 
     def write(
         self,

@@ -64,7 +64,10 @@ static void packet(job *j, const command *c) {
   uint8_t *frame = exact_copy(c->bytes, c->len);
   if (j->n_links > 0) {
     (void)!send(j->links[c->a % j->n_links], frame, c->len, MSG_DONTWAIT);
-    if (c->a % 16 == 0) ss_packet_out(sw, frame, c->len);
+    if (c->a % 16 == 0) {
+      ss_packet_out(sw, frame, c->len);
+      ss_packet_outs_go(sw);
+    }
   }
   ss_process(sw, c->a % 512, frame, c->len);
   while (ss_take_output(sw, out, sizeof out) > 0) {
