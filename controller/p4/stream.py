@@ -24,9 +24,7 @@ from controller.p4.proto import STREAM_CHANNEL
 from controller.p4.tls import context
 from softswitch import framing
 
-_WINDOW: Final = (
-    1 << 18
-)  # bytes under way: what a busy controller cannot take is to wait in the switch
+_WINDOW: Final = 1 << 18  # bytes under way: what a busy controller cannot take is to wait in the switch
 _END_TIME: Final = 0.2  # seconds that a switch has to end a stream
 
 
