@@ -81,6 +81,9 @@ def _load(files: list[Path], soak: bool, federated: bool) -> list[Scenario]:
 def _run_one(scenario: Scenario, target: Target, console: Console) -> bool:
     title = f"{scenario.name} ({scenario.label}, {scenario.topology.name}, {target})"
     console.print(title, style="bold", markup=False, soft_wrap=True)
+    if target == "bmv2" and scenario.not_bmv2 is not None:
+        console.print(f"  left out: {scenario.not_bmv2}", markup=False, soft_wrap=True)
+        return True
 
     def report(outcome: StepOutcome) -> None:
         console.print(f"  {outcome}", style="" if outcome.ok else "red", markup=False, soft_wrap=True)

@@ -50,6 +50,7 @@ class ScenarioFile(Model):
     not_federated: str | None = Field(
         default=None, description="why it cannot be run with a controller for each PoP"
     )
+    not_bmv2: str | None = Field(default=None, description="why it cannot be run on BMv2")
     offloads: bool = Field(
         default=False,
         description="true to let the hosts' kernels leave checksums and segmentation to their interfaces; "
@@ -79,6 +80,7 @@ class Scenario:
 
     `label` tells it from the other scenarios of its file: `FILE`, `FILE-v6`, `FILE-v6-three-pop`. `extra`:
     another one of the file has this version of IP and another this topology, so that it is for long runs.
+    `not_bmv2`: why it cannot be run on BMv2.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Scenario:
     topology: Topology
     steps: tuple[Step, ...]
     offloads: bool = False
+    not_bmv2: str | None = None
 
     def missing_programs(self) -> list[str]:
         """What its steps want and this machine lacks."""
@@ -157,7 +160,8 @@ def _load(
             steps.append(step)
     if problems:
         raise ConfigError(path, list(dict.fromkeys(problems)))
-    return Scenario(file.name, file.description, path, label, extra, topology, tuple(steps), file.offloads)
+    about = file.name, file.description, path, label, extra, topology
+    return Scenario(*about, tuple(steps), file.offloads, file.not_bmv2)
 
 
 def _expanded(items: list[tuple[str, Any]], problems: list[Problem]) -> Iterator[tuple[str, Any]]:

@@ -60,7 +60,7 @@ def _twin(match: re.Match[str]) -> str:
     else:
         address = f"2001:db8:198:{match['crafted']}::{match['host']}"
     if match["length"]:
-        if match["host"] == "0":  # 198.19.0.0/16: all crafted clients
+        if match["length"] == "/16" and match["host"] == "0":  # all crafted clients
             address = "2001:db8:198::"
         address = address.removesuffix("::0") + "::" if address.endswith("::0") else address
         address += _LENGTHS.get(match["length"], match["length"])
