@@ -98,9 +98,8 @@ def test_a_client_that_broke_off_before_its_session_was_open_is_proven_again(net
     net.open(SESSION)
     assert answered(net)
     assert answered(net)  # repeated
-    assert (
-        net.punted(net.from_client(client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)), PROVEN).isn == NEXT
-    )
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    assert net.punted(net.from_client(proof), PROVEN).isn == NEXT
 
 
 def test_what_follows_its_proof_is_not_translated_however_long_the_controller_takes(net: Network) -> None:
