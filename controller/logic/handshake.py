@@ -95,7 +95,6 @@ class Handshake:
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
     reuses: bool = False  # the tuple has an older session, which was set aside
-    supersedes: tuple[int, int] | None = None  # x and k of the handshake in whose place the client began this
     version: int = 0
     server_isn: int = 0
     server_window: int = 0

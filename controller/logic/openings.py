@@ -22,6 +22,8 @@ from controller.logic.spread import Spread, enough
 from controller.logic.times import Times
 from controller.packets import Segment
 
+_LATE_COPY = 1.0  # seconds after which the proof of a handshake that was broken off begins it again
+
 
 class Openings:
     """The steps of all pending handshakes. `services` by address and port; `results` counts how they ended.
@@ -50,6 +52,7 @@ class Openings:
         self._results = results
         self.setup_times = Times()
         self.share_times = Times()
+        self._given_up: dict[Key, tuple[int, int, float]] = {}  # x and k of what clients broke off, and when
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
         self.configure(config)
 
@@ -230,6 +233,13 @@ class Openings:
             flow.reset_server(out)
         self._end(flow, reason)
         self._returns.take(flow.key)
+        self._given_up.pop(flow.key, None)
+        self._given_up[flow.key] = flow.isn, flow.cookie, wall
+
+    def given_up(self, key: Key, isn: int, cookie: int, wall: float) -> bool:
+        """Whether a proof is a late copy, of a handshake that its client broke off a moment ago."""
+        last = self._given_up.get(key)
+        return last is not None and last[:2] == (isn, cookie) and wall - last[2] < _LATE_COPY
 
     def tick(self, now: float, wall: float, out: Effects) -> None:
         """What is due: repeated SYNs, failed barriers, and what handshakes left that came to nothing."""
@@ -249,6 +259,8 @@ class Openings:
                 else:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
+        while self._given_up and wall - next(iter(self._given_up.values()))[2] >= _LATE_COPY:
+            del self._given_up[next(iter(self._given_up))]
         for key in [key for key in self._set_aside if self._flows.get(key) is None]:
             self._set_aside.discard(key)
             session = self._sessions.get(key)

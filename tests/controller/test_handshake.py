@@ -502,8 +502,18 @@ def test_a_late_copy_of_the_proof_before_does_not_take_its_place_back() -> None:
     world.proven()
     world.proven(header={"isn": 1000}, seq=1001, ack=2001)
     assert world.proven(seq=X, payload=b"\0") == []
-    assert world.core.results["late_superseded"] == 1
+    assert world.core.results["late_given_up"] == 1
     assert of(Put, world.synack(ack=1001))
+
+
+def test_a_late_copy_of_a_proof_does_not_begin_again_what_was_broken_off() -> None:
+    world = World()
+    world.proven()
+    world.following(flags=RST | ACK)
+    assert world.proven(seq=X, payload=b"\0") == []
+    [syn] = to_server(world.proven(header={"isn": 1000}, seq=1001, ack=2001))
+    assert syn.seq == 1000
+    assert world.proven() == []
 
 
 def test_a_client_whose_packets_were_reordered_has_its_turn_in_the_end() -> None:

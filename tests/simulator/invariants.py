@@ -14,7 +14,7 @@ from controller.packets import ACK, RST, SYN
 from .control import Job
 from .hosts import Connection, Tcp
 from .packets import Packet, beyond
-from .switch import Switch
+from .switch import PENDING_TIME, Switch
 
 if TYPE_CHECKING:
     from .world import World
@@ -54,6 +54,8 @@ class Invariants:
             return  # it was taken back while the ACK was on its way
         if not sent and via != session.ingress:
             return  # the routes moved within the handshake, to a switch that has the session
+        if not sent and world.longest_wait >= PENDING_TIME and control.core.flows.get(end.key) is not None:
+            return  # the ingress has forgotten that the client is to wait
         counting = [
             link.switch for name, link in control.links.items() if link.stage == "up" and world.whole(name)
         ]
