@@ -32,6 +32,7 @@ from controller.logic.spread import Spread
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
 _HANDSHAKE = 20  # seconds after a session's first write in which a proof may still be under way
+_LATE_COPY = 1.0  # seconds after which a handshake's proof may supersede the one that superseded it
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
 
 
@@ -193,6 +194,9 @@ class Coordinator:
             if flow.isn == header.isn and flow.cookie == cookie:
                 self.openings.hold(flow, switch, header, segment)
                 return out
+            if flow.supersedes == (header.isn, cookie) and wall - flow.timeline.proven < _LATE_COPY:
+                self.results["late_superseded"] += 1
+                return out
             self.openings.break_off(flow, "superseded", wall, out)
             session = self.sessions.get(key)
         if session is not None and self._taken_over(session, wall) and not session.open:
@@ -216,6 +220,8 @@ class Coordinator:
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
         self.openings.start(key, session, switch, header, segment, now, wall, out)
+        if flow is not None and (new := self.flows.get(key)) is not None:
+            new.supersedes = flow.isn, flow.cookie
         return out
 
     def punt_following(

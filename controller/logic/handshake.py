@@ -95,6 +95,7 @@ class Handshake:
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
     reuses: bool = False  # the tuple has an older session, which was set aside
+    supersedes: tuple[int, int] | None = None  # x and k of the handshake in whose place the client began this
     version: int = 0
     server_isn: int = 0
     server_window: int = 0
@@ -221,7 +222,7 @@ class Handshake:
         if not acceptable or not segment.flags & SYN:
             # It has an older connection on this tuple, perhaps of a SYN with the same number that met the
             # open session of the one before. Its ACK is right for a RST (RFC 9293 sections 3.5.1, 3.10.7.3).
-            if self.resets == _OUTDATED_RESETS:
+            if self.resets == _OUTDATED_RESETS or (acceptable and self._is_challenge(segment)):
                 return Answer.IGNORED
             self.resets += 1
             out.append(self._to_server(RST, seq=segment.ack))
@@ -232,6 +233,14 @@ class Handshake:
         if lacks_timestamps or (self.options.sack and not given.sack):
             return Answer.MISMATCH
         return Answer.ACCEPTED
+
+    def _is_challenge(self, segment: Segment) -> bool:
+        """Whether the server has our SYN, and this is for a late one of a handshake that was broken off.
+
+        It is half open, and its SYN/ACK on its way. No SYN with our number can have met an older session.
+        """
+        alone = segment.flags == ACK and not segment.payload_length
+        return alone and not self.reuses and not self.retries
 
     def expects(self, segment: Segment) -> bool:
         """Whether a packet of the server can be this connection's.

@@ -5,7 +5,9 @@
 // it back. Whoever forges these packets achieves nothing: what is no proof is translated as ever. Delta tells the session from the
 // tuple's next one.
 //
-// The same for a SYN that came while the session was about to be opened: it got a cookie, and its ACK meets the session.
+// The same for longer, if a SYN or its client's RST came while the session was about to be opened: a SYN that got a cookie then has
+// its ACK meet the session, and the RST went to the controller. An end that the session meets later takes nothing of this back: it
+// may be a late one.
 //
 // An end may have passed unseen: its switch or the controller died with it, and the session stays open until it is idle. Then a
 // SYN meets a server that has no connection and answers it, but never the client, which repeats it. A server that has one
@@ -30,7 +32,7 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
     bit<32> client;  // its address, or what folding leaves of it
     bit<15> now;
     bit<15> age;
-    bit<1>  recent;    // that connection has just ended
+    bit<1>  recent;    // that connection has just ended, or was never wanted
     bit<1>  answered;  // there may be a proof of the next one
 
     apply {
@@ -47,13 +49,14 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
         recent = 0;
         answered = 0;
         mark = 0;
-        if (meta.direction == TO_SERVER) {
+        if (meta.direction == TO_SERVER || hdr.tcp.rst == 1) {
             ended.read(mark, (bit<32>)cell);
             age = now - mark[14:0];
             if (mark[31:16] == whom && age < ENDED_TICKS) {
                 recent = 1;
                 answered = mark[15:15];
             } else if (mark[31:15] == anyone ++ 1w1 && age < (bit<15>)PENDING_TICKS) {
+                recent = 1;
                 answered = 1;
             }
         }
@@ -61,11 +64,14 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
             ended.write((bit<32>)cell, anyone ++ 1w1 ++ now);
         } else if (answered == 1 && hdr.tcp.ack == 1 && hdr.tcp.syn == 0 && hdr.tcp.rst == 0 && meta.injected == 0) {
             meta.step = STEP_CHECK;
+            meta.doubtful = 1;
         } else if (hdr.tcp.rst == 1 || (hdr.tcp.fin == 1 && meta.direction == TO_SERVER)) {
-            ended.write((bit<32>)cell, whom ++ 1w0 ++ now);
+            if (answered == 0 || mark[31:16] == whom) {
+                ended.write((bit<32>)cell, whom ++ answered ++ now);
+            }
         } else if (recent == 1 && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
             meta.step = STEP_ANSWER;
-            ended.write((bit<32>)cell, whom ++ 1w1 ++ mark[14:0]);
+            ended.write((bit<32>)cell, mark[31:16] ++ 1w1 ++ mark[14:0]);
         } else if (meta.direction == TO_SERVER && hdr.tcp.syn == 1 && hdr.tcp.ack == 0) {
             which = whom ^ hdr.tcp.sequence[31:16] ^ hdr.tcp.sequence[15:0];
             unanswered.read(first, (bit<32>)cell);

@@ -108,7 +108,8 @@ struct metadata_t {
     bit<1>      injected;      // the controller sends it
     bit<16>     release;       // packet_out.release
     bit<1>      may_wait;      // a client's: perhaps of a flow that was proven a moment ago, or in its place
-    bit<1>      anew;          // a SYN in the place of such a flow
+    bit<1>      doubtful;      // on an open session, but perhaps of its tuple's next connection
+    bit<1>      anew;          // a SYN in the place of such a flow, or its RST
     @field_list(MESSAGE_FIELDS)
     bit<32>     message_done;  // bytes of the controller's message that others have had their turn with
     @field_list(MESSAGE_FIELDS)

@@ -7,10 +7,12 @@
 // same way, until the controller sends what it has with the number of the last of them. If there is a later one, it is on its
 // way to the controller, and nothing is sent before it has come there, too. What only repeats has no number of its own: a copy
 // that is on its way must not hold up the rest. A message of several packets takes as many passes: until the last, what comes
-// goes to the controller without a number, and is back behind them.
+// goes to the controller without a number, and is back behind them. After a second it passes, unless the open session may be another
+// connection's (ended.p4).
 //
 // A client may break off what it has proven: its RST goes to the controller, too, which ends the handshake. And it may begin anew,
-// before the session is open; that its next ACK may be a proof then, on the session, is for ended.p4 to remember.
+// before the session is open. Either is for ended.p4 to remember: that its next SYN, on the session, is none of this connection's,
+// and that its next ACK may be a proof.
 //
 // Until then the server cannot have spoken, and all that a client sends acknowledges k + 1: that tells its segments from those of
 // the tuple's last connection, and nobody else can choose k. One cell per hash of the tuple, the last flow wins. A forgotten flow
@@ -72,7 +74,7 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
                 known = 1;
             }
             if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN
-                && ((open == 1 && age >= HOLD_TICKS) || number >= HOLD_PACKETS)) {
+                && ((open == 1 && age >= HOLD_TICKS && meta.doubtful == 0) || number >= HOLD_PACKETS)) {
                 known = 0;
             }
             leaving = 0;
@@ -106,6 +108,7 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
                         since = now;
                     }
                     waits = 1;
+                    meta.anew = hdr.tcp.rst;
                     wait();
                 }
             } else if (leaving == 1) {

@@ -293,8 +293,8 @@ def test_a_forged_reset_with_a_wrong_ack_is_ignored() -> None:
         (SYN | ACK, 0x1234),  # half open, for another SYN
         (ACK, 0x777),
         (ACK | FIN, 0x777),
-        (ACK, X + 1),  # open, for a SYN with the same number that met the tuple's last session
-        (ACK | PSH, X + 1),
+        (ACK | PSH, X + 1),  # open, for a SYN with the same number that met the tuple's last session
+        (ACK | FIN, X + 1),
     ],
 )
 def test_an_old_connection_at_the_server_is_cleared(flags: int, ack: int) -> None:
@@ -305,6 +305,19 @@ def test_an_old_connection_at_the_server_is_cleared(flags: int, ack: int) -> Non
     assert (reset.seq, reset.flags) == (ack & MASK, RST)
     assert syn.frame == first.frame
     assert world.core.results["server_outdated"] == 1
+    assert of(Put, world.synack())
+
+
+def test_a_challenge_for_a_late_syn_is_no_old_connection() -> None:
+    """The server has our SYN, and then got one of a handshake that was broken off: nothing must be cleared."""
+    world = World()
+    [syn] = to_server(world.proven())
+    assert world.early(seq=R + 1) == []
+    [repeated] = to_server(world.sleep(1.01))
+    assert repeated.frame == syn.frame
+    [reset, again] = to_server(world.early(seq=R + 1))  # that should have called forth its SYN/ACK
+    assert (reset.seq, reset.flags) == (X + 1, RST)
+    assert again.frame == syn.frame
     assert of(Put, world.synack())
 
 
@@ -482,6 +495,23 @@ def test_a_client_that_began_anew_replaces_its_pending_flow() -> None:
     flags = [(s.seq, s.flags) for s in to_server(effects)]
     assert flags == [((X + 1) & MASK, RST), (1000, SYN)]
     assert len(world.core.flows) == 1
+
+
+def test_a_late_copy_of_the_proof_before_does_not_take_its_place_back() -> None:
+    world = World()
+    world.proven()
+    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    assert world.proven(seq=X, payload=b"\0") == []
+    assert world.core.results["late_superseded"] == 1
+    assert of(Put, world.synack(ack=1001))
+
+
+def test_a_client_whose_packets_were_reordered_has_its_turn_in_the_end() -> None:
+    world = World()
+    world.proven()
+    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    world.sleep(1.01)
+    assert [s.seq for s in to_server(world.proven())] == [1001, X]
 
 
 @pytest.mark.parametrize("confirmed", [None, "", "b"])

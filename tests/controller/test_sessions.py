@@ -330,6 +330,14 @@ def test_a_set_aside_session_goes_when_nothing_comes_of_the_new_one() -> None:
     assert world.core.sessions.closing == 0
 
 
+def test_a_servers_ack_may_be_of_a_syn_that_met_the_old_session() -> None:
+    world = reused()
+    world.confirm("a")
+    world.confirm("b")
+    [reset, syn] = to_server(world.early(seq=5, ack=1001))
+    assert (reset.seq, reset.flags, syn.seq) == (1001, RST, 1000)
+
+
 def test_a_copy_of_the_old_connections_first_segment_changes_nothing() -> None:
     world = reused()
     assert world.proven() == []

@@ -91,6 +91,49 @@ def test_the_next_connection_is_proven_that_began_before_the_last_one_was_open(
     assert net.punted(net.from_client(proof), PROVEN).isn == NEXT
 
 
+def test_a_client_that_broke_off_before_its_session_was_open_is_proven_again(net: Network) -> None:
+    first = client_segment(78, net.proof(EVEN, 77) + 1)
+    net.punted(net.from_client(first), PROVEN)
+    net.punted(net.from_client(replace(first, flags=RST | ACK)), FOLLOWING)
+    net.open(SESSION)
+    assert answered(net)
+    assert answered(net)  # repeated
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    assert net.punted(net.from_client(proof), PROVEN).isn == NEXT
+
+
+def test_what_follows_its_proof_is_not_translated_however_long_the_controller_takes(net: Network) -> None:
+    net.punted(net.from_client(client_segment(78, net.proof(EVEN, 77) + 1)), PROVEN)
+    assert answered(net)
+    net.open(SESSION)
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    net.punted(net.from_client(proof), PROVEN)
+    more = replace(proof, seq=proof.seq + 5, flags=ACK | PSH, payload=b"second")
+    net.punted(net.from_client(more), FOLLOWING)
+    time.sleep(1.2)
+    net.punted(net.from_client(more), FOLLOWING)
+
+
+@pytest.mark.parametrize(("flags", "from_client"), [(RST, True), (RST | ACK, True), (RST, False)])
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_late_end_does_not_take_back_what_was_answered(
+    net: Network, flags: int, from_client: bool, pending: bool
+) -> None:
+    if pending:
+        net.punted(net.from_client(client_segment(78, net.proof(EVEN, 77) + 1)), PROVEN)
+        assert answered(net)
+        net.open(SESSION)
+    else:
+        end(net)
+        assert answered(net)
+    if from_client:
+        assert net.from_client(client_segment(1, 2, flags)).outputs
+    else:
+        assert net.from_server(server_segment(1, 2, flags)).outputs
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    assert net.punted(net.from_client(proof), PROVEN).isn == NEXT
+
+
 def test_a_syn_without_a_handshake_under_way_is_forgotten(net: Network) -> None:
     assert answered(net)
     net.open(SESSION)

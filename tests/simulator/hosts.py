@@ -105,13 +105,12 @@ class Connection:
         if new and packet.seq == self.rcv:
             self.rcv = packet.end
             self.peer_done = self.peer_done or bool(packet.flags & FIN)
-        elif not new and (self.rcv - packet.seq) & MASK32 not in range(1, SPACE):
-            return False  # an ACK alone is answered only if it is a keep-alive
+        asks = new or (self.rcv - packet.seq) & MASK32 in range(1, SPACE)  # an ACK alone does as a keep-alive
         if self.fin is not None and self.una == self.fin and self.peer_done:
-            self.acknowledge()
             self.state = Tcp.CLOSED
-            return False
-        self.acknowledge()
+            new = False
+        if asks:
+            self.acknowledge()
         return new
 
 

@@ -93,9 +93,9 @@ class Invariants:
             raise Violation(4, f"at {switch.name} nobody's packet is translated: {packet}")
         if entry.delta == self._delta(packet.key, mine.isn):
             return
-        if self._is_anew(mine, packet):
-            return
         newest = self._world.clients[packet.key][-1]
+        if self._is_anew(mine, packet) or self._is_challenge(newest, packet):
+            return
         session = self._world.control.core.sessions.get(packet.key)
         released = session is not None and self._world.control.core.flows.get(packet.key) is None
         if mine is newest or not released:
@@ -116,12 +116,16 @@ class Invariants:
         forgotten = self._world.longest_wait >= PATIENCE
         return client.isn in self._world.anew and (forgotten or bool(packet.flags & RST))
 
+    def _is_challenge(self, newest: Connection, packet: Packet) -> bool:
+        """Whether a server says again what it has, to the SYN of a client that began anew like this one."""
+        return newest.isn in self._world.anew and not packet.to_server and packet.is_ack
+
     def client_takes(self, end: Connection, packet: Packet) -> None:
         """What reaches a client is in its own space."""
         if end.state is not Tcp.ESTABLISHED or packet.flags & SYN:
             return
         of = self._world.connection_of(packet) if packet.flags & ACK else None
-        if of is end and beyond(packet.seq, end.peer_isn) is None:
+        if of is end and beyond(packet.seq, end.peer_isn) is None and not self._is_anew(end, packet):
             raise Violation(4, f"the client is given a number that is not its own: {packet}")
 
     def server_takes(self, end: Connection, packet: Packet) -> None:

@@ -41,6 +41,11 @@ class Packet(NamedTuple):
         """The sequence number behind it."""
         return (self.seq + self.length + bool(self.flags & FIN) + bool(self.flags & SYN)) & MASK32
 
+    @property
+    def is_ack(self) -> bool:
+        """Whether it is an ACK and nothing else."""
+        return self.flags == ACK and not self.length
+
     def __str__(self) -> str:
         flags = "".join(
             letter for letter, bit in zip("FSRPA", (1, 2, 4, 8, 16), strict=True) if self.flags & bit

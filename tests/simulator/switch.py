@@ -42,7 +42,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Ended:
-    """`delta`: of the session that has just ended; None: a SYN came while a handshake was pending."""
+    """`delta`: of the session that has just ended; None: a SYN or RST came while a handshake was pending."""
 
     delta: int | None
     since: float
@@ -118,44 +118,52 @@ class Switch:
                 cell = self._pending.get(packet.key)
                 if cell is not None and now - cell.since < PENDING_TIME:
                     self._ends[packet.key] = _Ended(None, now, True)
-            elif (mark := self._just_ended(packet, entry, now)) is not None:
+            elif (mark := self._mark(packet.key, entry, now)) is not None:
                 self._answer(packet, now)
                 mark.answered = True
             else:
-                self._translate(packet, entry, now)
+                self._translate(packet, entry)
             return True
         if entry is None and not flags & ACK:
             return True
-        check = entry is None or (not injected and self._may_be_anew(packet, entry, now))
+        check = entry is None or (not injected and self._may_be_anew(packet.key, entry, now))
+        if entry is not None and (flags & RST or (flags & FIN and not check)):
+            self._note_end(packet.key, entry, now)
+        doubtful = check and entry is not None and not flags & RST
         isn = self._check(packet) if check and flags & ACK and not flags & RST else None
         if isn is None and entry is None and not self._is_pending(packet, now):
             if not flags & RST:
                 self.observer.cookie_refused(self, packet)
             return True
         if flags & ACK:
-            verdict = self._hold_back(packet, now, entry, isn, injected, release)
+            verdict = self._hold_back(packet, now, entry, isn, doubtful, injected, release)
             if verdict is not None:
                 return verdict
         if entry is not None:
-            self._translate(packet, entry, now)
+            self._translate(packet, entry)
         return True
 
-    def _just_ended(self, packet: Packet, entry: Entry, now: float) -> _Ended | None:
-        """ended.p4: whether the connection of an open session has just ended."""
-        mark = self._ends.get(packet.key)
-        recent = mark is not None and mark.delta == entry.delta and now - mark.since < ENDED_TIME
-        return mark if recent else None
+    def _mark(self, key: Key, entry: Entry, now: float) -> _Ended | None:
+        """ended.p4: whether the connection of an open session has just ended, or was never wanted."""
+        mark = self._ends.get(key)
+        if mark is None or mark.delta not in (None, entry.delta):
+            return None
+        return mark if now - mark.since < (PENDING_TIME if mark.delta is None else ENDED_TIME) else None
 
-    def _may_be_anew(self, packet: Packet, entry: Entry, now: float) -> bool:
+    def _may_be_anew(self, key: Key, entry: Entry, now: float) -> bool:
         """Whether a packet of a session may be the proof of the tuple's next one."""
         if entry.phase != Phase.OPEN:
             return True
-        mark = self._ends.get(packet.key)
-        if mark is None or not mark.answered:
-            return False
-        if mark.delta is None:
-            return now - mark.since < PENDING_TIME
-        return self._just_ended(packet, entry, now) is not None
+        mark = self._mark(key, entry, now)
+        return mark is not None and mark.answered
+
+    def _note_end(self, key: Key, entry: Entry, now: float) -> None:
+        """ended.p4: an end of an open session."""
+        if entry.phase != Phase.OPEN:
+            return
+        mark = self._mark(key, entry, now)
+        if mark is None or mark.delta is not None:
+            self._ends[key] = _Ended(entry.delta, now, mark is not None and mark.answered)
 
     def _is_pending(self, packet: Packet, now: float) -> bool:
         cell = self._pending.get(packet.key)
@@ -169,6 +177,7 @@ class Switch:
         now: float,
         entry: Entry | None,
         isn: int | None,
+        doubtful: bool,
         injected: bool,
         release: int,
     ) -> bool | None:
@@ -178,7 +187,8 @@ class Switch:
         opened = entry is not None and entry.phase == Phase.OPEN
         known = cell is not None and cell.cookie == cookie and now - cell.since < PENDING_TIME
         if known and cell is not None and opened:
-            known = not ((cell.opened and now - cell.since >= HOLD_TIME) or cell.number >= HOLD_PACKETS)
+            over = cell.opened and now - cell.since >= HOLD_TIME and not doubtful
+            known = not (over or cell.number >= HOLD_PACKETS)
         if isn is not None:
             if cell is None or not known:
                 cell = _Pending(now, False, 0, cookie, 0)
@@ -192,6 +202,8 @@ class Switch:
                 return None
             if opened and not cell.opened:
                 cell.opened, cell.since = True, now
+            if packet.flags & RST:
+                self._ends[packet.key] = _Ended(None, now, True)
         else:
             return None
         self._pending[packet.key] = cell
@@ -216,13 +228,12 @@ class Switch:
         elif entry is None:
             self.punt(self.name, PuntHeader(SERVER_PORT, Punt.EARLY_RETURN, 0, 0, 0, 0, 0), packet)
         elif not (entry.phase == Phase.CLOSING and flags & RST and not flags & ACK):
-            self._translate(packet, entry, now)
+            if flags & RST:
+                self._note_end(packet.key, entry, now)
+            self._translate(packet, entry)
 
-    def _translate(self, packet: Packet, entry: Entry, now: float) -> None:
+    def _translate(self, packet: Packet, entry: Entry) -> None:
         self.observer.translated(self, packet, entry)
-        ends = packet.flags & RST or (packet.flags & FIN and packet.to_server)
-        if entry.phase == Phase.OPEN and ends:
-            self._ends[packet.key] = _Ended(entry.delta, now, False)
         if packet.to_server:
             changed = packet._replace(ack=(packet.ack - entry.delta) & MASK32 if packet.flags & ACK else 0)
             events = (End.RST_FROM_CLIENT, End.FIN_FROM_CLIENT)
