@@ -309,7 +309,7 @@ def test_an_old_connection_at_the_server_is_cleared(flags: int, ack: int) -> Non
 
 
 def test_a_challenge_for_a_late_syn_is_no_old_connection() -> None:
-    """The server has our SYN, and then got one of a handshake that was broken off: nothing must be cleared."""
+    """The server has our SYN, and then got one of a handshake that was broken off: it has no other one."""
     world = World()
     [syn] = to_server(world.proven())
     assert world.early(seq=R + 1) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -32,13 +33,19 @@ from .reference import ACK, FIN, PSH, RST, SYN, Session
 pytestmark = on_every_wire
 
 SESSION = Session(delta=0x89ABCDEF, tau=0x76543210)
-NEXT = 0  # the ISN of the tuple's next connection
+LAST = 0  # the ISN of the tuple's last connection
+NEXT = 0  # the next one's
 
 
 @pytest.fixture(autouse=True)
-def another_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BMv2 keeps its registers from test to test: a SYN must not be the repetition of another test's."""
-    monkeypatch.setitem(globals(), "NEXT", secrets.randbits(31))
+def another_number(net: Network, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """BMv2 keeps its registers from test to test: nothing must look like the repetition of another test's."""
+    for name in ("LAST", "NEXT"):
+        monkeypatch.setitem(globals(), name, secrets.randbits(31))
+    yield
+    port = CLIENT_PORT ^ 1 << 12  # has the same cell
+    net.open(SESSION, replace(FLOW, client_port=port))
+    assert net.from_client(replace(client_segment(1, 2, RST), source_port=port)).outputs
 
 
 def end(net: Network, flags: int = FIN | ACK, from_client: bool = True) -> None:
@@ -82,17 +89,17 @@ def test_the_next_connection_is_proven_while_the_last_one_is_open(
 def test_the_next_connection_is_proven_that_began_before_the_last_one_was_open(
     net: Network, flags: int
 ) -> None:
-    net.punted(net.from_client(client_segment(78, net.proof(EVEN, 77) + 1)), PROVEN)
+    net.punted(net.from_client(client_segment(LAST + 1, net.proof(EVEN, LAST) + 1)), PROVEN)
     assert answered(net)
     net.open(SESSION)
-    other = client_segment(78, 99, ACK | PSH, payload=b"of the last one")
+    other = client_segment(LAST + 1, 99, ACK | PSH, payload=b"of the last one")
     assert net.from_client(other).outputs == (net.to_server(other, SESSION),)
     proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1, flags)
     assert net.punted(net.from_client(proof), PROVEN).isn == NEXT
 
 
 def test_a_client_that_broke_off_before_its_session_was_open_is_proven_again(net: Network) -> None:
-    first = client_segment(78, net.proof(EVEN, 77) + 1)
+    first = client_segment(LAST + 1, net.proof(EVEN, LAST) + 1)
     net.punted(net.from_client(first), PROVEN)
     net.punted(net.from_client(replace(first, flags=RST | ACK)), FOLLOWING)
     net.open(SESSION)
@@ -103,7 +110,7 @@ def test_a_client_that_broke_off_before_its_session_was_open_is_proven_again(net
 
 
 def test_what_follows_its_proof_is_not_translated_however_long_the_controller_takes(net: Network) -> None:
-    net.punted(net.from_client(client_segment(78, net.proof(EVEN, 77) + 1)), PROVEN)
+    net.punted(net.from_client(client_segment(LAST + 1, net.proof(EVEN, LAST) + 1)), PROVEN)
     assert answered(net)
     net.open(SESSION)
     proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
@@ -120,7 +127,7 @@ def test_a_late_end_does_not_take_back_what_was_answered(
     net: Network, flags: int, from_client: bool, pending: bool
 ) -> None:
     if pending:
-        net.punted(net.from_client(client_segment(78, net.proof(EVEN, 77) + 1)), PROVEN)
+        net.punted(net.from_client(client_segment(LAST + 1, net.proof(EVEN, LAST) + 1)), PROVEN)
         assert answered(net)
         net.open(SESSION)
     else:
@@ -150,7 +157,7 @@ def test_an_end_of_the_servers_half_changes_nothing(net: Network, flags: int) ->
 def test_what_is_no_proof_is_translated(net: Network) -> None:
     """The end, or the SYN, was forged: the connection goes on, and its first segment is no new one's."""
     end(net)
-    first = client_segment(78, net.proof(EVEN, 77) + 1, ACK | PSH, payload=b"retransmitted")
+    first = client_segment(LAST + 1, net.proof(EVEN, LAST) + 1, ACK | PSH, payload=b"retransmitted")
     assert net.from_client(first).outputs == (net.to_server(first, SESSION),)
     assert answered(net)
     for segment in [client_segment(5, 6), client_segment(5, 6, ACK | FIN), client_segment(5, 6, RST)]:
