@@ -21,7 +21,7 @@ RUNTIME_DIR = Path(__file__).resolve().parent / "runtime"
 COMMON_FLAGS = (
     "-std=c11",
     "-D_GNU_SOURCE",
-    "-O2",
+    "-O3",
     "-g1",
     "-fPIC",
     "-fno-strict-aliasing",

@@ -29,7 +29,7 @@ enum {
   SS_LARGE_FRAMES = 4,        // large frames between two quiescent states
   SS_PLAIN_FLOWS = 1024,
   SS_BATCH = 64,              // frames between two quiescent states
-  SS_TALLIES = 32,            // a power of two
+  SS_TALLIES = 512,           // a power of two, so many that hardly two of a batch's share a place
   SS_FORESIGHT = 16,          // frames of a batch that are looked at before their turn
   SS_HEADS_AHEAD = 20,        // so many frames before, their headers are fetched
   SS_SLOTS_AHEAD = 12,        // so many before, their slots are fetched
@@ -188,6 +188,7 @@ typedef struct ss_worker {
   ss_pending pending[SS_PENDING];
   unsigned pending_first, pending_count, passes;
   ss_tally tallies[SS_TALLIES];
+  uint64_t tallied[SS_TALLIES / 64];  // a bit for each that is in use
   ss_recipe recipes[SS_RECIPES];
   unsigned next_recipe, not_foreseen;
   ss_guesses guesses[SS_FORESIGHT];

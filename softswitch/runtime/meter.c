@@ -15,7 +15,7 @@ typedef struct {
 
 struct ss_meter_cell {
   atomic_flag busy;  // a few instructions long; workers and the control plane
-  bool configured;
+  _Atomic bool configured;
   ss_meter_config_t config;
   uint64_t filled_ns;
   bucket committed, peak;
@@ -68,6 +68,7 @@ static int colour(ss_meter_cell *cell, uint64_t now_ns, uint64_t amount) {
 }
 
 int ss_meter_colour(const ss_exec *x, ss_meter_cell *cell, bool bytes) {
+  if (!atomic_load_explicit(&cell->configured, memory_order_relaxed)) return GREEN;
   enter(cell);
   int result = colour(cell, x->now_ns, bytes ? x->ingress_len : x->super.segments);
   leave(cell);

@@ -4,17 +4,20 @@
 #include "internal.h"
 
 static void add_to_cell(ss_tally *t) {
-  if (t->packets == 0) return;
   atomic_fetch_add_explicit(&t->cell[0], t->packets, memory_order_relaxed);
   atomic_fetch_add_explicit(&t->cell[1], t->bytes, memory_order_relaxed);
-  t->packets = t->bytes = 0;
 }
 
 // `cell` is packets, and bytes behind it. It stays valid until the flush: like every row that a packet finds.
 void ss_tally_add(const ss_exec *x, _Atomic uint64_t *cell) {
-  ss_tally *t = &x->worker->tallies[(uintptr_t)cell / 16 * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (SS_TALLIES - 1)];
-  if (t->cell != cell) {
-    add_to_cell(t);
+  ss_worker *w = x->worker;
+  unsigned at = (uintptr_t)cell / 16 * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (SS_TALLIES - 1);
+  if (w->tallies[at].cell != cell) at ^= 1;  // two that share a place have two
+  ss_tally *t = &w->tallies[at];
+  uint64_t bit = UINT64_C(1) << at % 64;
+  if (t->cell != cell || (w->tallied[at / 64] & bit) == 0) {
+    if ((w->tallied[at / 64] & bit) != 0) add_to_cell(t);
+    w->tallied[at / 64] |= bit;
     *t = (ss_tally){cell, 0, 0};
   }
   t->packets += x->super.segments;
@@ -22,5 +25,10 @@ void ss_tally_add(const ss_exec *x, _Atomic uint64_t *cell) {
 }
 
 void ss_tally_flush(ss_worker *w) {
-  for (unsigned i = 0; i < SS_TALLIES; i++) add_to_cell(&w->tallies[i]);
+  for (unsigned i = 0; i < SS_TALLIES / 64; i++) {
+    for (uint64_t rest = w->tallied[i]; rest != 0; rest &= rest - 1) {
+      add_to_cell(&w->tallies[i * 64 + (unsigned)__builtin_ctzll(rest)]);
+    }
+    w->tallied[i] = 0;
+  }
 }

@@ -10,6 +10,7 @@ from controller.scenario.steps.crafted import CRAFTED_STEPS
 from controller.scenario.steps.errors import ERROR_STEPS
 from controller.scenario.steps.federation import FEDERATION_STEPS
 from controller.scenario.steps.kernel import KERNEL_STEPS
+from controller.scenario.steps.kernel_options import KERNEL_OPTION_STEPS
 from controller.scenario.steps.network import NETWORK_STEPS
 from controller.scenario.steps.observations import OBSERVATION_STEPS
 from controller.scenario.steps.options import OPTION_STEPS
@@ -30,6 +31,7 @@ STEPS: dict[str, type[Step]] = {
         *PROGRAM_STEPS,
         *NETWORK_STEPS,
         *KERNEL_STEPS,
+        *KERNEL_OPTION_STEPS,
         *OBSERVATION_STEPS,
         *OPTION_STEPS,
         *SECURITY_STEPS,

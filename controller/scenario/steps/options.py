@@ -21,7 +21,7 @@ from controller.scenario.world import UnmetError, World, poll
 
 _FIRST = Abilities(window_scale=7, mss=1460, sack=True, timestamps=True)
 _FIRST_PORT = 10_000
-_SETTLED_S = 0.3
+SETTLED_S = 0.3
 """From the moment at which the controller knows what it learned until every switch tells so."""
 
 WindowScale = Annotated[int, Field(ge=0, le=14)] | None
@@ -119,8 +119,8 @@ class OptionsMatrix(Step):
             for number, (service, had) in enumerate(pairs_of)
         ]
         self._try(first, client_end, server_end)
-        poll(_SETTLED_S * 10, lambda: _not_learned(world, pairs_of))
-        time.sleep(_SETTLED_S)
+        poll(SETTLED_S * 10, lambda: not_learned(world, pairs_of))
+        time.sleep(SETTLED_S)
         offers = self.clients.combinations(self.cover)
         rest = [
             _Plan(service, offered, _learned(service, had), had, number)
@@ -129,7 +129,7 @@ class OptionsMatrix(Step):
             )
         ]
         self._try(rest, client_end, server_end)
-        time.sleep(_SETTLED_S)
+        time.sleep(SETTLED_S)
         for line, segment in client_end.left_over() + server_end.left_over():
             flags = wire.format_flags(segment.flags)
             raise UnmetError(f"{flags} seq {segment.seq} arrived at {line.local} and was not to be")
@@ -180,7 +180,7 @@ def _learned(service: TopologyService, had: Abilities) -> Abilities:
     )
 
 
-def _not_learned(world: World, pairs_of: list[tuple[TopologyService, Abilities]]) -> str | None:
+def not_learned(world: World, pairs_of: list[tuple[TopologyService, Abilities]]) -> str | None:
     """What a service tells its clients instead of what it should have learned."""
     shown = {service["name"]: service for service in world.lab.api("/api/status")["services"]}
     for service, had in pairs_of:

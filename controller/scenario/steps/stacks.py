@@ -76,7 +76,7 @@ class Sockets(Step):
         found: list[SocketInfo] = []
 
         def too_few_or_many() -> str | None:
-            found[:] = _sockets(world, self.host, self.service)
+            found[:] = established(world, self.host, self.service)
             if self.connections.admits(len(found)):
                 return None
             return f"{len(found)} connections instead of {self.connections}"
@@ -105,7 +105,7 @@ class Sockets(Step):
     def _compare(self, world: World, found: list[SocketInfo]) -> str:
         if self.beside is None:
             return ""
-        others = _sockets(world, self.host, self.beside)
+        others = established(world, self.host, self.beside)
         if not (others and found):
             raise UnmetError(f"no connections with {self.service} and {self.beside} to compare")
         plain, own = (max(socket.rtt_ms for socket in sockets) for sockets in (others, found))
@@ -153,7 +153,8 @@ def parse_sockets(text: str) -> list[SocketInfo]:
     return found
 
 
-def _sockets(world: World, host: str, service: str) -> list[SocketInfo]:
+def established(world: World, host: str, service: str) -> list[SocketInfo]:
+    """What the host's kernel says of its established connections with the service."""
     address, port = world.service(service)
     end = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     side = "src" if world.service_host(service) == host else "dst"
