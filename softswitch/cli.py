@@ -149,6 +149,7 @@ def switch(
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    logging.getLogger("grpclib").setLevel(logging.WARNING)  # it reports each client that leaves
     options = SwitchOptions(
         program=program,
         include_dirs=include_dirs,
