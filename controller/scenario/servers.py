@@ -18,6 +18,7 @@ from controller.scenario.signatures import sign
 
 _BACKLOG = 4096
 _MOST_SILENT = 8192  # connections that have sent nothing; the oldest make room
+_AT_ONCE = 64  # connections that are accepted before those that have something to say get their turn
 _CHUNK = 1 << 16
 
 
@@ -89,12 +90,12 @@ class TcpServer:
                         selector.unregister(connection)
                         del self._silent[connection]
                         self._start(connection)
-                    elif not self._accept_all(selector):
+                    elif not self._accept_some(selector):
                         return
 
-    def _accept_all(self, selector: selectors.BaseSelector) -> bool:
-        """Takes the connections that wait; False when the listener is closed."""
-        while True:
+    def _accept_some(self, selector: selectors.BaseSelector) -> bool:
+        """Takes connections that wait; False when the listener is closed."""
+        for _ in range(_AT_ONCE):
             try:
                 connection, _ = self._listener.accept()
             except BlockingIOError:
@@ -112,6 +113,7 @@ class TcpServer:
                 self._silent[connection] = None
                 if len(self._silent) > _MOST_SILENT:
                     self._close_oldest(selector)
+        return True
 
     def _close_oldest(self, selector: selectors.BaseSelector) -> None:
         oldest = next(iter(self._silent))
