@@ -9,18 +9,11 @@ bytes.
 
 from __future__ import annotations
 
-from ipaddress import (
-    IPv6Address,
-)
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from controller.config_check import check
 from controller.config_errors import ConfigError, describe, read_yaml

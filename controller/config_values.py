@@ -21,7 +21,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _SUBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # one token of a NATS subject
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-LEASE_PATIENCE = 1.25  # leases until the others give a silent member up: later than it does itself
 MAX_PORT = 509  # 510 is the controller's port, 511 means "drop" (bit<9>)
 
 _Ip = IPv4Address | IPv6Address | IPv4Interface | IPv6Interface | IPv4Network | IPv6Network

@@ -92,7 +92,6 @@ _BLOCKING = {
     "ss_multicast_set": (c_int, [_SW, c_uint32, POINTER(Replica), c_size_t]),
     "ss_clone_set": (c_int, [_SW, c_uint32, POINTER(Replica), c_size_t, c_uint32]),
     "ss_wait_events": (c_size_t, [_SW, c_uint32, c_char_p, c_size_t]),
-    "ss_wake": (None, [_SW]),
     "ss_events_fd": (c_int, [_SW]),
     "ss_stats": (None, [_SW, POINTER(StatsStruct)]),
 }

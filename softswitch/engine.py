@@ -123,7 +123,7 @@ class Engine:
     """One switch instance of one compiled program.
 
     Control calls must come from one thread at a time (the P4Runtime device serialises them); `wait_events`
-    and `wake` may run beside them. What is called after `close` raises EngineError.
+    may run beside them. What is called after `close` raises EngineError.
     """
 
     def __init__(self, library: Path, device_id: int = 1, cpu_port: int = 510) -> None:
@@ -422,13 +422,9 @@ class Engine:
         return result
 
     def wait_events(self, timeout_ms: int) -> list[Event]:
-        """Wait up to `timeout_ms` for events; an empty list after the time, `wake` or `stop`."""
+        """Wait up to `timeout_ms` for events; an empty list after the time, or `stop`."""
         size: int = self._c.ss_wait_events(self._switch, timeout_ms, self._event_buffer, _BUFFER)
         return [Event(*record) for record in _split_records(ctypes.string_at(self._event_buffer, size))]
-
-    def wake(self) -> None:
-        """Make a thread that is in `wait_events` return."""
-        self._c.ss_wake(self._switch)
 
     def events_fd(self) -> int:
         """A descriptor that is readable when `wait_events(0)` may have something; the engine's own."""

@@ -10,12 +10,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from grpclib.encoding.base import CodecBase
 from grpclib.protocol import Stream
 
 _PREFIX: Final = struct.Struct("!?I")  # is it compressed; its length
 LONGEST: Final = 256 << 20  # bytes
+
+
+class Serialised(CodecBase):
+    """Messages as bytes: they are encoded and decoded where they are used."""
+
+    __content_subtype__ = "proto"
+
+    def encode(self, message: Any, message_type: Any) -> bytes:
+        data: bytes = message
+        return data
+
+    def decode(self, data: bytes, message_type: Any) -> bytes:
+        return data
 
 
 class FramingError(Exception):

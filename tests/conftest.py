@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Skips what this machine cannot run, and says why; keeps files of tests in build/."""
+"""Skips what this machine cannot run, and says why; files of tests are in build/; CAs for tests of TLS."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import FrameType
 import hypothesis
 import pytest
 
+from controller.lab.certificates import Authority
 from controller.lab.cli import SHELL_PYTHON
 from controller.lab.errors import LabError
 from controller.lab.targets import BMV2, P4C, find_tool
@@ -93,3 +94,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in reasons.items():
             if reason is not None and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "tls")
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Authority:
+    """A CA that the other end does not know."""
+    return Authority(tmp_path / "stranger", "stranger")

@@ -13,11 +13,10 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final
 
 from controller.config import ControllerConfig, FederationConfig
-from controller.config_values import LEASE_PATIENCE
 from controller.dataplane import PuntHeader
 from controller.federation.bus import Bus, Handler, NatsBus
 from controller.federation.keys import SharedKeys
-from controller.federation.members import Members, Peer
+from controller.federation.members import LEASE_PATIENCE, Members, Peer
 from controller.federation.membership import Membership
 from controller.federation.messages import Record, store_key
 from controller.federation.outbox import Outbox, Publication

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
-from controller.config_values import LEASE_PATIENCE
 from controller.federation.messages import Lease
 from controller.logic.model import Key, Session
 
 State = Literal["joining", "member", "left"]
 SwitchStanding = Literal["down", "joined", "live"]
+
+LEASE_PATIENCE: Final = 1.25
+"""Leases until the others give a silent member up: later than it does itself."""
 
 
 @dataclass(slots=True)

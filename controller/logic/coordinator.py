@@ -199,9 +199,7 @@ class Coordinator:
             self.openings.break_off(flow, "superseded", wall, out)
             session = self.sessions.get(key)
         if session is not None and self._taken_over(session, wall) and not session.open:
-            self.results["late_at_take_over"] += (
-                1  # a switch repeats to a new controller what it told the last
-            )
+            self.results["late_at_take_over"] += 1  # repeated to a new controller, by a switch
             return out
         if session is not None and session.open and switch in self.spread.filling:
             # Its own client repeats it. And of millions of packets that meet a switch without sessions, one

@@ -328,9 +328,8 @@ class SwitchLink:
         # Barriers wait for it before any traffic can flow through it.
         await hub.went_live(self.name)
         self.filling = False
-        await (
-            writer.flush()
-        )  # of what was told while it was filled nothing must come behind what it is told now
+        # Nothing of what it was told while it was filled must come behind what it is told now.
+        await writer.flush()
         rows: list[Row] = []
         while rows != hub.proxy_rows(self.name):
             rows = hub.proxy_rows(self.name)

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
 from grpclib.client import Channel, Stream, StreamStreamMethod
 from grpclib.config import Configuration
-from grpclib.encoding.base import CodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from h2.exceptions import H2Error
 
@@ -26,19 +25,6 @@ from softswitch import framing
 
 _WINDOW: Final = 1 << 18  # bytes under way: what a busy controller cannot take is to wait in the switch
 _END_TIME: Final = 0.2  # seconds that a switch has to end a stream
-
-
-class Serialised(CodecBase):
-    """Messages as bytes: they are encoded and decoded where they are used."""
-
-    __content_subtype__ = "proto"
-
-    def encode(self, message: Any, message_type: Any) -> bytes:
-        data: bytes = message
-        return data
-
-    def decode(self, data: bytes, message_type: Any) -> bytes:
-        return data
 
 
 @asynccontextmanager
@@ -141,6 +127,6 @@ def _channel(address: str, tls: SwitchTls | None) -> Channel:
     )
     if address.startswith("unix:"):
         path = address.removeprefix("unix:")
-        return Channel(path=path, codec=Serialised(), ssl=security, config=settings)
+        return Channel(path=path, codec=framing.Serialised(), ssl=security, config=settings)
     host, _, port = address.rpartition(":")
-    return Channel(host.strip("[]"), int(port), codec=Serialised(), ssl=security, config=settings)
+    return Channel(host.strip("[]"), int(port), codec=framing.Serialised(), ssl=security, config=settings)

@@ -28,22 +28,14 @@ control Ended(in headers_t hdr, inout metadata_t meta) {
     bit<12> cell;
     bit<16> whom;
     bit<16> anyone;  // of the tuple
-    bit<16> folded;
-    bit<32> client;  // its address, or what folding leaves of it
     bit<15> now;
     bit<15> age;
     bit<1>  recent;    // that connection has just ended, or was never wanted
     bit<1>  answered;  // there may be a proof of the next one
 
     apply {
-        client = meta.session.client;
-        if (hdr.ipv6.isValid()) {
-            client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64] ^ meta.session.client_v6[63:32]
-                     ^ meta.session.client_v6[31:0];
-        }
-        folded = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
-        cell = folded[11:0];
-        anyone = client[15:0] ^ meta.session.client_port;
+        cell = meta.session.folded[11:0];
+        anyone = meta.session.client[15:0] ^ meta.session.client_port;
         whom = anyone ^ meta.session.delta[31:16] ^ meta.session.delta[15:0];
         now = meta.arrived[30:16];
         recent = 0;

@@ -81,12 +81,13 @@ struct service_t {
 
 // The connection that a packet belongs to, and how its two sequence spaces differ.
 struct session_t {
-    bit<32>  client;
+    bit<32>  client;          // with IPv6, behind the look-up, what folding leaves of client_v6
     bit<32>  server;
     bit<128> client_v6;
     bit<128> server_v6;
     bit<16> client_port;
     bit<16> server_port;
+    bit<16> folded;           // client and ports: the cell of a register
     bit<1>  known;
     bit<8>  phase;
     bit<32> delta;            // k - r

@@ -26,7 +26,6 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
     bit<32> cell;
     bit<64> flow;      // since when, whether its session is open, how many packets were punted, k
     bit<32> edge;
-    bit<32> client;    // its address, or a digest of it
     bit<32> returned;  // the cookie that the packet brings back
     bit<32> end;       // the sequence number behind the packet
     bit<32> beyond;    // how far that is beyond the edge
@@ -51,12 +50,7 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        client = meta.session.client;
-        if (hdr.ipv6.isValid()) {
-            client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64]
-                     ^ meta.session.client_v6[63:32] ^ meta.session.client_v6[31:0];
-        }
-        cell = (bit<32>)(client[31:16] ^ client[15:0] ^ meta.session.client_port);
+        cell = (bit<32>)(meta.session.client[31:16] ^ meta.session.client[15:0] ^ meta.session.client_port);
         returned = hdr.tcp.acknowledgment - 1;
         pending.read(flow, cell);
         now = meta.arrived[31:16];

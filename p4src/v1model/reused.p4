@@ -12,9 +12,6 @@
 control Reused(in headers_t hdr, inout metadata_t meta) {
     register<bit<64>>(PENDING_SIZE) reused;
     bit<64> flow;    // since when, how many were dropped in a row, whose, the client's ISN
-    bit<32> client;  // its address, or what folding leaves of it
-    bit<16> cell;
-    bit<16> folded;
     bit<12> whose;
     bit<16> now;
     bit<16> age;
@@ -22,23 +19,16 @@ control Reused(in headers_t hdr, inout metadata_t meta) {
     bit<32> beyond;  // the ISN
 
     apply {
-        client = meta.session.client;
-        if (hdr.ipv6.isValid()) {
-            client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64] ^ meta.session.client_v6[63:32]
-                     ^ meta.session.client_v6[31:0];
-        }
-        cell = client[31:16] ^ client[15:0] ^ meta.session.client_port ^ meta.session.server_port;
-        folded = client[15:0] ^ meta.session.client_port;
-        whose = folded[11:0];
+        whose = meta.session.client[11:0] ^ meta.session.client_port[11:0];
         now = meta.arrived[31:16];
         if (meta.step == STEP_PUNT) {
             beyond = meta.claims.isn;
             if (meta.direction == TO_CLIENT) {
                 beyond = hdr.tcp.acknowledgment - 1;
             }
-            reused.write((bit<32>)cell, now ++ 4w0 ++ whose ++ beyond);
+            reused.write((bit<32>)meta.session.folded, now ++ 4w0 ++ whose ++ beyond);
         } else {
-            reused.read(flow, (bit<32>)cell);
+            reused.read(flow, (bit<32>)meta.session.folded);
             age = now - flow[63:48];
             dropped = flow[47:44];
             if (meta.direction == TO_CLIENT) {
@@ -49,14 +39,14 @@ control Reused(in headers_t hdr, inout metadata_t meta) {
             if (flow != 0 && flow[43:32] == whose && age < REUSED_TICKS) {
                 if (beyond < REUSED_SPAN) {
                     if (beyond >= REUSED_SPAN / 2) {
-                        reused.write((bit<32>)cell, 0);
+                        reused.write((bit<32>)meta.session.folded, 0);
                     } else if (dropped != 0) {
-                        reused.write((bit<32>)cell, flow[63:48] ++ 4w0 ++ flow[43:0]);
+                        reused.write((bit<32>)meta.session.folded, flow[63:48] ++ 4w0 ++ flow[43:0]);
                     }
                 } else if (dropped == 15) {
-                    reused.write((bit<32>)cell, 0);
+                    reused.write((bit<32>)meta.session.folded, 0);
                 } else {
-                    reused.write((bit<32>)cell, flow[63:48] ++ (dropped + 1) ++ flow[43:0]);
+                    reused.write((bit<32>)meta.session.folded, flow[63:48] ++ (dropped + 1) ++ flow[43:0]);
                     meta.step = STEP_DROP;
                     meta.drop_reason = DROP_LAST_CONNECTION;
                 }

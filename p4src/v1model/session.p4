@@ -87,6 +87,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
                 meta.session.server_v6 = meta.ends.source_v6;
             }
             sessions_v6.apply();
+            meta.session.client = meta.session.client_v6[127:96] ^ meta.session.client_v6[95:64]
+                                  ^ meta.session.client_v6[63:32] ^ meta.session.client_v6[31:0];
         } else {
             if (meta.direction == TO_SERVER) {
                 meta.session.client = meta.ends.source;
@@ -97,6 +99,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
             }
             sessions_v4.apply();
         }
+        meta.session.folded = meta.session.client[31:16] ^ meta.session.client[15:0] ^ meta.session.client_port
+                              ^ meta.session.server_port;
 
         // Not all sessions are here yet: SYNs are answered, and nothing else passes, whatever is here of it. Handshakes
         // that came in elsewhere may have their answers here.

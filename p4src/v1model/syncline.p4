@@ -90,7 +90,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
             just_ended.apply(hdr, meta);
         }
         if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
-            awaited_answers.apply(hdr, meta, standard_metadata);
+            awaited_answers.apply(meta, standard_metadata);
         }
         if ((meta.step == STEP_TRANSLATE && meta.session.reused == 1 && hdr.tcp.syn == 0
              && (hdr.tcp.ack == 1 || meta.direction == TO_SERVER))

@@ -22,7 +22,8 @@ import grpclib.server
 import uvloop
 from grpclib.config import Configuration
 
-from softswitch.p4runtime.codec import Details, Serialised
+from softswitch import framing
+from softswitch.p4runtime.details import Details
 from softswitch.p4runtime.device import Device
 from softswitch.p4runtime.service import P4RuntimeService
 from softswitch.p4runtime.tls import ServerTls
@@ -100,7 +101,7 @@ class Server:
     async def _serve(self) -> None:
         service = P4RuntimeService(self._device)
         server = grpclib.server.Server(
-            [service], codec=Serialised(), status_details_codec=Details(), config=Configuration()
+            [service], codec=framing.Serialised(), status_details_codec=Details(), config=Configuration()
         )
         self._device.carry_events(asyncio.get_running_loop())
         security = self._tls.context() if self._tls else None

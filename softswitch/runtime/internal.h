@@ -392,6 +392,7 @@ void ss_output_digest(ss_worker *w, const ss_exec *x);
 // events.c, idle.c
 int ss_events_init(ss_switch *sw);
 void ss_events_free(ss_switch *sw);
+void ss_wake(ss_switch *sw);         // has a consumer that waits return
 void ss_events_flush(ss_worker *w);  // wakes the consumer if the worker produced something
 void ss_idle_sweep(ss_switch *sw);   // takes the control lock
 

@@ -127,11 +127,10 @@ int ss_clone_set(ss_switch *sw, uint32_t session, const ss_replica_t *replicas, 
 //   SS_EV_DIGEST     payload: u32 digest_id; the members in order, each in ceil(w/8) bytes, big-endian
 //   SS_EV_IDLE       payload: one table record as in ss_table_read
 //
-// Returns bytes, 0 on timeout or after ss_stop/ss_wake. Queues are bounded; what does not fit is dropped and
+// Returns bytes, 0 on timeout or after ss_stop. Queues are bounded; what does not fit is dropped and
 // counted.
 enum { SS_EV_PACKET_IN = 1, SS_EV_DIGEST = 2, SS_EV_IDLE = 3 };
 size_t ss_wait_events(ss_switch *sw, uint32_t timeout_ms, uint8_t *buf, size_t buf_len);
-void ss_wake(ss_switch *sw);
 // For a consumer that waits for other things, too: it is readable when there may be something to take, with
 // ss_wait_events and no time. Call that four times a second all the same: idle entries are looked for in it.
 int ss_events_fd(ss_switch *sw);

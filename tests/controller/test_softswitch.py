@@ -24,6 +24,7 @@ from controller.logic.model import PacketOut
 from controller.packets import ACK, FIN, PSH, build
 from tests.p4src.reference import Epoch, Flow, cookie, mss_index
 
+from .rig import until
 from .world import CLIENT, CPORT, KEY, L2, SERVER, SPORT, TP, R, World, X
 
 PROGRAM = Path(__file__).parents[2] / "p4src" / "v1model" / "syncline.p4"
@@ -101,14 +102,6 @@ async def running(config: ControllerConfig) -> AsyncIterator[ControllerHub]:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert failure is None, failure
-
-
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cryptography.fernet import Fernet
 from google.protobuf import text_format
@@ -17,6 +16,7 @@ from controller.dataplane import PuntHeader
 from controller.federation.bus import Bus, Handler
 from controller.federation.hub import FederatedHub
 from tests.controller.fake_switch import FakeSwitch, make_p4info
+from tests.controller.rig import until
 from tests.controller.world import CPORT, KEY, SPORT, World, X
 from tests.federation.broker import Broker
 
@@ -147,11 +147,3 @@ class Federation:
 
     def held(self, name: str) -> int:
         return len(self.switches[name].table("sessions_v4"))
-
-
-async def until(condition: Callable[[], Any], seconds: float = 8.0) -> None:
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen")

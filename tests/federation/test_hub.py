@@ -16,8 +16,9 @@ from controller.federation.messages import Learned, Lease, Record, store_key
 from controller.learned import services_state
 from controller.packets import ACK, RST, SYN, Options, parse
 from tests.controller.fake_switch import FakeSwitch
+from tests.controller.rig import until
 from tests.controller.world import KEY, SPORT, TC, TS, K, X
-from tests.federation.federation import EARLY, PROVEN, SECRET, SYNACK, WORLD, Federation, Member, until
+from tests.federation.federation import EARLY, PROVEN, SECRET, SYNACK, WORLD, Federation, Member
 
 
 @pytest.fixture

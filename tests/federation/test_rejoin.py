@@ -12,8 +12,9 @@ import pytest
 from controller.federation.messages import Applied, Record, decode, store_key
 from controller.logic.model import Key
 from controller.packets import SYN, parse
+from tests.controller.rig import until
 from tests.controller.world import KEY
-from tests.federation.federation import LEASE, PROVEN, WORLD, Federation, Member, until
+from tests.federation.federation import LEASE, PROVEN, WORLD, Federation, Member
 
 CLIENT, SERVER, _, SPORT = KEY
 OTHER: Key = (CLIENT, SERVER, 50001, SPORT)

@@ -11,7 +11,8 @@ import pytest
 
 from controller.config import ControllerConfig, FederationConfig
 from controller.reload import merged
-from tests.federation.federation import Federation, until
+from tests.controller.rig import until
+from tests.federation.federation import Federation
 from tests.federation.nats_servers import Nats, needs_nats
 
 

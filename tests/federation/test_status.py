@@ -11,8 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from controller import commands
-from tests.controller.test_controller import client_of
-from tests.federation.federation import Federation, until
+from tests.controller.rig import client_of, until
+from tests.federation.federation import Federation
 
 
 def _status(path: Path) -> str:

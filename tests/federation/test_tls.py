@@ -17,7 +17,8 @@ from controller.config import TlsConfig
 from controller.federation.bus import BusError, NatsBus
 from controller.lab.certificates import CLIENT, SERVER, Authority
 from softswitch.tlsfiles import TlsFiles
-from tests.federation.federation import Federation, Member, until
+from tests.controller.rig import until
+from tests.federation.federation import Federation, Member
 from tests.federation.nats_servers import Nats, Peer, needs_nats, refused
 
 pytestmark = needs_nats
@@ -26,17 +27,6 @@ NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 YESTERDAY = (NOW - 2 * DAY, NOW - DAY)
 HOST = ["127.0.0.1"]
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "tls")
-
-
-@pytest.fixture
-def stranger(tmp_path: Path) -> Authority:
-    """A CA that the other end does not know."""
-    return Authority(tmp_path / "stranger", "stranger")
 
 
 @pytest.fixture

@@ -38,9 +38,9 @@ def test_packet_ins_come_in_order_and_the_queue_is_bounded(tmp_path: Path) -> No
         assert stats.processed == 1700
 
 
-def test_wake_ends_a_wait(tmp_path: Path) -> None:
+def test_stop_ends_a_wait(tmp_path: Path) -> None:
     with Switch.of(TO_CPU, tmp_path) as switch:
-        timer = threading.Timer(0.1, switch.engine.wake)
+        timer = threading.Timer(0.1, switch.engine.stop)
         timer.start()
         start = time.monotonic()
         assert switch.events(5000) == []
@@ -83,7 +83,7 @@ def test_a_closed_switch_refuses(tmp_path: Path) -> None:
     engine.close()
     for call in (
         engine.stats,
-        engine.wake,
+        engine.events_fd,
         lambda: engine.process(1, bytes(60)),
         lambda: engine.write(1, 2, b""),
     ):

@@ -14,7 +14,7 @@ from controller.config import ControllerConfig, load_config
 from controller.hub import ControllerHub
 from controller.reload import merged
 from tests.controller.fake_switch import FakeSwitch, make_p4info
-from tests.controller.test_controller import open_session, ready, running, until
+from tests.controller.rig import open_session, ready, running, until
 from tests.controller.world import KEY, SPORT
 
 WEB = {"name": "web", "address": "203.0.113.10", "port": SPORT, "syn_rate": 5000}

@@ -28,17 +28,6 @@ YESTERDAY = (NOW - 2 * DAY, NOW - DAY)
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "tls")
-
-
-@pytest.fixture
-def stranger(tmp_path: Path) -> Authority:
-    """A CA that the other end does not know."""
-    return Authority(tmp_path / "stranger", "stranger")
-
-
-@pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @contextmanager
     def serving(tls: TlsFiles | None, address: str = "") -> Iterator[str]:

@@ -4,21 +4,21 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 import socket
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from controller.lab.model import Topology, TopologyService
-from controller.scenario.matrix import MSS_STEPS, Abilities, pairs
+from controller.scenario.matrix import MSS_STEPS, Abilities
 from controller.scenario.netns import tcp_socket
 from controller.scenario.steps.base import Step
-from controller.scenario.steps.options import SETTLED_S, WindowScale, not_learned
+from controller.scenario.steps.options import SETTLED_S, Clients, Server, not_learned
 from controller.scenario.steps.stacks import Tcp, established
 from controller.scenario.world import UnmetError, World, poll
 
@@ -28,38 +28,19 @@ _SERVER_MTU = 1500
 _STAMPS = 12
 """Bytes of each segment that timestamps take (RFC 7323 appendix A)."""
 
-Mss = Annotated[int, Field(ge=88, le=65495)]
+KernelMss = Annotated[int, Field(ge=88, le=65495)]
 
 
-class Kernel(BaseModel):
-    """What a host's kernel is told to use; `window_scale` null = none."""
+class Kernel(Server):
+    """What a host's kernel is told to use; `window_scale` null = none. It always names an MSS."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    window_scale: WindowScale
-    mss: Mss
-    sack: bool
-    timestamps: bool
-
-    @property
-    def abilities(self) -> Abilities:
-        return Abilities(self.window_scale, self.mss, self.sack, self.timestamps)
+    mss: KernelMss
 
 
-class Kernels(BaseModel):
+class Kernels(Clients):
     """Each combination of these."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    window_scale: Annotated[tuple[WindowScale, ...], Field(min_length=1)]
-    mss: Annotated[tuple[Mss, ...], Field(min_length=1)]
-    sack: Annotated[tuple[bool, ...], Field(min_length=1)]
-    timestamps: Annotated[tuple[bool, ...], Field(min_length=1)]
-
-    def combinations(self, cover: Literal["pairs", "all"]) -> list[Kernel]:
-        """All of them, or so few that every pair of two options' values is among them."""
-        choices = (self.window_scale, self.mss, self.sack, self.timestamps)
-        some: Iterable[tuple[object, ...]] = itertools.product(*choices) if cover == "all" else pairs(choices)
-        names = ("window_scale", "mss", "sack", "timestamps")
-        return [Kernel.model_validate(dict(zip(names, found, strict=True))) for found in some]
+    mss: Annotated[tuple[KernelMss, ...], Field(min_length=1)]
 
 
 class OptionsOfKernels(Step):
@@ -90,10 +71,9 @@ class OptionsOfKernels(Step):
         for name, kernel in self.servers.items():
             service = next(service for service in world.topology.services if service.name == name)
             had = kernel.abilities
-            self._learn(world, service, kernel, had)
-            for client in self.clients.combinations(self.cover):
-                _use(world, self.host, client)
-                offered = client.abilities
+            self._learn(world, service, had)
+            for offered in self.clients.combinations(self.cover):
+                _use(world, self.host, offered)
                 try:
                     self._connect(world, service, offered, had)
                 except (OSError, UnmetError) as error:
@@ -101,10 +81,10 @@ class OptionsOfKernels(Step):
                 count += 1
         return f"{count} connections to {len(self.servers)} servers in {time.monotonic() - start:.1f} s"
 
-    def _learn(self, world: World, service: TopologyService, kernel: Kernel, had: Abilities) -> None:
+    def _learn(self, world: World, service: TopologyService, had: Abilities) -> None:
         """Let a client with all options show the controller what the server lacks."""
-        _use(world, service.host, kernel)
-        _use(world, self.host, Kernel(window_scale=7, mss=1400, sack=True, timestamps=True))
+        _use(world, service.host, had)
+        _use(world, self.host, Abilities(window_scale=7, mss=1400, sack=True, timestamps=True))
         with (
             contextlib.suppress(ConnectionResetError, BrokenPipeError),
             tcp_socket(world.lab.netns(self.host), str(service.address)) as sock,
@@ -179,14 +159,8 @@ def _payload(mtu: int, version: int) -> int:
     return mtu - (40 if version == 4 else 60)
 
 
-def _use(world: World, host: str, kernel: Kernel) -> None:
-    Tcp(
-        host=host,
-        window_scale=kernel.window_scale,
-        mss=kernel.mss,
-        sack=kernel.sack,
-        timestamps=kernel.timestamps,
-    ).run(world)
+def _use(world: World, host: str, kernel: Abilities) -> None:
+    Tcp(host=host, **asdict(kernel)).run(world)
 
 
 def _send(sock: socket.socket, data: bytes) -> None:

@@ -29,7 +29,7 @@ Mss = Annotated[int, Field(ge=88, le=65535)] | None
 
 
 class Server(BaseModel):
-    """What a crafted server has; null = it lacks the option."""
+    """What a server has; null = it lacks the option."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     window_scale: WindowScale
@@ -43,7 +43,7 @@ class Server(BaseModel):
 
 
 class Clients(BaseModel):
-    """What the crafted clients offer: each combination of these."""
+    """What the clients offer: each combination of these."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     window_scale: Annotated[tuple[WindowScale, ...], Field(min_length=1)]
