@@ -122,9 +122,7 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
     if table.keys:
         _key(to, table)
         if table.implementation is None:
-            out.line(
-                f"const ss_row *const row = ss_apply_{table_kind(table).lower()}(x, {place}, key.words);"
-            )
+            out.line(f"const ss_row *const row = ss_apply_{table_kind(table).lower()}(x, {place}, key);")
         else:
             _choose(to, table, place)
     else:
@@ -152,7 +150,7 @@ def emit_table(context: Context, table: ir.Table, control: ir.Control, out: Writ
 def _choose(to: Statements, table: ir.Table, place: int) -> None:
     """`row`: that of the member which the entry, or the group that it names, leads to."""
     out = to.out
-    out.line(f"const ss_row *row = ss_apply_{table_kind(table).lower()}(x, {place}, key.words);")
+    out.line(f"const ss_row *row = ss_apply_{table_kind(table).lower()}(x, {place}, key);")
     out.line("uint64_t ss_hash = 0;")
     selector = to.context.externs[table.implementation or ""]
     if isinstance(selector, ir.ActionSelector) and table.selector:

@@ -11,7 +11,7 @@ from softswitch.codegen import bits
 from softswitch.codegen.bits import Bits
 from softswitch.codegen.errors import Unsupported
 from softswitch.codegen.expressions import Expressions, member
-from softswitch.codegen.layout import flat_fields, is_scalar, num_bytes, scalar_width
+from softswitch.codegen.layout import WIDE, flat_fields, is_scalar, limbs, num_bytes, scalar_width, unsigned
 from softswitch.codegen.writer import Writer
 from softswitch.p4 import ir_expr as e
 from softswitch.p4.types import BitType, BoolType, HeaderType, StructType, TupleType, VarbitType
@@ -125,12 +125,43 @@ def _pack_bits(out: Writer, found: list[Piece], size: int) -> None:
 
 
 def declare_key(out: Writer, found: list[Piece]) -> None:
-    """Declares `key`, a union of `words` and `bytes`, and fills it: the layout of the runtime's lookups."""
-    size = sum(num_bytes(p.width) for p in found)
-    out.line(f"union {{ uint64_t words[{(size + 7) // 8}]; uint8_t bytes[{(size + 7) // 8 * 8}]; }} key;")
-    if size % 8:
-        out.line(f"key.words[{size // 8}] = 0;")
-    pack_bytewise(out, "key.bytes", found)
+    """Declares `key`, the words of a look-up: every field in whole bytes of its own, big-endian, one behind
+    the other, and zeros at the end.
+
+    The words are put together in registers. Bytes that were stored field by field, and are read as a word
+    right behind that, keep a processor waiting until all stores have reached its cache.
+    """
+    words: list[list[str]] = [[] for _ in range((sum(num_bytes(p.width) for p in found) + 7) // 8)]
+    at = 0
+    for place, p in enumerate(found):
+        _refuse_varbit(p)
+        text, end = p.text, at + num_bytes(p.width)
+        touched = range(at // 8, (end + 7) // 8)
+        if len(touched) > 1:
+            text = f"ss_key{place}"
+            out.line(f"const {unsigned(p.width)} {text} = {p.text};")
+        for word in touched:
+            words[word].append(_in_word(text, p.width, 8 * (end - 8 * word - 8)))
+        at = end
+    listed = ", ".join(f"ss_key_word({' | '.join(parts)})" for parts in words)
+    out.line(f"const uint64_t key[] = {{{listed}}};")
+
+
+def _in_word(text: str, width: int, behind: int) -> str:
+    """What a value has in a word, of which so many of its bits lie behind the word (before its end: < 0)."""
+    if behind < 0:
+        lowest = text if width <= WIDE else f"{text}.w[0]"
+        return f"(uint64_t){lowest} << {-behind}"
+    if width <= WIDE:
+        return f"(uint64_t)({text} >> {behind})" if behind else f"(uint64_t){text}"
+    limb, bit = divmod(behind, 64)
+    low = f"{text}.w[{limb}] >> {bit}"
+    return f"{low} | {text}.w[{limb + 1}] << {64 - bit}" if bit and limb + 1 < limbs(width) else low
+
+
+def _refuse_varbit(p: Piece) -> None:
+    if p.is_varbit:
+        raise Unsupported(e.NOWHERE, "a varbit cannot be part of a digest or a key")
 
 
 def pack_bytewise(out: Writer, where: str, found: list[Piece]) -> int:
@@ -138,13 +169,12 @@ def pack_bytewise(out: Writer, where: str, found: list[Piece]) -> int:
     bytes."""
     at = 0
     for p in found:
+        _refuse_varbit(p)
         size = num_bytes(p.width)
         spare = size * 8 - p.width
         row = (
             [Bits("0", spare), Bits(p.text, p.width)] if spare and p.width > 64 else [Bits(p.text, size * 8)]
         )
-        if p.is_varbit:
-            raise Unsupported(e.NOWHERE, "a varbit cannot be part of a digest or a key")
         bits.store(out, f"{where} + {at}" if at else where, row)
         at += size
     return at

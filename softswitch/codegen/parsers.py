@@ -158,6 +158,6 @@ def _in_value_set(to: Statements, key: e.KeyValueSet, names: list[tuple[str, Typ
     to.out.line(f"bool {result};")
     to.out.line("{")
     declare_key(to.out, found)
-    to.out.line(f"{result} = ss_apply_ternary(x, {to.context.table_index[key.value_set]}, key.words)->hit;")
+    to.out.line(f"{result} = ss_apply_ternary(x, {to.context.table_index[key.value_set]}, key)->hit;")
     to.out.line("}")
     return result

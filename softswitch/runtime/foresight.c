@@ -22,6 +22,30 @@ static int find_bytes(const uint8_t *frame, uint32_t len, const uint8_t *value, 
   return -1;
 }
 
+// Whether a piece goes on where the last one ends, in the frame and in its word of the key.
+static bool goes_on(const ss_recipe *r, uint32_t from, uint32_t to) {
+  if (r->pieces == 0 || to % 8 == 0) return false;
+  const ss_piece_of_key *last = &r->piece[r->pieces - 1];
+  return (uint32_t)last->from + last->size == from && (uint32_t)last->to + last->size == to;
+}
+
+// The bytes `from` on of a frame are those of the key `to` on: a piece for every word that they are in.
+static bool add_pieces(ss_recipe *r, uint32_t from, uint32_t to, uint32_t size) {
+  if (r->needed < from + size) r->needed = from + size;
+  memset((uint8_t *)r->key + to, 0, size);
+  for (uint32_t part; size > 0; from += part, to += part, size -= part) {
+    part = size < 8 - to % 8 ? size : 8 - to % 8;
+    if (goes_on(r, from, to)) {
+      r->piece[r->pieces - 1].size = (uint8_t)(r->piece[r->pieces - 1].size + part);
+    } else if (r->pieces < SS_KEY_PIECES) {
+      r->piece[r->pieces++] = (ss_piece_of_key){(uint8_t)from, (uint8_t)to, (uint8_t)part};
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 // A field that is not in the frame is taken for a constant.
 static bool learn_pieces(ss_recipe *r, const ss_table *t, const uint8_t *frame, uint32_t len) {
   const uint8_t *key = (const uint8_t *)r->key;
@@ -30,10 +54,7 @@ static bool learn_pieces(ss_recipe *r, const ss_table *t, const uint8_t *frame, 
   for (unsigned f = 0; f < t->desc->fields; f++) {
     uint32_t size = (t->desc->field[f].bits + 7u) / 8u;
     int from = size < 2 ? -1 : find_bytes(frame, len, key + at, size);
-    if (from >= 0) {
-      r->piece[r->pieces++] = (ss_piece_of_key){(uint8_t)from, (uint8_t)at, (uint8_t)size};
-      if (r->needed < (uint32_t)from + size) r->needed = (uint32_t)from + size;
-    }
+    if (from >= 0 && !add_pieces(r, (uint32_t)from, at, size)) return false;
     at += size;
   }
   return r->pieces > 0;
@@ -50,30 +71,41 @@ static void learn(ss_worker *w, const ss_exec *x, const ss_table *t, const uint6
 void ss_not_foreseen(const ss_exec *x, const ss_table *t, const uint64_t *key) {
   ss_worker *w = x->worker;
   if (++w->not_foreseen % LEARN_EVERY != 0 || x->packet_len < 14) return;
-  if (t->key_bytes <= sizeof w->recipes[0].key && t->desc->fields <= SS_KEY_PIECES) learn(w, x, t, key);
+  if (t->key_words <= SS_KEY_WORDS) learn(w, x, t, key);
 }
 
 // --- guessing
 
-static inline void copy_field(uint8_t *to, const uint8_t *from, unsigned size) {
+// `size` (1 … 8) bytes as the first ones of a word in memory, by loads of just that size.
+static inline uint64_t first_bytes(const uint8_t *from, unsigned size) {
+  uint64_t eight, word = 0;
+  uint32_t four;
+  uint16_t two;
   switch (size) {
-    case 2: memcpy(to, from, 2); break;
-    case 4: memcpy(to, from, 4); break;
-    case 16: memcpy(to, from, 16); break;
-    default: memcpy(to, from, size);
+    case 2: memcpy(&two, from, sizeof two); return two;
+    case 4: memcpy(&four, from, sizeof four); return four;
+    case 8: memcpy(&eight, from, sizeof eight); return eight;
+    default:
+      for (unsigned i = 0; i < size; i++) word |= (uint64_t)from[i] << i * 8;
+      return word;
   }
 }
 
-static void guess(ss_guesses *g, ss_recipe *r, const uint8_t *frame) {
+// The key is put together in words: see declare_key in codegen/packing.py.
+static void guess(ss_guesses *g, const ss_recipe *r, const uint8_t *frame) {
   const ss_table *t = r->table;
-  uint8_t *key = (uint8_t *)r->key;
-  for (unsigned i = 0; i < r->pieces; i++)
-    copy_field(key + r->piece[i].to, frame + r->piece[i].from, r->piece[i].size);
+  uint64_t key[SS_KEY_WORDS];
+  memcpy(key, r->key, sizeof key);
+  for (unsigned i = 0; i < r->pieces; i++) {
+    const ss_piece_of_key *piece = &r->piece[i];
+    key[piece->to / 8] |= first_bytes(frame + piece->from, piece->size) << piece->to % 8 * 8;
+  }
   const ss_hash *h = atomic_load_explicit(&t->hash, memory_order_acquire);
-  uint64_t hash = ss_hash_key(t->seed, r->key, t->key_words);
+  uint64_t hash = ss_hash_key(t->seed, key, t->key_words);
+  const _Atomic uint64_t *slot = ss_hash_slot(h, hash);
+  __builtin_prefetch((const void *)slot);
   g->hash[g->n] = hash;
-  g->slot[g->n] = ss_hash_slot(h, hash);
-  __builtin_prefetch((const void *)g->slot[g->n++]);
+  g->slot[g->n++] = slot;
 }
 
 void ss_foresee(ss_worker *w, unsigned place, uint32_t port, const uint8_t *frame, uint32_t len) {
@@ -82,7 +114,7 @@ void ss_foresee(ss_worker *w, unsigned place, uint32_t port, const uint8_t *fram
   if (len < 14 || w->recipes[0].table == NULL) return;
   uint32_t kind = kind_of(port, frame);
   for (unsigned i = 0; i < SS_RECIPES && g->n < SS_GUESSES; i++) {
-    ss_recipe *r = &w->recipes[i];
+    const ss_recipe *r = &w->recipes[i];
     if (r->table != NULL && r->kind == kind && r->needed <= len) guess(g, r, frame);
   }
 }

@@ -36,7 +36,8 @@ enum {
   SS_ROWS_AHEAD = 6,          // and so many before, their rows
   SS_RECIPES = 8,             // ways to make a key out of a frame
   SS_GUESSES = 2,             // keys per frame
-  SS_KEY_PIECES = 8,
+  SS_KEY_PIECES = 16,
+  SS_KEY_WORDS = 6,
   SS_MAX_WORKERS = 16,
   SS_MAX_PORTS = 256,
   SS_MAX_PASSES = 256,  // recirculations and clones that one frame may cause
@@ -156,7 +157,7 @@ typedef struct {
   uint64_t packets, bytes;
 } ss_tally;
 
-// How a table's key is made of the bytes of a frame (foresight.c).
+// How a table's key is made of the bytes of a frame (foresight.c). Each piece lies in one word of the key.
 typedef struct {
   uint8_t from, to, size;
 } ss_piece_of_key;
@@ -167,7 +168,7 @@ typedef struct {
   uint32_t needed;        // bytes of a frame
   unsigned pieces;
   ss_piece_of_key piece[SS_KEY_PIECES];
-  uint64_t key[6];  // the constant fields in their places
+  uint64_t key[SS_KEY_WORDS];  // the constant fields in their places, zeros in the others
 } ss_recipe;
 
 typedef struct {
@@ -233,7 +234,8 @@ struct ss_switch {
   ss_profile *profiles;
   ss_counter_cell **counters;
   ss_meter_cell **meters;
-  _Atomic uint64_t **registers;
+  _Atomic uint64_t **registers;     // where the cells of each begin
+  _Atomic uint64_t *register_cells;  // of all
   _Atomic(ss_group *) *multicast;
   _Atomic(ss_group *) *clones;
 
@@ -346,7 +348,15 @@ static inline const ss_row *ss_account(ss_exec *x, const ss_table *t, ss_row *ro
 }
 
 // the three stores: table_exact.c, table_lpm.c, table_ternary.c
-uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words);
+// Of a key of at least one word. The product's halves, folded, have all bits of the word in all of theirs.
+static inline uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words) {
+  uint64_t h = seed;
+  for (unsigned i = 0; i < words; i++) {
+    ss_u128 product = (ss_u128)(h ^ key[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    h = (uint64_t)product ^ (uint64_t)(product >> 64);
+  }
+  return h;
+}
 ss_hash *ss_hash_new(uint64_t slots);
 const _Atomic uint64_t *ss_hash_slot(const ss_hash *h, uint64_t hash);        // where a search begins
 // What packets touch of the row that a search from there very likely finds; NULL if it is not near.

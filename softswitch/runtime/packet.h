@@ -42,6 +42,9 @@ static inline void ss_put64(uint8_t *p, uint64_t v) {
   memcpy(p, &v, 8);
 }
 
+// Eight bytes of a key, the first one on top, as look-ups take them.
+static inline uint64_t ss_key_word(uint64_t bytes) { return __builtin_bswap64(bytes); }
+
 // The `bytes` (0 … 8) bytes at p as an unsigned number.
 static inline uint64_t ss_load(const uint8_t *p, unsigned bytes) {
   switch (bytes) {

@@ -5,20 +5,30 @@
 
 static uint32_t limbs_of(const ss_register_desc *desc) { return (desc->bits + 63) / 64; }
 
+static size_t cells_of(const ss_register_desc *desc) { return desc->size * limbs_of(desc); }
+
+static size_t bytes_of_all(const ss_program *p) {
+  size_t cells = 1;
+  for (uint32_t i = 0; i < p->registers; i++) cells += cells_of(&p->reg[i]);
+  return cells * sizeof(uint64_t);
+}
+
+// All lie side by side, so that together they may fill huge pages.
 int ss_registers_init(ss_switch *sw) {
-  sw->registers = calloc(sw->program->registers + 1, sizeof *sw->registers);
-  if (sw->registers == NULL) return SS_RESOURCE_EXHAUSTED;
-  for (uint32_t i = 0; i < sw->program->registers; i++) {
-    const ss_register_desc *desc = &sw->program->reg[i];
-    sw->registers[i] = calloc(desc->size * limbs_of(desc) + 1, sizeof *sw->registers[i]);
-    if (sw->registers[i] == NULL) return SS_RESOURCE_EXHAUSTED;
+  const ss_program *p = sw->program;
+  sw->registers = calloc(p->registers + 1, sizeof *sw->registers);
+  sw->register_cells = ss_large_new(bytes_of_all(p));
+  if (sw->registers == NULL || sw->register_cells == NULL) return SS_RESOURCE_EXHAUSTED;
+  _Atomic uint64_t *cells = sw->register_cells;
+  for (uint32_t i = 0; i < p->registers; i++) {
+    sw->registers[i] = cells;
+    cells += cells_of(&p->reg[i]);
   }
   return SS_OK;
 }
 
 void ss_registers_free(ss_switch *sw) {
-  if (sw->registers == NULL) return;
-  for (uint32_t i = 0; i < sw->program->registers; i++) free(sw->registers[i]);
+  ss_large_free(sw->register_cells, bytes_of_all(sw->program));
   free(sw->registers);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exact store: open addressing with linear probing over 64-bit slots, each a row's address with 16 bits
-// of its hash on top, so that a probe touches a row only when it is very likely the right one. Readers take
-// no lock: slots change by single stores; when it fills up the writer builds a larger array beside it and
-// publishes that with one store.
+// The exact store: open addressing over 64-bit slots, each a row's address with 16 bits of its hash on top, so
+// that a probe touches a row only when it is very likely the right one. A search goes round its cache line
+// before it goes on to the next one: so nearly all end where they begin, in what was fetched. Readers take no
+// lock: slots change by single stores; when it fills up the writer builds a larger array beside it and publishes
+// that with one store.
 #include "internal.h"
 
 struct ss_hash {
@@ -18,20 +19,8 @@ enum {
 };
 static const uint64_t ADDRESS = (UINT64_C(1) << 48) - 1;
 
-static uint64_t fold(uint64_t a, uint64_t b) {
-  ss_u128 product = (ss_u128)a * b;
-  return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t key_hash(uint64_t seed, const uint64_t *key, unsigned words) {
-  uint64_t h = seed;
-  for (unsigned i = 0; i < words; i++) h = fold(h ^ key[i], UINT64_C(0x9e3779b97f4a7c15));
-  return fold(h ^ seed, UINT64_C(0xbf58476d1ce4e5b9));
-}
-
-uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned words) {
-  return key_hash(seed, key, words);
-}
+// Slots of a cache line. Every array is whole lines.
+enum { LINE = 8 };
 
 static uint64_t tag_of(uint64_t hash) { return (hash >> 48 | 1) << 48; }
 
@@ -61,9 +50,16 @@ static bool same_key(const ss_row *row, const uint64_t *key, unsigned words) {
   return difference == 0;
 }
 
-static inline __attribute__((always_inline)) ss_row *find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash) {
-  uint64_t tag = tag_of(hash);
-  for (uint64_t i = hash & h->mask;; i = (i + 1) & h->mask) {
+// Where a search that began at `begin` goes on.
+static inline uint64_t next_slot(const ss_hash *h, uint64_t i, uint64_t begin) {
+  uint64_t next = (i & ~(uint64_t)(LINE - 1)) | ((i + 1) % LINE);
+  return (next - begin) % LINE != 0 ? next : (next + LINE) & h->mask;
+}
+
+static inline __attribute__((always_inline)) ss_row *find(const ss_hash *h, const uint64_t *key, unsigned words,
+                                                          uint64_t hash) {
+  const uint64_t tag = tag_of(hash), begin = hash & h->mask;
+  for (uint64_t i = begin;; i = next_slot(h, i, begin)) {
     uint64_t slot = atomic_load_explicit(&h->slots[i], memory_order_acquire);
     if (slot == 0) return NULL;
     if ((slot & ~ADDRESS) == tag && same_key(row_of(slot), key, words)) return row_of(slot);
@@ -77,9 +73,10 @@ ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint
 const _Atomic uint64_t *ss_hash_slot(const ss_hash *h, uint64_t hash) { return &h->slots[hash & h->mask]; }
 
 const void *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash) {
-  uint64_t tag = tag_of(hash);
-  for (const _Atomic uint64_t *end = slot + 8 - (uintptr_t)slot / 8 % 8; slot < end; slot++) {
-    uint64_t value = atomic_load_explicit(slot, memory_order_relaxed);
+  const uint64_t tag = tag_of(hash);
+  const _Atomic uint64_t *line = slot - (uintptr_t)slot / sizeof *slot % LINE;
+  for (unsigned i = 0; i < LINE; i++) {
+    uint64_t value = atomic_load_explicit(&line[(slot - line + i) % LINE], memory_order_relaxed);
     if (value == 0) break;
     if ((value & ~ADDRESS) == tag) return &row_of(value)->packets;
   }
@@ -87,9 +84,10 @@ const void *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash) {
 }
 
 static void place(ss_hash *h, const ss_row *row, uint64_t hash) {
-  uint64_t i = hash & h->mask;
-  uint64_t slot;
-  while ((slot = atomic_load_explicit(&h->slots[i], memory_order_relaxed)) > TOMBSTONE) i = (i + 1) & h->mask;
+  const uint64_t begin = hash & h->mask;
+  uint64_t i = begin, slot;
+  while ((slot = atomic_load_explicit(&h->slots[i], memory_order_relaxed)) > TOMBSTONE)
+    i = next_slot(h, i, begin);
   if (slot == 0) h->used++;
   h->rows++;
   atomic_store_explicit(&h->slots[i], (uint64_t)(uintptr_t)row | tag_of(hash), memory_order_release);
@@ -129,8 +127,9 @@ int ss_hash_insert(ss_switch *sw, ss_table *t, ss_row *row) {
 void ss_hash_replace(ss_table *t, ss_row *old, ss_row *row) {
   ss_hash *h = atomic_load_explicit(&t->hash, memory_order_relaxed);
   uint64_t hash = hash_of(t, old);
-  uint64_t i = hash & h->mask;
-  while (row_of(atomic_load_explicit(&h->slots[i], memory_order_relaxed)) != old) i = (i + 1) & h->mask;
+  const uint64_t begin = hash & h->mask;
+  uint64_t i = begin;
+  while (row_of(atomic_load_explicit(&h->slots[i], memory_order_relaxed)) != old) i = next_slot(h, i, begin);
   if (row == NULL) h->rows--;
   atomic_store_explicit(&h->slots[i], row == NULL ? TOMBSTONE : (uint64_t)(uintptr_t)row | tag_of(hash),
                         memory_order_release);
@@ -143,9 +142,10 @@ static bool foreseen(const ss_worker *w, uint64_t hash) {
   return false;
 }
 
-static inline __attribute__((always_inline)) const ss_row *apply(ss_exec *x, const ss_table *t, const uint64_t *key, unsigned words) {
+static inline __attribute__((always_inline)) const ss_row *apply(ss_exec *x, const ss_table *t,
+                                                                const uint64_t *key, unsigned words) {
   const ss_hash *h = atomic_load_explicit(&t->hash, memory_order_acquire);
-  uint64_t hash = key_hash(t->seed, key, words);
+  uint64_t hash = ss_hash_key(t->seed, key, words);
   bool large = h->mask >= LARGE;
   if (large && !foreseen(x->worker, hash)) ss_not_foreseen(x, t, key);
   return ss_account(x, t, find(h, key, words, hash), large);
