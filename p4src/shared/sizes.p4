@@ -12,6 +12,7 @@
 #define COOKIE_KEYS_SIZE      2
 #define REASONS_SIZE          32
 #define PENDING_SIZE          65536
+#define LATELY_SIZE           1024
 #define ENDED_SIZE            4096
 
 // One meter cell per service and punt reason: index = service_id * 8 + reason.

@@ -17,13 +17,20 @@
 // Until then the server cannot have spoken, and all that a client sends acknowledges k + 1: that tells its segments from those of
 // the tuple's last connection, and nobody else can choose k. One cell per hash of the tuple, the last flow wins. A forgotten flow
 // is treated as any unproven one, or passes when its session is open.
+//
+// Nearly all packets are of no such flow. A small register, which a switch has at hand, says of each group of cells when one was
+// last written, so that they need not look into the large one. A time that has come round again only costs a look.
 #ifndef SYNCLINE_PENDING_P4
 #define SYNCLINE_PENDING_P4
 
 control Pending(in headers_t hdr, inout metadata_t meta) {
     register<bit<64>>(PENDING_SIZE) pending;
     register<bit<32>>(PENDING_SIZE) pending_edges;  // the sequence number behind all that was punted
+    register<bit<16>>(LATELY_SIZE)  lately;         // whether any of a group was ever written, and when
     bit<32> cell;
+    bit<32> group;
+    bit<16> written;
+    bit<15> quiet;     // how long nothing of the group was written
     bit<64> flow;      // since when, whether its session is open, how many packets were punted, k
     bit<32> edge;
     bit<32> returned;  // the cookie that the packet brings back
@@ -52,8 +59,14 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
     apply {
         cell = (bit<32>)(meta.session.client[31:16] ^ meta.session.client[15:0] ^ meta.session.client_port);
         returned = hdr.tcp.acknowledgment - 1;
-        pending.read(flow, cell);
+        group = (bit<32>)cell[9:0];
         now = meta.arrived[31:16];
+        lately.read(written, group);
+        quiet = now[14:0] - written[14:0];
+        flow = 0;
+        if (written[15:15] == 1 && quiet < (bit<15>)PENDING_TICKS) {
+            pending.read(flow, cell);
+        }
         since = flow[63:48];
         age = now - since;
         open = flow[47:47];
@@ -90,6 +103,7 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
                     if (meta.release == (bit<16>)number) {
                         if (meta.more == 1) {
                             pending.write(cell, now ++ 1w1 ++ 15w0 ++ returned);
+                            lately.write(group, 1w1 ++ now[14:0]);
                         } else {
                             pending.write(cell, 0);
                         }
@@ -124,6 +138,7 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
                 }
                 meta.punt_number = (bit<16>)number;
                 pending.write(cell, since ++ open ++ number ++ returned);
+                lately.write(group, 1w1 ++ now[14:0]);
             }
         }
     }
