@@ -261,7 +261,7 @@ class ControllerHub:
             await asyncio.sleep(_TICK)
 
     def joined(self, switch: str) -> None:
-        self.coordinator.switch_joined(switch, filling=self.own[switch].filling)
+        self.coordinator.switch_joined(switch, self.clock(), filling=self.own[switch].filling)
 
     async def went_live(self, switch: str) -> None:
         """From now on barriers wait for the switch; returns when it has what was released without it, too."""

@@ -31,7 +31,7 @@ def bytes_per_session(sessions: int) -> float:
     """Resident memory by which the process grew, per session."""
     core = Coordinator(_config(sessions))
     for switch in _SWITCHES:
-        core.switch_joined(switch)
+        core.switch_joined(switch, 0.0)
         core.switch_live(switch)
     _set_up(core, 0)
     before = _resident()

@@ -184,7 +184,7 @@ class FederatedHub(ControllerHub):
             return
         if standing == "joined" and switch in self.coordinator.live:
             self.lost(switch)  # it came back so soon that nobody saw it away
-        self.coordinator.switch_joined(switch)
+        self.coordinator.switch_joined(switch, self.clock())
         if standing == "live":
             self.coordinator.switch_live(switch)
 

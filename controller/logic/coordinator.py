@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from controller.config import MOST_SERVICES, ControllerConfig, bypassed
 from controller.dataplane import End, Mode, Phase, PuntHeader
+from controller.logic.doubts import Doubts
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import State
 from controller.logic.model import (
@@ -62,6 +63,7 @@ class Coordinator:
             self._replays,
             self.results,
         )
+        self._doubts = Doubts()
         self.began = float("-inf")  # when this controller began to lead
         self._leaving = False  # whether some service is no longer configured
 
@@ -111,12 +113,12 @@ class Coordinator:
         """The switches that make and check cookies: the live ones, and those that do nothing else yet."""
         return (*self.live, *(name for name in self.spread.filling if name not in self.live))
 
-    def switch_joined(self, switch: str, *, filling: bool = False) -> None:
+    def switch_joined(self, switch: str, now: float, *, filling: bool = False) -> None:
         """The switch is being synchronised: it gets every write from now on, but no barrier waits for it.
 
         `filling`: it came back without sessions. It answers SYNs; who proves himself there waits.
         """
-        self.spread.joined(switch, filling=filling)
+        self.spread.joined(switch, now, filling=filling)
 
     def switch_live(self, switch: str) -> None:
         """The switch holds every session: barriers wait for it from now on."""
@@ -216,6 +218,12 @@ class Coordinator:
             # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
+        doubtful = session is not None and session.open and self.spread.tells_again(switch, now)
+        if doubtful and self._doubts.dispelled(key, cookie, now) is None:
+            self._doubts.add(key, switch, header, segment, now)
+            self.results["doubted"] += 1
+            return out
+        self._doubts.forget(key)
         self.openings.start(key, session, switch, header, segment, now, wall, out)
         return out
 
@@ -231,7 +239,15 @@ class Coordinator:
         if segment is None:
             return out
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
+        cookie = (segment.ack - 1) & MASK32
         flow, session = self.flows.get(key), self.sessions.get(key)
+        if flow is None and session is not None and session.open and session.cookie not in (None, cookie):
+            proof = self._doubts.dispelled(key, cookie, now)  # of another connection than the session
+            if proof is not None and not segment.flags & RST:
+                self.openings.start(key, session, proof.switch, proof.header, proof.segment, now, wall, out)
+            if (flow := self.flows.get(key)) is None:
+                self.results["following_unknown"] += 1
+                return out
         if flow is not None and flow.follows(segment) and segment.flags & RST:
             self.openings.break_off(flow, "client_reset", wall, out)
         elif flow is not None and flow.follows(segment):
@@ -245,7 +261,7 @@ class Coordinator:
             self.results["following_unknown"] += 1
         elif self._replays.after_release(session, switch, header, segment, now, out):
             pass
-        elif session.open or (not session.awaited and session.cookie == (segment.ack - 1) & MASK32):
+        elif session.open or (not session.awaited and session.cookie == cookie):
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
         else:
             self.results["following_unknown"] += 1
@@ -393,6 +409,7 @@ class Coordinator:
         """What is due: repeated SYNs, failed barriers, ends of linger times, expired early returns."""
         out: Effects = []
         self.openings.tick(now, wall, out)
+        self._doubts.tick(now, out)
         self._replays.expire(now, out)
         if self._leaving:
             self.drop_left()

@@ -16,6 +16,7 @@ from controller.logic.model import Key
 from controller.logic.sessions import newer
 
 _NOBODY: frozenset[str] = frozenset()
+_TELLING = 3.0  # seconds after it has joined for which a switch may say what it has said before
 
 
 def enough(sync: SyncMode, live: Set[str], waiting: Set[str], ingress: str) -> bool:
@@ -50,17 +51,23 @@ class Spread:
         self.writable: tuple[str, ...] = ()
         self.filling: set[str] = set()
         self._since: dict[str, float] = {}
+        self._joined: dict[str, float] = {}
         self._new: dict[Key, _Underway] = {}
         self._gone: dict[Key, _Underway] = {}
 
     def __len__(self) -> int:
         return len(self._new) + len(self._gone)
 
-    def joined(self, switch: str, *, filling: bool = False) -> None:
+    def joined(self, switch: str, now: float, *, filling: bool = False) -> None:
         if switch not in self.writable:
             self.writable = (*self.writable, switch)
+            self._joined[switch] = now
         if filling:
             self.filling.add(switch)
+
+    def tells_again(self, switch: str, now: float) -> bool:
+        """Whether what comes from the switch may be of the time before it joined."""
+        return now - self._joined.get(switch, float("-inf")) < _TELLING
 
     def filled(self, switch: str, now: float) -> None:
         self.filling.discard(switch)

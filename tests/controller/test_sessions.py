@@ -211,7 +211,7 @@ def test_a_switch_that_was_filled_meanwhile_has_seen_no_packet() -> None:
     end(world, End.RST_FROM_CLIENT)
     world.sleep(58)
     world.core.switch_lost("b", world.now, world.wall)
-    world.core.switch_joined("b", filling=True)
+    world.core.switch_joined("b", world.now, filling=True)
     world.core.switch_live("b")
     world.core.switch_filled("b", world.now, world.wall)
     world.sleep(5)

@@ -40,7 +40,7 @@ def test_a_barrier_that_still_waits_for_another_switch_is_not_released() -> None
 
 def test_a_joining_switch_gets_writes_but_no_barrier_waits_for_it() -> None:
     world = World(live=("a",))
-    world.core.switch_joined("b")
+    world.core.switch_joined("b", world.now)
     world.proven()
     assert [put.switches for put in of(Put, world.synack())] == [("b",), ("a",)]
     assert packets(world.confirm("a"))
@@ -48,7 +48,7 @@ def test_a_joining_switch_gets_writes_but_no_barrier_waits_for_it() -> None:
 
 def test_the_ingress_must_confirm_even_while_it_joins() -> None:
     world = World(live=("b",))
-    world.core.switch_joined("a")
+    world.core.switch_joined("a", world.now)
     world.proven("a")
     world.synack()
     assert packets(world.confirm("b")) == []
@@ -57,7 +57,7 @@ def test_the_ingress_must_confirm_even_while_it_joins() -> None:
 
 def test_who_proves_himself_at_a_switch_without_sessions_waits_for_it() -> None:
     world = World(live=("b",))
-    world.core.switch_joined("a", filling=True)
+    world.core.switch_joined("a", world.now, filling=True)
     assert world.proven() == []
     world.sleep(3)
     world.core.switch_live("a")
@@ -71,7 +71,7 @@ def test_who_proves_himself_at_a_switch_without_sessions_waits_for_it() -> None:
 
 def test_it_waits_no_longer_than_for_a_server() -> None:
     world = World(live=("b",))
-    world.core.switch_joined("a", filling=True)
+    world.core.switch_joined("a", world.now, filling=True)
     world.proven()
     assert world.sleep(7.9) == []
     [(out, segment)] = packets(world.sleep(0.2))
@@ -87,7 +87,7 @@ def test_it_waits_no_longer_than_for_a_server() -> None:
 
 def test_a_tuple_used_again_waits_for_the_old_session_and_for_the_switch() -> None:
     world = World(live=("b",))
-    world.core.switch_joined("a", filling=True)
+    world.core.switch_joined("a", world.now, filling=True)
     world.core.adopt("b", [(KEY, ENTRY._replace(phase=Phase.CLOSING))], world.now, world.wall)
     world.sleep(11)
     [aside] = of(Put, world.proven())
@@ -102,7 +102,7 @@ def test_what_looks_like_a_proof_at_a_switch_without_sessions_costs_no_session()
     world = World()
     world.open_session()
     world.core.switch_lost("a", world.now, world.wall)
-    world.core.switch_joined("a", filling=True)
+    world.core.switch_joined("a", world.now, filling=True)
     assert world.proven(ack=K + 99) == []
     assert world.proven() == []
     assert world.core.results["late_while_filling"] == 2
@@ -114,7 +114,7 @@ def test_what_looks_like_a_proof_at_a_switch_without_sessions_costs_no_session()
 def test_a_switch_that_nobody_waits_for_is_lost_before_the_server_answered() -> None:
     """c was being filled when the tuple's last session was set aside: it still was waited for, in vain."""
     world = World(live=("a", "b"))
-    world.core.switch_joined("c", filling=True)
+    world.core.switch_joined("c", world.now, filling=True)
     world.core.adopt("a", [(KEY, ENTRY._replace(phase=Phase.CLOSING))], world.now, world.wall)
     world.sleep(11)
     [aside] = of(Put, world.proven())

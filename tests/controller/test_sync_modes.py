@@ -147,7 +147,7 @@ def test_an_end_on_the_way_changes_nothing_about_who_lacks_it() -> None:
 
 def test_a_switch_that_is_being_synchronised_may_lack_it_too() -> None:
     joining = world("all", live=("a", "b"))
-    joining.core.switch_joined("c")
+    joining.core.switch_joined("c", joining.now)
     joining.proven()
     joining.synack()
     joining.confirm("b")
@@ -159,7 +159,7 @@ def test_a_switch_that_is_being_synchronised_may_lack_it_too() -> None:
 
 def test_a_switch_that_comes_into_service_while_the_ingress_is_written_is_waited_for() -> None:
     joining = world("all", live=("a", "b"))
-    joining.core.switch_joined("c")
+    joining.core.switch_joined("c", joining.now)
     joining.proven()
     joining.synack()
     joining.confirm("b")

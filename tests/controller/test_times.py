@@ -43,7 +43,7 @@ def test_with_all_a_session_is_shared_when_it_is_released() -> None:
 def test_with_local_it_is_shared_when_the_last_live_switch_has_it() -> None:
     service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "sync": "local"}
     world = World(live=("a", "b", "c"), services=[service])
-    world.core.switch_joined("d")  # not live: nobody waits for it
+    world.core.switch_joined("d", world.now)  # not live: nobody waits for it
     world.proven()
     world.synack()
     world.confirm("a")

@@ -58,7 +58,7 @@ class World:
         self.core = Coordinator(make_config(**config))
         self.now = 1000.0
         for name in live:
-            self.core.switch_joined(name)
+            self.core.switch_joined(name, 0.0)
             self.core.switch_live(name)
 
     @property

@@ -20,10 +20,11 @@ from controller.logic.keys import CookieKey, Expel, InstallKey, KeyEffect, KeyRi
 from controller.logic.model import CheckIdle, Effects, Entry, Key, PacketOut, Put, Remove
 
 from .packets import Packet, frame_of, packet_of
-from .switch import Switch
+from .switch import Switch, Told
 
 WALL = 1_800_000_000.0
 _ROUNDS = 5
+_PACKETS_KEPT, _ENDS_KEPT = 3.0, 10.0  # seconds
 
 
 @dataclass(slots=True)
@@ -201,13 +202,21 @@ class Control:
     # --- what switches say ------------------------------------------------------------------------
 
     def punt(self, name: str, header: PuntHeader, packet: Packet) -> None:
-        self._say(name, lambda: self._on_punt(name, header, frame_of(packet)))
+        self._tell(name, lambda control: control._on_punt(name, header, frame_of(packet)), _PACKETS_KEPT)
 
     def digest(self, name: str, key: Key, end: End, version: int) -> None:
-        self._say(name, lambda: self.execute(self.core.end_seen(key, end, self.clock(), self.wall, version)))
+        self._tell(name, lambda control: control._on_end(key, end, version), _ENDS_KEPT)
 
     def idle(self, name: str, keys: list[Key]) -> None:
         self._say(name, lambda: self.execute(self.core.idle_seen(name, keys)))
+
+    def _tell(self, name: str, event: Told, seconds: float) -> None:
+        """Say it, and say it again to a controller that connects soon (softswitch/p4runtime/retained.py)."""
+        self.links[name].switch.told.append((self.clock() + seconds, event))
+        self._say(name, lambda: event(self))
+
+    def _on_end(self, key: Key, end: End, version: int) -> None:
+        self.execute(self.core.end_seen(key, end, self.clock(), self.wall, version))
 
     def _say(self, name: str, event: Callable[[], None]) -> None:
         if self.links[name].stage != "down":
@@ -250,7 +259,11 @@ class Control:
         self._settle_keys(link)
         link.switch.filling = link.switch.filling or not link.switch.forwards
         link.switch.guards = link.switch.forwards = True
-        self.core.switch_joined(name, filling=link.switch.filling)
+        self.core.switch_joined(name, self.clock(), filling=link.switch.filling)
+        told, link.switch.told = link.switch.told, deque()
+        for until, event in told:
+            if until >= self.clock():
+                event(self)
 
     def _settle_keys(self, link: Link) -> None:
         wanted = self.keys.held()

@@ -83,6 +83,19 @@ class Invariants:
             raise Violation(
                 2, f"at {switch.name} a write of version {job.version} {what} {row.entry.version}"
             )
+        if job.entry is not None and job.entry.phase == Phase.AWAITED and self._is_alive(job.key, job.entry):
+            raise Violation(9, f"at {switch.name} the session of port {job.key[2]} makes room for another")
+
+    def _is_alive(self, key: Key, entry: Entry) -> bool:
+        """Whether both ends have the connection of this session now."""
+        client, server = self._world.clients[key][-1], self._world.servers.get(key)
+        return (
+            client.state is Tcp.ESTABLISHED
+            and server is not None
+            and server.state is Tcp.ESTABLISHED
+            and server.peer_isn == client.isn
+            and self._delta(key, client.isn) == entry.delta
+        )
 
     # --- 4: translation ---------------------------------------------------------------------------
 
@@ -126,6 +139,8 @@ class Invariants:
         """What reaches a client is in its own space."""
         if end.state is not Tcp.ESTABLISHED or packet.flags & SYN:
             return
+        if packet.is_ack and (packet.seq - end.peer_isn - 1) & MASK32 == 1 << 31:
+            return  # the controller asks which connection it has (controller/logic/doubts.py)
         of = self._world.connection_of(packet) if packet.flags & ACK else None
         if of is end and beyond(packet.seq, end.peer_isn) is None and not self._is_anew(end, packet):
             raise Violation(4, f"the client is given a number that is not its own: {packet}")

@@ -7,10 +7,11 @@ Numbers instead of frames, a hash instead of HalfSipHash, one cell of the regist
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.dataplane import End, Phase, Punt, PuntHeader
 from controller.logic.keys import CookieKey
@@ -22,6 +23,10 @@ from .packets import Made, Packet
 PENDING_TIME, HOLD_TIME, HOLD_PACKETS, ENDED_TIME = 8.0, 1.05, 64, 1.05
 CLIENT_PORT, SERVER_PORT = 1, 2
 _NANOSECONDS = 1e9
+
+
+Told = Callable[[Any], None]
+"""Something that a switch says, to this controller."""
 
 
 class Observer(Protocol):
@@ -75,6 +80,7 @@ class Switch:
     guards: bool = False
     in_service: bool = False
     incarnation: int = 0
+    told: deque[tuple[float, Told]] = field(default_factory=deque)  # until when it is told to who connects
     _pending: dict[Key, _Pending] = field(default_factory=dict)
     _awaited: dict[Key, float] = field(default_factory=dict)
     _ends: dict[Key, _Ended] = field(default_factory=dict)
@@ -84,6 +90,7 @@ class Switch:
         self.table, self.keys, self._pending, self._awaited, self._ends = {}, {}, {}, {}, {}
         self.parity, self.forwards, self.guards, self.in_service = None, False, False, False
         self.filling = False
+        self.told.clear()
         self.incarnation += 1
 
     # --- packets ----------------------------------------------------------------------------------
