@@ -70,7 +70,7 @@ MIRROR: Final = 1
 
 NO_WINDOW_SCALE: Final = 15
 SHIFT_RIGHT: Final = 0x80  # in to_client_shift and to_server_shift; the low 4 bits are the amount
-REUSED: Final = 0x40  # in to_server_shift: late segments of the tuple's last session may still come
+REUSED: Final = 0x40  # in to_server_shift: late segments of the tuple's last session are dropped
 
 DROP_REASONS: Final = (
     "",
@@ -138,7 +138,16 @@ _PROTECT = (
     "mode",
     "lenient",
 )
-_TRANSLATE = ("delta", "tau", "to_client_shift", "to_server_shift", "phase", "version")
+_TRANSLATE = (
+    "delta",
+    "tau",
+    "to_client_shift",
+    "to_server_shift",
+    "phase",
+    "version",
+    "isn",
+    "cookie",
+)
 
 
 def _of_version(version: int, via: str, answer: str) -> dict[str, TableShape]:

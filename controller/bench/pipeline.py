@@ -193,7 +193,7 @@ class Pipeline:
                 "sessions_v4", client=0, server=SERVER, client_port=CLIENT_PORT, server_port=SERVER_PORT
             )
         )
-        params = program.params("translate", delta=0x12345678, tau=0x01020304, version=1)
+        params = program.params("translate", delta=0x12345678, tau=0x01020304, version=1, isn=2, cookie=3)
         entry = TableEntry(
             table_id=program.table("sessions_v4").preamble.id,
             action_id=program.action("translate").preamble.id,

@@ -150,7 +150,15 @@ def _fill(lab: Lab, sessions: int) -> float:
                 schema.session_bytes(
                     (_FIRST_CLIENT + n, server, _CLIENT_PORT, PORT),
                     Entry(
-                        n * 0x9E3779B1 & 0xFFFFFFFF, n * 0x85EBCA6B & 0xFFFFFFFF, 0, 0, 0, version, _IDLE_NS
+                        delta=n * 0x9E3779B1 & 0xFFFFFFFF,
+                        tau=n * 0x85EBCA6B & 0xFFFFFFFF,
+                        to_client_shift=0,
+                        to_server_shift=0,
+                        phase=0,
+                        version=version,
+                        isn=n * 0xC2B2AE35 & 0xFFFFFFFF,
+                        cookie=n * 0x27D4EB2F & 0xFFFFFFFF,
+                        idle_ns=_IDLE_NS,
                     ),
                 )
                 for n in numbers

@@ -78,7 +78,9 @@ def _insert(client: Primary, schema: Schema, sessions: int) -> float:
     spent = 0.0
     for first in range(_CLIENTS, _CLIENTS + sessions, _BATCH):
         keys = [(address, _SERVER, 40000, 80) for address in range(first, first + _BATCH)]
-        request = client.request([schema.session_bytes(key, Entry(1, 2, 0, 0, 0, 1, 0)) for key in keys])
+        request = client.request(
+            [schema.session_bytes(key, Entry(1, 2, 0, 0, 0, 1, 3, 4, 0)) for key in keys]
+        )
         start = time.monotonic()
         client.write(request)
         spent += time.monotonic() - start

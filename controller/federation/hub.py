@@ -63,6 +63,7 @@ class FederatedHub(ControllerHub):
         self.shared_keys = SharedKeys(self, secret)
         self._cold = False  # nothing was in the store, and nobody there, when this became a member
         self._refresher = Refresher(settings.ttl)
+        self.coordinator.looks_after = self._looks_after
         self._member: asyncio.Task[None] | None = None
         self._sent: dict[Key, int] = {}
 
@@ -285,13 +286,16 @@ class FederatedHub(ControllerHub):
     def _execute_others(self, effects: Iterable[Effect]) -> None:
         super()._execute_others(kept for effect in effects if (kept := self._mine(effect)) is not None)
 
+    def _looks_after(self, session: Session) -> bool:
+        return self.is_member and self.members.owner(session) == self.me
+
     def _mine(self, effect: Effect) -> Effect | None:
         """Only a session's owner asks whether it is idle."""
         if not isinstance(effect, CheckIdle):
             return effect
         sessions = ((key, self.coordinator.sessions.get(key)) for key in effect.keys)
-        keys = [key for key, s in sessions if s is not None and self.members.owner(s) == self.me]
-        return CheckIdle(effect.switches, keys) if keys and self.is_member else None
+        keys = [key for key, session in sessions if session is not None and self._looks_after(session)]
+        return CheckIdle(effect.switches, keys) if keys else None
 
     def _put_session(
         self, switches: tuple[str, ...], kind: int, key: Key, entry: Entry | None, token: SessionWrite
@@ -338,8 +342,6 @@ class FederatedHub(ControllerHub):
             given = {
                 "entry": tuple(session.entry),
                 "service": session.service,
-                "isn": session.isn,
-                "cookie": session.cookie,
                 "ingress": session.ingress,
                 "created": session.created,
             }

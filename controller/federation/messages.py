@@ -17,14 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from controller.dataplane import PuntHeader
 from controller.logic.model import Entry, Key, PacketOut
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 Word = Annotated[int, Field(ge=0, lt=1 << 32)]
 Address = Annotated[int, Field(ge=0, lt=1 << 128)]
 Port = Annotated[int, Field(ge=0, lt=1 << 16)]
 Tuple = tuple[Address, Address, Port, Port]
 """A session's key: client, server, client port, server port."""
-EntryWords = tuple[Word, Word, Word, Word, Word, Word, Annotated[int, Field(ge=0, lt=1 << 63)]]
+EntryWords = tuple[Word, Word, Word, Word, Word, Word, Word, Word, Annotated[int, Field(ge=0, lt=1 << 63)]]
 
 
 class MessageError(ValueError):
@@ -44,7 +44,7 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
-    v: Literal[1] = PROTOCOL
+    v: Literal[2] = PROTOCOL
     by: str
     run: str
 
@@ -55,8 +55,8 @@ class Message(BaseModel):
 class Record(Message):
     """A session as it is to be in every switch; without `entry` it has been removed.
 
-    `n` counts what this membership of the sender has published. `isn` and `cookie` (x, k) are None when they
-    are not known any more; `ingress` is the switch by which its client entered.
+    `n` counts what this membership of the sender has published. `ingress` is the switch by which its client
+    entered.
     """
 
     n: int
@@ -64,8 +64,6 @@ class Record(Message):
     version: Word
     entry: EntryWords | None = None
     service: str = ""
-    isn: Word | None = None
-    cookie: Word | None = None
     ingress: str | None = None
     created: float = 0.0
 

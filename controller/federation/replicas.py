@@ -51,9 +51,7 @@ class Replicas:
         known = sessions.get(key)
         if known is not None and not confirm and known.entry == entry:
             return  # read from the store, and known already
-        session = Session(
-            key, entry, record.service, record.created, record.isn, record.cookie, record.ingress
-        )
+        session = Session(key, entry, record.service, record.created, record.ingress)
         if not self._is_news(session) or not sessions.replicate(session, hub.clock()):
             if confirm:
                 self._correct(key, known)

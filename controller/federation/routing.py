@@ -70,7 +70,7 @@ class Routing:
         cookie = (segment.ack - 1) & MASK32
         session, flow = hub.coordinator.sessions.get(key), hub.elsewhere.get(key)
         if session is not None:
-            late = hub.coordinator.is_late(session, header.isn, cookie, hub.wall())
+            late = session.is_proof(header.isn, cookie)
             if header.reason == Punt.PROVEN and not late:
                 same = flow is not None and (flow.isn, flow.cookie) == (header.isn, cookie)
                 return flow.owner if flow is not None and same else hub.me  # the tuple is used again
@@ -122,7 +122,7 @@ class Routing:
         if header.reason == Punt.PROVEN:
             if flow is not None:
                 return (flow.isn, flow.cookie) == (header.isn, cookie)
-            return session is not None and hub.coordinator.is_late(session, header.isn, cookie, hub.wall())
+            return session is not None and session.is_proof(header.isn, cookie)
         return flow is not None or (session is not None and hub.members.owner(session) == hub.me)
 
     def known(self, message: Known) -> None:
@@ -177,7 +177,7 @@ class Routing:
         flow = hub.coordinator.flows.get(key)
         if flow is None or flow.session is session:
             return
-        same = (flow.isn, flow.cookie) == (session.isn, session.cookie)
+        same = session.is_proof(flow.isn, flow.cookie)
         other = hub.members.homes.get(session.ingress or "", "")
         if same and flow.session is not None and flow.session.entry == session.entry and hub.me < other:
             return  # both have shared the same session: the first by name goes on

@@ -7,7 +7,7 @@ What they mean is decided here; the steps of a handshake are those of `openings.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from controller.config import MOST_SERVICES, ControllerConfig, bypassed
 from controller.dataplane import End, Mode, Phase, PuntHeader
@@ -32,7 +32,6 @@ from controller.logic.sessions import SessionTable
 from controller.logic.spread import Spread
 from controller.packets import ACK, RST, MalformedError, Segment, acknowledgment, build, parse
 
-_HANDSHAKE = 20  # seconds after a session's first write in which a proof may still be under way
 _TAKE_OVER = 10.0  # seconds after which nothing of the time before this controller is under way any more
 
 
@@ -65,6 +64,8 @@ class Coordinator:
         )
         self._doubts = Doubts()
         self.began = float("-inf")  # when this controller began to lead
+        self.looks_after: Callable[[Session], bool] = lambda session: True
+        """Whether it is for this controller to change a session when it is time. Of several, one does."""
         self._leaving = False  # whether some service is no longer configured
 
     # --- another configuration --------------------------------------------------------------------
@@ -188,7 +189,7 @@ class Coordinator:
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         cookie = (segment.ack - 1) & MASK32
         flow, session = self.flows.get(key), self.sessions.get(key)
-        if session is not None and session.awaited and (session.isn, session.cookie) == (header.isn, cookie):
+        if session is not None and session.awaited and session.is_proof(header.isn, cookie):
             self.results["late_after_end"] += 1
             return out
         if flow is not None and flow.isn == header.isn and flow.cookie == cookie:
@@ -200,15 +201,12 @@ class Coordinator:
         if flow is not None:
             self.openings.break_off(flow, "superseded", wall, out)
             session = self.sessions.get(key)
-        if session is not None and self._taken_over(session, wall) and not session.open:
-            self.results["late_at_take_over"] += 1  # repeated to a new controller, by a switch
-            return out
         if session is not None and session.open and switch in self.spread.filling:
             # Its own client repeats it. And of millions of packets that meet a switch without sessions, one
             # or the other looks like a proof: that must not cost the session that it belongs to.
             self.results["late_while_filling"] += 1
             return out
-        if session is not None and self.is_late(session, header.isn, cookie, wall):
+        if session is not None and session.is_proof(header.isn, cookie):
             if self._replays.after_release(session, switch, header, segment, now, out):
                 return out
             if session.fin_client and session.fin_server:
@@ -218,7 +216,7 @@ class Coordinator:
             # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
-        doubtful = session is not None and session.open and self.spread.tells_again(switch, now)
+        doubtful = session is not None and self.spread.tells_again(switch, now)
         if doubtful and self._doubts.dispelled(key, cookie, now) is None:
             self._doubts.add(key, switch, header, segment, now)
             self.results["doubted"] += 1
@@ -241,7 +239,7 @@ class Coordinator:
         key = (segment.source, segment.destination, segment.source_port, segment.destination_port)
         cookie = (segment.ack - 1) & MASK32
         flow, session = self.flows.get(key), self.sessions.get(key)
-        if flow is None and session is not None and session.open and session.cookie not in (None, cookie):
+        if flow is None and session is not None and not session.awaited and session.entry.cookie != cookie:
             proof = self._doubts.dispelled(key, cookie, now)  # of another connection than the session
             if proof is not None and not segment.flags & RST:
                 self.openings.start(key, session, proof.switch, proof.header, proof.segment, now, wall, out)
@@ -261,7 +259,7 @@ class Coordinator:
             self.results["following_unknown"] += 1
         elif self._replays.after_release(session, switch, header, segment, now, out):
             pass
-        elif session.open or (not session.awaited and session.cookie == cookie):
+        elif session.open or (not session.awaited and session.entry.cookie == cookie):
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
         else:
             self.results["following_unknown"] += 1
@@ -277,7 +275,7 @@ class Coordinator:
         flow, session = self.flows.get(key), self.sessions.get(key)
         if flow is not None:
             self.openings.on_server(flow, segment, now, wall, out)
-        elif session is not None and session.isn is not None and segment.ack != (session.isn + 1) & MASK32:
+        elif session is not None and segment.ack != (session.entry.isn + 1) & MASK32:
             # Of a SYN that met the session after its connection had ended: nobody has proven that one.
             self.results["synack_unproven"] += 1
             self._reset_answer(segment, switch, port, out)
@@ -413,24 +411,16 @@ class Coordinator:
         self._replays.expire(now, out)
         if self._leaving:
             self.drop_left()
+        for session in self.sessions.marks_due(now):
+            if session.open and self.flows.get(session.key) is None and self.looks_after(session):
+                self.sessions.unmark(session, wall)
+                out.append(Put(self.writable, session.key, session.entry, False))
         due = self.sessions.closing_due(now)
         if due and self.live:
             out.append(CheckIdle(self.live, due))
         return out
 
     # --- late and early packets -------------------------------------------------------------------
-
-    @staticmethod
-    def _taken_over(session: Session, wall: float) -> bool:
-        """Whether it was read back from a switch a moment ago."""
-        return session.isn is None and wall - session.created < _TAKE_OVER
-
-    @staticmethod
-    def is_late(session: Session, isn: int, cookie: int, wall: float) -> bool:
-        """Whether a proven packet belongs to the session that is there; else its tuple is used again."""
-        if session.isn is None:  # read back from a switch: the numbers are not known, but its time
-            return session.open and (int(wall) - session.entry.version) & MASK32 < _HANDSHAKE
-        return session.isn == isn and session.cookie == cookie
 
     def _parse(self, frame: bytes) -> Segment | None:
         try:

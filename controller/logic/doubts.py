@@ -3,7 +3,7 @@
 
 A switch may tell a controller that connects its last packet-ins again, for the one before may have died with
 them unread. One of them can be the proof of a connection that was over before the tuple's present one began:
-the session must not suffer for that. So what a switch says when it has just connected counts against an open
+the session must not suffer for that. So what a switch says when it has just connected counts against a
 session only when the client shows that this is the connection which it has: it is sent a segment with a
 number that cannot be right, and answers with its own numbers (RFC 9293 section 3.10.7.4).
 """

@@ -95,6 +95,7 @@ class Handshake:
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
     reuses: bool = False  # the tuple has an older session, which was set aside
+    follows_another: bool = False  # it had another connection a moment ago, of which segments may come late
     version: int = 0
     server_isn: int = 0
     server_window: int = 0
@@ -263,10 +264,11 @@ class Handshake:
             to_client = shift(given.window_scale or 0, self.told_scale)
             to_server = shift(self.options.window_scale, 0) if given.window_scale is None else 0
         idle_ns = int(self.timers.idle * _NANOSECONDS)
-        if self.reuses:
+        if self.follows_another:
             to_server |= REUSED
         delta = (self.cookie - self.server_isn) & MASK32
-        return Entry(delta, tau, to_client, to_server, Phase.OPEN, version, idle_ns)
+        numbers = self.isn, self.cookie
+        return Entry(delta, tau, to_client, to_server, Phase.OPEN, version, *numbers, idle_ns)
 
     # --- the barrier ------------------------------------------------------------------------------
 

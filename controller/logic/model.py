@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from controller.config import ServiceConfig
-from controller.dataplane import Mode, Phase
+from controller.dataplane import REUSED, Mode, Phase
 from controller.packets import Options
 
 MASK32 = 0xFFFFFFFF
@@ -34,7 +34,10 @@ def is_v6(key: Key) -> bool:
 
 
 class Entry(NamedTuple):
-    """A row of a session table: the action's parameters, then the idle timeout in nanoseconds."""
+    """A row of a session table: the action's parameters, then the idle timeout in nanoseconds.
+
+    `isn` and `cookie` are x and k, by which late segments of the tuple's last session are told.
+    """
 
     delta: int
     tau: int
@@ -42,6 +45,8 @@ class Entry(NamedTuple):
     to_server_shift: int
     phase: int
     version: int
+    isn: int
+    cookie: int
     idle_ns: int
 
 
@@ -59,14 +64,12 @@ class Timeline:
 
 @dataclass(slots=True)
 class Session:
-    """A proven, shared connection. `isn` and `cookie` (x, k) are None when it was read back from a switch."""
+    """A proven, shared connection."""
 
     key: Key
     entry: Entry
     service: str
     created: float
-    isn: int | None = None
-    cookie: int | None = None
     ingress: str | None = None
     timeline: Timeline | None = None
     fin_client: bool = False
@@ -81,8 +84,17 @@ class Session:
         return self.entry.phase == Phase.OPEN
 
     def is_answer(self, isn: int) -> bool:
-        """Whether a SYN/ACK with this number is the one that began it, as far as is known here."""
-        return self.cookie is None or (self.cookie - isn) & MASK32 == self.entry.delta
+        """Whether a SYN/ACK with this number is the one that began it."""
+        return (self.entry.cookie - isn) & MASK32 == self.entry.delta
+
+    def is_proof(self, isn: int, cookie: int) -> bool:
+        """Whether a client that has proven these numbers is the one that began it."""
+        return (isn, cookie) == (self.entry.isn, self.entry.cookie)
+
+    @property
+    def marked(self) -> bool:
+        """Whether late segments of the tuple's last session are looked for."""
+        return bool(self.entry.to_server_shift & REUSED)
 
     @property
     def awaited(self) -> bool:

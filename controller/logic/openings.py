@@ -17,12 +17,13 @@ from controller.logic.handshake import Answer, Handshake, State
 from controller.logic.model import Effects, Key, Put, Remove, Service, ServiceChanged, Session, Timeline
 from controller.logic.replays import Replays
 from controller.logic.returns import EarlyReturns
-from controller.logic.sessions import SessionTable
+from controller.logic.sessions import SEGMENT_LIFETIME, SessionTable
 from controller.logic.spread import Spread, enough
 from controller.logic.times import Times
 from controller.packets import Segment
 
 _LATE_COPY = 1.0  # seconds after which the proof of a handshake that was broken off begins it again
+_GIVEN_UP = 4096  # how many of those are remembered at most, the last ones
 
 
 class Openings:
@@ -85,6 +86,8 @@ class Openings:
             flow.refuse_client(out)
             return
         self._returns.take(key)  # an older connection's
+        ended = key in self._given_up or self._sessions.removed(key) is not None
+        flow.follows_another = old is not None or ended
         self._flows.add(flow)
         self.hold(flow, switch, header, segment)
         if old is not None:
@@ -138,8 +141,6 @@ class Openings:
             flow.make_entry(version),
             flow.service.config.name,
             wall,
-            flow.isn,
-            flow.cookie,
             flow.ingress,
             flow.timeline,
             opened=version,
@@ -147,6 +148,7 @@ class Openings:
         flow.session, flow.version = session, version
         flow.service.sessions += not flow.reuses
         self._sessions.add(session)
+        self._sessions.watch(session, now)
         # The ingress comes last: with the session, it would let the client's next packets through to the
         # server, which could then speak before every switch knows the session.
         others = self.all_but(flow.ingress)
@@ -235,6 +237,8 @@ class Openings:
         self._returns.take(flow.key)
         self._given_up.pop(flow.key, None)
         self._given_up[flow.key] = flow.isn, flow.cookie, wall
+        if len(self._given_up) > _GIVEN_UP:
+            del self._given_up[next(iter(self._given_up))]
 
     def given_up(self, key: Key, isn: int, cookie: int, wall: float) -> bool:
         """Whether a proof is a late copy, of a handshake that its client broke off a moment ago."""
@@ -259,7 +263,7 @@ class Openings:
                 else:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
-        while self._given_up and wall - next(iter(self._given_up.values()))[2] >= _LATE_COPY:
+        while self._given_up and wall - next(iter(self._given_up.values()))[2] >= SEGMENT_LIFETIME:
             del self._given_up[next(iter(self._given_up))]
         for key in [key for key in self._set_aside if self._flows.get(key) is None]:
             self._set_aside.discard(key)

@@ -16,9 +16,11 @@ from itertools import islice
 from typing import TypeAlias
 
 from controller.config import TimersConfig
-from controller.dataplane import End, Phase
+from controller.dataplane import REUSED, End, Phase
 from controller.logic.model import MASK32, Entry, Key, Session
 
+SEGMENT_LIFETIME = 60.0
+"""Seconds after which nothing of a connection is under way any more."""
 TIMELINES = 16_384
 """How many sessions, the latest ones, keep their timeline."""
 _NANOSECONDS = 1_000_000_000
@@ -42,6 +44,7 @@ class SessionTable:
         self._sessions: dict[Key, Session] = {}
         self._removed: dict[Key, int] = {}
         self._closing: list[tuple[float, Key, int]] = []
+        self._marked: dict[Key, tuple[float, int]] = {}  # when its mark is to go, and its k; in this order
         self._with_timeline: deque[Session] = deque()
         self.closing = 0
 
@@ -130,8 +133,7 @@ class SessionTable:
         elif removed is not None and not newer(session.entry.version, removed):
             return False
         self.add(session)
-        if not session.open:
-            self.watch_closing(session, now)
+        self.watch(session, now)
         return True
 
     def retire(self, key: Key, version: int, wall: float) -> Session | None:
@@ -171,13 +173,19 @@ class SessionTable:
             return False
         self._change(session, Phase.CLOSING, self._linger_ns, wall)
         self.closing += 1
-        self.watch_closing(session, now)
+        self.watch(session, now)
         return True
 
-    def watch_closing(self, session: Session, now: float) -> None:
-        """Have a CLOSING session looked at when its linger time is over, also if no switch reports it."""
-        due = now + self._linger + min(_SWEEP, self._linger / 4)
-        heapq.heappush(self._closing, (due, session.key, session.entry.version))
+    def watch(self, session: Session, now: float) -> None:
+        """Have a session looked at in time: a CLOSING one when its linger time is over, also if no switch
+        reports it, a marked one when nothing can come any more of the tuple's last session.
+        """
+        if not session.open:
+            due = now + self._linger + min(_SWEEP, self._linger / 4)
+            heapq.heappush(self._closing, (due, session.key, session.entry.version))
+        if session.marked and self._marked.get(session.key, (0.0, None))[1] != session.entry.cookie:
+            self._marked.pop(session.key, None)
+            self._marked[session.key] = now + SEGMENT_LIFETIME, session.entry.cookie
 
     def closing_due(self, now: float) -> list[Key]:
         """CLOSING sessions whose linger time is over; what stays comes again a quarter of it later."""
@@ -189,6 +197,27 @@ class SessionTable:
                 keys.append(key)
                 heapq.heappush(self._closing, (now + self._linger / 4, key, version))
         return keys
+
+    def marks_due(self, now: float) -> list[Session]:
+        """Sessions whose mark is to go; what is not unmarked comes again as long later."""
+        found: list[Session] = []
+        while self._marked:
+            key, (due, cookie) = next(iter(self._marked.items()))
+            if due > now:
+                break
+            del self._marked[key]
+            session = self._sessions.get(key)
+            if session is not None and session.marked and session.entry.cookie == cookie:
+                found.append(session)
+                self._marked[key] = now + SEGMENT_LIFETIME, cookie
+        return found
+
+    def unmark(self, session: Session, wall: float) -> None:
+        """No late segments of the tuple's last session are looked for any more."""
+        self._marked.pop(session.key, None)
+        to_server = session.entry.to_server_shift & ~REUSED
+        session.entry = session.entry._replace(to_server_shift=to_server)
+        self._change(session, Phase(session.entry.phase), session.entry.idle_ns, wall)
 
     def reopen(self, session: Session, wall: float) -> None:
         """Traffic goes on in a CLOSING session (the RST was forged): it is OPEN again."""
@@ -203,8 +232,7 @@ class SessionTable:
 
     def _change(self, session: Session, phase: Phase, idle_ns: int, wall: float) -> None:
         version = self.next_version(session.key, wall)
-        delta, tau, to_client, to_server, *_ = session.entry
-        session.entry = Entry(delta, tau, to_client, to_server, phase, version, idle_ns)
+        session.entry = session.entry._replace(phase=phase, version=version, idle_ns=idle_ns)
         session.idle_at = None
 
     # --- idle -------------------------------------------------------------------------------------
@@ -255,7 +283,6 @@ class SessionTable:
             if session is None:
                 continue
             self.add(session)
-            if not session.open:
-                self.watch_closing(session, now)
+            self.watch(session, now)
             adopted.append((session, mine is None))
         return adopted

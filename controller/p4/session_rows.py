@@ -69,9 +69,9 @@ class SessionRows:
 
     def entry(self, row: p4r.TableEntry) -> Entry:
         values = {p.param_id: int.from_bytes(p.value, "big") for p in row.action.action.params}
-        delta, tau, to_client, to_server, phase, version = (values[i] for i in self._params)
-        same = self._same
-        return Entry(delta, tau, to_client, to_server, phase, same(version), same(row.idle_timeout_ns))
+        delta, tau, to_client, to_server, phase, version, isn, cookie = (values[i] for i in self._params)
+        version, idle_ns = self._same(version), self._same(row.idle_timeout_ns)
+        return Entry(delta, tau, to_client, to_server, phase, version, isn, cookie, idle_ns)
 
     def _same(self, value: int) -> int:
         """The same number as one object: many sessions have the same server and the same idle time."""

@@ -108,9 +108,10 @@ const bit<15> ENDED_TICKS = 16;
 // How long a SYN goes unanswered before its repetition tells that it does, and how long it counts as one (0.5 s, 60 s).
 const bit<16> UNANSWERED_TICKS = 8;
 const bit<16> REPEATED_TICKS = 916;
-// How long late segments of a tuple's last connection are looked for (60 s), and how far its next one's numbers may have come then.
-const bit<16> REUSED_TICKS = 916;
+// How far the numbers of a tuple's next connection may have come while late segments of its last one are looked for.
 const bit<32> REUSED_SPAN = 0x08000000;
+// The count of dropped ones that says: nothing is looked for any more.
+const bit<4> REUSED_OVER = 15;
 
 // --- packet-out modes -----------------------------------------------------------------------------------------------
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged

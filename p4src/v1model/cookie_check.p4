@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether an ACK brings back the right cookie. Right: the client is proven, and the controller takes over. Wrong: translated
-// if it is a closing session's, else routed, dropped or reset, as the service wants it.
+// Whether an ACK brings back the right cookie. Right: the client is proven, and the controller takes over; but a copy of what
+// proved the session itself is one of its segments. Wrong: translated if it is a session's, else routed, dropped or reset, as the
+// service wants it.
 #ifndef SYNCLINE_COOKIE_CHECK_P4
 #define SYNCLINE_COOKIE_CHECK_P4
 
@@ -25,7 +26,9 @@ control CookieCheck(inout headers_t hdr, inout metadata_t meta) {
             make_cookie.apply(meta.sip, meta.claims, meta.cookie);
         }
 
-        if (meta.cookie == returned) {
+        if (meta.session.known == 1 && returned == meta.session.cookie && meta.claims.isn == meta.session.isn) {
+            meta.step = STEP_TRANSLATE;
+        } else if (meta.cookie == returned) {
             meta.step = STEP_PUNT;
             meta.punt_reason = PUNT_PROVEN;
             meta.event = EVENT_PROVEN;

@@ -94,9 +94,10 @@ struct session_t {
     bit<32> tau;              // T_p - T_s
     bit<8>  to_client_shift;  // low four bits: how far; 0x80: to the right
     bit<8>  to_server_shift;  // the same; 0x40: `reused`
-    bit<1>  earlier;          // the tuple has one, even if it only keeps the next one's place
     bit<1>  reused;           // the tuple had another one a moment before
     bit<32> version;
+    bit<32> isn;              // x
+    bit<32> cookie;           // k
 }
 
 struct metadata_t {

@@ -1,55 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions of a tuple that is used again (the controller marks them). Late segments of the last connection may still be under way,
-// and the new session's numbers are none of theirs. A segment is told by the client's numbers, which are never translated: all of the
-// connection's begin at the ISN of which the switch heard when the client proved itself here, or the server answered here.
+// Sessions of a tuple that is used again (the controller marks them, for a minute). Late segments of the last connection may still be
+// under way, anywhere, and the new session's numbers are none of theirs. The entry says where both sides' numbers begin, so every
+// switch can tell, whatever it saw of the handshake: a segment whose numbers are not a little way behind those is dropped. What a
+// RST acknowledges is not looked at, for stacks differ in what they write there; nor the number of a RST with an acknowledgment
+// from the server, for it may be zero.
 //
-// Only for a minute, and only until the connection has moved on: then the numbers may come round. And only so many in a row: a
-// connection that has moved on elsewhere must not stall when it comes here again. One cell per hash of the tuple, the last one wins;
-// what is forgotten is translated, and what comes out is as far out of either end's window as it would be without a proxy.
+// Numbers come round. So nothing is looked for any more at a switch that has seen the connection move on; and only so many are
+// dropped in a row, for it may have moved on elsewhere, and must not stall when it comes here. One cell per hash of the tuple
+// remembers either, the last session wins; Delta tells it from the tuple's next one.
 #ifndef SYNCLINE_REUSED_P4
 #define SYNCLINE_REUSED_P4
 
 control Reused(in headers_t hdr, inout metadata_t meta) {
-    register<bit<64>>(PENDING_SIZE) reused;
-    bit<64> flow;    // since when, how many were dropped in a row, whose, the client's ISN
-    bit<12> whose;
-    bit<16> now;
-    bit<16> age;
+    register<bit<32>>(PENDING_SIZE) reused;
+    bit<32> seen;     // whose, how many were dropped in a row
+    bit<28> whose;
     bit<4>  dropped;
-    bit<32> beyond;  // the ISN
+    bit<32> client;   // how far the client's number is behind the ISN,
+    bit<32> server;   // and the server's behind its own
 
     apply {
-        whose = meta.session.client[11:0] ^ meta.session.client_port[11:0];
-        now = meta.arrived[31:16];
-        if (meta.step == STEP_PUNT) {
-            beyond = meta.claims.isn;
-            if (meta.direction == TO_CLIENT) {
-                beyond = hdr.tcp.acknowledgment - 1;
+        client = 0;
+        server = 0;
+        if (meta.direction == TO_SERVER) {
+            client = hdr.tcp.sequence - meta.session.isn;
+            if (hdr.tcp.ack == 1 && hdr.tcp.rst == 0) {
+                server = hdr.tcp.acknowledgment - meta.session.cookie;
             }
-            reused.write((bit<32>)meta.session.folded, now ++ 4w0 ++ whose ++ beyond);
         } else {
-            reused.read(flow, (bit<32>)meta.session.folded);
-            age = now - flow[63:48];
-            dropped = flow[47:44];
-            if (meta.direction == TO_CLIENT) {
-                beyond = hdr.tcp.acknowledgment - flow[31:0];
-            } else {
-                beyond = hdr.tcp.sequence - flow[31:0];
+            if (hdr.tcp.ack == 1) {
+                client = hdr.tcp.acknowledgment - meta.session.isn;
             }
-            if (flow != 0 && flow[43:32] == whose && age < REUSED_TICKS) {
-                if (beyond < REUSED_SPAN) {
-                    if (beyond >= REUSED_SPAN / 2) {
-                        reused.write((bit<32>)meta.session.folded, 0);
-                    } else if (dropped != 0) {
-                        reused.write((bit<32>)meta.session.folded, flow[63:48] ++ 4w0 ++ flow[43:0]);
-                    }
-                } else if (dropped == 15) {
-                    reused.write((bit<32>)meta.session.folded, 0);
-                } else {
-                    reused.write((bit<32>)meta.session.folded, flow[63:48] ++ (dropped + 1) ++ flow[43:0]);
-                    meta.step = STEP_DROP;
-                    meta.drop_reason = DROP_LAST_CONNECTION;
+            if (hdr.tcp.ack == 0 || hdr.tcp.rst == 0) {
+                server = hdr.tcp.sequence + meta.session.delta - meta.session.cookie;
+            }
+        }
+        whose = meta.session.client[27:0] ^ (meta.session.client_port ++ 12w0) ^ meta.session.delta[27:0];
+        reused.read(seen, (bit<32>)meta.session.folded);
+        dropped = 0;
+        if (seen[31:4] == whose) {
+            dropped = seen[3:0];
+        }
+        if (dropped != REUSED_OVER) {
+            if (client < REUSED_SPAN && server < REUSED_SPAN) {
+                if (client >= REUSED_SPAN / 2 || server >= REUSED_SPAN / 2) {
+                    reused.write((bit<32>)meta.session.folded, whose ++ REUSED_OVER);
+                } else if (dropped != 0) {
+                    reused.write((bit<32>)meta.session.folded, whose ++ 4w0);
                 }
+            } else {
+                reused.write((bit<32>)meta.session.folded, whose ++ (dropped + 1));
+                meta.step = STEP_DROP;
+                meta.drop_reason = DROP_LAST_CONNECTION;
             }
         }
     }

@@ -11,11 +11,11 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
     counter(SERVICES_SIZE, CounterType.packets) service_syns;  // by service_id: what came, whatever became of it
     bit<2> color;
 
-    // `version` is the controller's: it comes back when sessions are read, and when they end.
+    // `version` is the controller's: it comes back when sessions are read, and when they end. `isn` and `cookie` are where the
+    // client's sequence numbers begin, and the server's as the client sees them.
     action translate(bit<32> delta, bit<32> tau, bit<8> to_client_shift, bit<8> to_server_shift, bit<8> phase,
-                     bit<32> version) {
+                     bit<32> version, bit<32> isn, bit<32> cookie) {
         meta.session.known = 1;
-        meta.session.earlier = 1;
         meta.session.reused = to_server_shift[6:6];
         meta.session.delta = delta;
         meta.session.tau = tau;
@@ -23,6 +23,8 @@ control Session(inout headers_t hdr, inout metadata_t meta) {
         meta.session.to_server_shift = to_server_shift;
         meta.session.phase = phase;
         meta.session.version = version;
+        meta.session.isn = isn;
+        meta.session.cookie = cookie;
     }
 
     table sessions_v4 {

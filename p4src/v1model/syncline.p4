@@ -92,10 +92,7 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.step == STEP_ACKNOWLEDGE || (meta.step == STEP_PUNT && meta.punt_reason == PUNT_SERVER_SYNACK)) {
             awaited_answers.apply(meta, standard_metadata);
         }
-        if ((meta.step == STEP_TRANSLATE && meta.session.reused == 1 && hdr.tcp.syn == 0
-             && (hdr.tcp.ack == 1 || meta.direction == TO_SERVER))
-            || (meta.step == STEP_PUNT && meta.session.earlier == 1
-                && (meta.punt_reason == PUNT_PROVEN || meta.punt_reason == PUNT_SERVER_SYNACK))) {
+        if (meta.step == STEP_TRANSLATE && meta.session.reused == 1 && (hdr.tcp.syn == 0 || hdr.tcp.ack == 1)) {
             reused_tuples.apply(hdr, meta);
         }
         if (meta.step == STEP_PUNT) {

@@ -28,7 +28,7 @@ def told_again() -> World:
 
 def is_open(world: World) -> bool:
     session = world.core.sessions.get(KEY)
-    return session is not None and session.isn == X and session.open
+    return session is not None and session.entry.isn == X and session.open
 
 
 def test_a_proof_that_is_told_again_does_not_end_the_session_that_came_after_it() -> None:

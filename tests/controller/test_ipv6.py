@@ -123,7 +123,7 @@ def test_one_64_bit_prefix_is_one_source() -> None:
 
 def test_each_version_has_its_session_table() -> None:
     schema = Schema(make_p4info())
-    entry = Entry(1, 2, 3, 0x81, Phase.CLOSING, 7, 10**9)
+    entry = Entry(1, 2, 3, 0x81, Phase.CLOSING, 7, 8, 9, 10**9)
     ids = []
     for key in (KEY, (CLIENT, SERVER, CPORT, SPORT), (5, SERVER, CPORT, SPORT)):
         row = p4r.Entity.FromString(schema.session_bytes(key, entry)).table_entry

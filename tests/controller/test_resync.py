@@ -32,7 +32,7 @@ def key(number: int) -> Key:
 
 
 def entry(version: int) -> Entry:
-    return Entry(version, 0, 0, 0, Phase.OPEN, version, 300 * 10**9)
+    return Entry(version, 0, 0, 0, Phase.OPEN, version, 8, 9, 300 * 10**9)
 
 
 class Table:
@@ -239,7 +239,7 @@ PORTS = st.integers(0, 2**16 - 1)
     ),
     st.builds(
         Entry, NUMBERS, NUMBERS, st.integers(0, 255), st.integers(0, 255), st.integers(0, 2), NUMBERS,
-        st.integers(0, 2**63 - 1),
+        NUMBERS, NUMBERS, st.integers(0, 2**63 - 1),
     ),
 )  # fmt: skip
 def test_a_sessions_bytes_are_those_of_protobuf(wanted: Key, held: Entry) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from controller.dataplane import End, Mode, Phase
+from controller.dataplane import REUSED, End, Mode, Phase
 from controller.logic.model import CheckIdle, Entry, Put, Remove, Session
 from controller.logic.sessions import TIMELINES, SessionTable, newer
 from controller.packets import ACK, RST, SYN
 
 from .world import KEY, SERVER, K, R, World, X, make_config, of, packets, to_client, to_server
 
-ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
+ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 8, 9, 300 * 10**9)
 
 
 def opened(**config: Any) -> World:
@@ -360,6 +360,115 @@ def test_switches_that_never_confirm_end_the_reuse() -> None:
     assert (reset.seq, reset.flags) == (2001, RST | ACK)
 
 
+# --- late segments of the tuple's last connection
+
+
+def marked() -> World:
+    """A session of a tuple that was used before, past its barrier."""
+    world = reused()
+    world.confirm("a")
+    world.confirm("b")
+    world.synack(ack=1001)
+    world.confirm("b")
+    world.confirm("a")
+    return world
+
+
+def test_the_switches_know_every_sessions_numbers_and_of_which_to_look_for_late_segments() -> None:
+    entry = session(opened()).entry
+    assert (entry.isn, entry.cookie, entry.to_server_shift & REUSED) == (X, K, 0)
+    entry = session(marked()).entry
+    assert (entry.isn, entry.cookie, entry.to_server_shift & REUSED) == (1000, 2000, REUSED)
+
+
+def test_a_minute_later_they_need_not_look_any_more() -> None:
+    world = marked()
+    before = session(world).entry
+    assert of(Put, world.sleep(59)) == []
+    [put] = of(Put, world.sleep(2))
+    shift = before.to_server_shift & ~REUSED
+    assert (put.switches, put.key, put.new) == (("a", "b"), KEY, False)
+    assert put.entry == before._replace(to_server_shift=shift, version=put.entry.version)
+    assert newer(put.entry.version, before.version)
+    assert session(world).entry == put.entry
+    assert of(Put, world.sleep(200)) == []
+
+
+def test_what_is_closing_then_is_looked_at_again_when_it_goes_on() -> None:
+    world = marked()
+    world.sleep(30)
+    end(world, End.RST_FROM_SERVER)
+    assert of(Put, world.sleep(31)) == []
+    elapsed = {KEY: {"a": 1.0, "b": 100.0}}
+    [reopened] = of(Put, world.core.idle_checked(elapsed, world.now, world.wall))
+    assert reopened.entry.to_server_shift & REUSED
+    [put] = of(Put, world.sleep(60))
+    assert not put.entry.to_server_shift & REUSED
+    assert put.entry.phase == Phase.OPEN
+
+
+def test_a_session_that_took_the_place_of_a_marked_one_has_its_own_minute() -> None:
+    world = marked()
+    world.sleep(50)
+    end(world, End.RST_FROM_CLIENT)
+    world.proven(header={"isn": 3000}, seq=3001, ack=4001)
+    world.confirm("a")
+    world.confirm("b")
+    world.synack(ack=3001)
+    world.confirm("b")
+    world.confirm("a")
+    assert session(world).entry.isn == 3000
+    assert of(Put, world.sleep(20)) == []
+    [put] = of(Put, world.sleep(45))
+    assert put.entry.isn == 3000
+
+
+def test_a_mark_outlives_its_controller() -> None:
+    entry = session(marked()).entry
+    successor = World()
+    successor.core.adopt("a", [(KEY, entry)], successor.now, successor.wall)
+    assert of(Put, successor.sleep(59)) == []
+    [put] = of(Put, successor.sleep(2))
+    assert not put.entry.to_server_shift & REUSED
+
+
+def test_of_several_controllers_one_takes_the_mark_away() -> None:
+    world = marked()
+    world.core.looks_after = lambda session: False
+    assert of(Put, world.sleep(61)) == []
+    world.core.looks_after = lambda session: True
+    assert of(Put, world.sleep(61))
+
+
+def test_segments_of_a_handshake_that_was_broken_off_may_come_late_too() -> None:
+    world = World()
+    world.proven()
+    world.following(flags=RST | ACK)
+    assert world.core.results["client_reset"] == 1
+    world.sleep(50)
+    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    [put] = of(Put, world.synack(ack=1001))
+    assert put.entry.to_server_shift & REUSED
+
+
+def test_and_those_of_a_session_that_has_just_been_removed() -> None:
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    assert of(Remove, world.core.idle_checked({KEY: {"a": 99.0, "b": 99.0}}, world.now, world.wall))
+    world.confirm("a", session_version(world), removed=True)
+    world.confirm("b", session_version(world), removed=True)
+    world.proven(header={"isn": 1000}, seq=1001, ack=2001)
+    [put] = of(Put, world.synack(ack=1001))
+    assert put.entry.to_server_shift & REUSED
+
+
+def session_version(world: World) -> int:
+    """Of the session that was removed."""
+    version = world.core.sessions.removed(KEY)
+    assert version is not None
+    return version
+
+
 def test_a_late_delete_never_removes_a_newer_session() -> None:
     table = SessionTable(make_config().timers)
     first = Session(KEY, ENTRY, "web", 0.0)
@@ -432,5 +541,5 @@ def test_the_timeline_tells_the_order() -> None:
 
 def test_numbers_of_the_session() -> None:
     world = opened()
-    assert (session(world).isn, session(world).cookie, session(world).ingress) == (X, K, "a")
+    assert (session(world).entry.isn, session(world).entry.cookie, session(world).ingress) == (X, K, "a")
     assert world.core.services[KEY[1], KEY[3]].sessions == 1

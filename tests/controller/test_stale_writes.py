@@ -24,7 +24,7 @@ VERSIONS = st.lists(st.integers(0, 40), min_size=1, max_size=8)
 
 def entry(version: int) -> Entry:
     """Told apart by its Δ, which is its version here."""
-    return Entry(version, 0, 0, 0, Phase.OPEN, version, 300 * 10**9)
+    return Entry(version, 0, 0, 0, Phase.OPEN, version, 8, 9, 300 * 10**9)
 
 
 @given(VERSIONS, st.integers(0, 2**32 - 1))

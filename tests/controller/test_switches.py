@@ -13,7 +13,7 @@ from controller.packets import ACK, RST, SYN
 
 from .world import CLIENT, KEY, K, World, X, make_config, of, packets, to_server
 
-ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
+ENTRY = Entry(1, 2, 0, 0, Phase.OPEN, 5, 8, 9, 300 * 10**9)
 OTHER = (KEY[0] + 1, *KEY[1:])
 LEADER = leading_id(0, 7)
 
@@ -162,28 +162,32 @@ def test_a_new_controller_adopts_the_union_by_the_highest_version() -> None:
     assert world.core.services[KEY[1], KEY[3]].sessions == 2
 
 
-def test_the_first_packet_of_a_taken_over_session_begins_no_second_one() -> None:
+@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CLOSING])
+def test_a_taken_over_session_knows_its_own_proof(phase: Phase) -> None:
+    """A switch repeats to a new controller what the old one was told: that begins no second session."""
     world = World()
-    world.core.adopt("a", [(KEY, ENTRY._replace(phase=Phase.CLOSING))], world.now, world.wall)
-    assert world.proven() == []
-    assert world.core.results["late_at_take_over"] == 1
-    world.sleep(11)
-    assert world.proven() != []  # a client that uses its port again
-    world = World()
-    young = ENTRY._replace(version=int(world.wall) - 5)
-    world.core.adopt("a", [(KEY, young)], world.now, world.wall)
+    entry = ENTRY._replace(phase=phase, isn=X, cookie=K)
+    world.core.adopt("a", [(KEY, entry)], world.now, world.wall)
     [(out, segment)] = packets(world.proven())  # it may have been among those that were held
     assert (out.switch, out.mode, segment.seq) == ("a", Mode.ARRIVE, X + 1)
     assert len(world.core.flows) == 0
 
 
-def test_a_proof_on_a_session_that_is_older_than_any_handshake_is_a_new_ones() -> None:
-    """Nobody has seen the old connection's end, and its numbers are not known."""
+@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CLOSING])
+def test_a_client_that_uses_its_port_again_need_not_wait_after_a_take_over(phase: Phase) -> None:
     world = World()
-    world.core.adopt("a", [(KEY, ENTRY._replace(version=int(world.wall) - 60))], world.now, world.wall)
+    entry = ENTRY._replace(phase=phase, isn=X - 100_000, cookie=K)
+    world.core.adopt("a", [(KEY, entry)], world.now, world.wall)
     [aside] = of(Put, world.proven())
     assert aside.entry.phase == Phase.AWAITED
     assert len(world.core.flows) == 1
+
+
+def test_an_unproven_syn_ack_on_a_taken_over_session_is_reset() -> None:
+    world = World()
+    world.core.adopt("a", [(KEY, ENTRY._replace(isn=X - 100_000, cookie=K))], world.now, world.wall)
+    assert [s.flags for s in to_server(world.synack())] == [RST]
+    assert world.core.results["synack_unproven"] == 1
 
 
 def test_a_handshake_of_the_last_controller_begins_again() -> None:

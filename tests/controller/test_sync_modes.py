@@ -178,7 +178,7 @@ def test_what_a_switch_lacks_when_it_comes_into_service() -> None:
 
 def test_sessions_that_were_taken_over_are_on_their_way_to_those_that_lack_them() -> None:
     fresh = world("all")
-    entry = Entry(1, 2, 0, 0, Phase.OPEN, 5, 300 * 10**9)
+    entry = Entry(1, 2, 0, 0, Phase.OPEN, 5, 8, 9, 300 * 10**9)
     [put] = of(Put, fresh.core.adopt("b", [(KEY, entry)], fresh.now, fresh.wall))
     assert put.switches == ("a", "c")
     assert fresh.early("c", seq=R + 1) == []

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from controller.dataplane import Mode
-from controller.federation.messages import Learned, Lease, Record, store_key
+from controller.dataplane import REUSED, Mode
+from controller.federation.messages import PROTOCOL, Learned, Lease, Record, decode, store_key
 from controller.learned import services_state
+from controller.logic.sessions import SEGMENT_LIFETIME
 from controller.packets import ACK, RST, SYN, Options, parse
 from tests.controller.fake_switch import FakeSwitch
 from tests.controller.rig import until
@@ -162,6 +163,27 @@ async def test_fins_at_two_members_close_a_session(federation: Federation) -> No
     assert all(hub.coordinator.sessions.closing == 1 for hub in federation.hubs.values())
 
 
+async def test_the_member_that_opened_a_session_takes_its_mark_away(federation: Federation) -> None:
+    """A tuple that is used again: a minute later no switch looks for late segments of its last connection."""
+    await federation.start("a", "b")
+    await federation.ready()
+    await federation.open_session()
+    sessions = [federation.hubs[name].coordinator.sessions for name in "ab"]
+    for table in sessions:
+        session = table.get(KEY)
+        assert session is not None
+        session.entry = session.entry._replace(to_server_shift=REUSED)
+        table.watch(session, federation.hubs["a"].clock() - SEGMENT_LIFETIME)
+    opened = federation.version()
+    await until(lambda: federation.version("b") != opened)
+    await asyncio.sleep(0.3)
+    assert decode(Record, federation.broker.entries[store_key(KEY)]).by == "a"
+    assert federation.version("a") == federation.version("b") == opened + 1
+    assert not any(session.marked for table in sessions for session in table.values())
+    held = [federation.switches[name].params("sessions_v4") for name in "ab"]
+    assert held[0] == held[1]
+
+
 async def test_what_one_learns_of_a_server_all_tell_their_clients(
     federation: Federation, caplog: Any
 ) -> None:
@@ -291,7 +313,7 @@ async def test_corrupt_records_and_other_protocols_are_told_once(federation: Fed
     federation.broker.entries["s.1.2.3.4"] = b"garbage"
     record = Record(by="z", run="1", n=1, key=KEY, version=1)
     lease = Lease(by="z", run="1", state="member", stamp=1, switches={"z": "live"})
-    other, member = (message.encoded().replace(b'"v":1', b'"v":9') for message in (record, lease))
+    other, member = (message.encoded().replace(b'"v":%d' % PROTOCOL, b'"v":9') for message in (record, lease))
     for _ in range(3):
         for topic, data in (("s.1.2.3.4", b"garbage"), ("s.1.2.3.4", other), ("m.z", member)):
             federation.broker.deliver("z", topic, data)

@@ -24,7 +24,7 @@ def lease(by: str, **fields: Any) -> Lease:
 
 
 def session(ingress: str | None, client: int = 5) -> Session:
-    return Session((client, 2, 3, 4), Entry(0, 0, 0, 0, 0, 1, 1), "web", 0.0, ingress=ingress)
+    return Session((client, 2, 3, 4), Entry(0, 0, 0, 0, 0, 1, 0, 0, 1), "web", 0.0, ingress=ingress)
 
 
 def test_the_own_lease_counts_from_when_the_renewal_was_sent() -> None:

@@ -24,7 +24,9 @@ from controller.logic.keys import KeyRing
 from controller.logic.model import PacketOut
 
 KEY = (0x20010DB8_00510000_00000000_00000010, 0x20010DB8_02030000_00000000_00000010, 40000, 80)
-RECORD = Record(by="a", run="1", n=3, key=KEY, version=7, entry=(1, 2, 3, 4, 0, 7, 10**11), service="web")
+RECORD = Record(
+    by="a", run="1", n=3, key=KEY, version=7, entry=(1, 2, 3, 4, 0, 7, 8, 9, 10**11), service="web"
+)
 
 
 def test_a_record_comes_back_as_it_was() -> None:
@@ -63,7 +65,7 @@ def test_what_is_corrupt_is_told_in_one_line(data: bytes, text: str) -> None:
 
 def test_another_protocol_is_told_as_such() -> None:
     data = json.dumps({**json.loads(RECORD.encoded()), "v": PROTOCOL + 1, "what": "is new"}).encode()
-    with pytest.raises(OtherProtocolError, match=r"'a' speaks protocol version 2, this controller 1"):
+    with pytest.raises(OtherProtocolError, match=r"'a' speaks protocol version 3, this controller 2"):
         decode(Record, data)
 
 

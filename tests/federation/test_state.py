@@ -16,7 +16,7 @@ HEADER = PuntHeader(1, 2, 0, 0, 0, 0, 0)
 
 
 def session(version: int, phase: Phase = Phase.OPEN, delta: int = 0) -> Session:
-    return Session(KEY, Entry(delta, 0, 0, 0, phase, version, 1), "web", 0.0)
+    return Session(KEY, Entry(delta, 0, 0, 0, phase, version, 0, 0, 1), "web", 0.0)
 
 
 def test_what_waits_for_the_store_is_done_when_it_has_the_record() -> None:

@@ -95,6 +95,8 @@ def setup(program: Path) -> bytes:
             to_server_shift=to_server,
             phase=phase,
             version=1,
+            isn=0,
+            cookie=0,
         )
     target.close()
     return head + struct.pack("=I", SESSIONS) + sessions + target.entries

@@ -378,12 +378,12 @@ def walk(options: bytes) -> list[tuple[int, bytes]]:
 
 # --- sessions -------------------------------------------------------------------------------------------
 
-RIGHT = 0x80
+RIGHT, REUSED = 0x80, 0x40
 
 
 @dataclass(frozen=True)
 class Session:
-    """A session entry. Shifts: low four bits the amount, RIGHT to the right."""
+    """A session entry. Shifts: low four bits the amount, RIGHT to the right; REUSED in that to the server."""
 
     delta: int
     tau: int = 0
@@ -391,6 +391,8 @@ class Session:
     to_server_shift: int = 0
     phase: int = 0
     version: int = 1
+    isn: int = 0
+    cookie: int = 0
 
 
 def shift_window(window: int, shift: int) -> int:

@@ -278,6 +278,19 @@ def test_closing_session_and_a_new_proof(net: Network) -> None:
     assert packet_in.isn == 500
 
 
+@pytest.mark.parametrize("seq", [ISN, ISN + 1])
+def test_a_copy_of_a_closing_sessions_own_proof_is_no_new_one(net: Network, seq: int) -> None:
+    """Nor does it disturb the handshake of the next one, which what follows belongs to."""
+    cookie = net.proof(EVEN, ISN)
+    session = replace(CLOSING, isn=ISN, cookie=cookie)
+    net.open(session)
+    again = net.proof(EVEN, ISN + 5000)
+    net.punted(net.from_client(client_segment(ISN + 5001, again + 1)), PROVEN)
+    copy = client_segment(seq, cookie + 1)
+    assert net.from_client(copy).outputs == (net.to_server(copy, session),)
+    net.punted(net.from_client(client_segment(ISN + 5002, again + 1)), FOLLOWING)
+
+
 @pytest.mark.parametrize("parity", [0, 1])
 def test_closing_session_still_translates(net: Network, parity: int) -> None:
     net.open(CLOSING)

@@ -166,6 +166,21 @@ def test_what_is_no_proof_is_translated(net: Network) -> None:
     assert net.from_server(back).outputs == (net.to_client(back, SESSION),)
 
 
+def test_a_copy_of_its_own_proof_is_no_new_one(net: Network) -> None:
+    """Nor does it disturb the next one's handshake, whose further segments wait."""
+    cookie = net.proof(EVEN, LAST)
+    session = replace(SESSION, isn=LAST, cookie=cookie)
+    net.open(session)
+    assert net.from_client(client_segment(LAST + 9, cookie + 9, FIN | ACK)).outputs
+    assert net.from_client(syn(NEXT)).outputs[0].port == CLIENT_LINK
+    proof = client_segment(NEXT + 1, net.proof(EVEN, NEXT) + 1)
+    net.punted(net.from_client(proof), PROVEN)
+    copy = client_segment(LAST + 1, cookie + 1, ACK | PSH, payload=b"once more")
+    assert net.from_client(copy).outputs == (net.to_server(copy, session),)
+    more = replace(proof, seq=proof.seq + 5, flags=ACK | PSH, payload=b"second")
+    net.punted(net.from_client(more), FOLLOWING)
+
+
 def test_only_that_session_has_ended(net: Network) -> None:
     end(net)
     other = replace(FLOW, client_port=CLIENT_PORT + 1)

@@ -63,6 +63,8 @@ ACTIONS = {
         "to_server_shift": 8,
         "phase": 8,
         "version": 32,
+        "isn": 32,
+        "cookie": 32,
     },
     "set_key": {"k0": 32, "k1": 32, "epoch": 32},
     "set_epoch": {"parity": 1},

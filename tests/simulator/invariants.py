@@ -100,7 +100,7 @@ class Invariants:
     # --- 4: translation ---------------------------------------------------------------------------
 
     def translated(self, switch: Switch, packet: Packet, entry: Entry) -> None:
-        """A packet of connection i meets the entry of connection j: i = j, or i is over and j is open."""
+        """A packet of connection i meets the entry of connection j: i = j."""
         if packet.flags & SYN or not packet.flags & ACK:
             return
         mine = self._world.connection_of(packet)
@@ -108,12 +108,7 @@ class Invariants:
             raise Violation(4, f"at {switch.name} nobody's packet is translated: {packet}")
         if entry.delta == self._delta(packet.key, mine.isn):
             return
-        newest = self._world.clients[packet.key][-1]
-        if self._is_anew(mine, packet) or self._is_challenge(newest, packet):
-            return
-        session = self._world.control.core.sessions.get(packet.key)
-        released = session is not None and self._world.control.core.flows.get(packet.key) is None
-        if mine is newest or not released:
+        if not self._is_anew(mine, packet) and not self._is_unheard_of(mine, packet):
             raise Violation(4, f"at {switch.name} another session's Δ translates {packet}")
 
     def _delta(self, key: Key, isn: int) -> int | None:
@@ -131,9 +126,9 @@ class Invariants:
         forgotten = self._world.longest_wait >= PATIENCE
         return client.isn in self._world.anew and (forgotten or bool(packet.flags & RST))
 
-    def _is_challenge(self, newest: Connection, packet: Packet) -> bool:
-        """Whether a server says again what it has, to the SYN of a client that began anew like this one."""
-        return newest.isn in self._world.anew and not packet.to_server and packet.is_ack
+    def _is_unheard_of(self, client: Connection, packet: Packet) -> bool:
+        """Whether a client takes back what nobody knows that it has begun: its proof has not arrived."""
+        return bool(packet.flags & RST) and (client.key, client.isn) not in self._world.answers
 
     def client_takes(self, end: Connection, packet: Packet) -> None:
         """What reaches a client is in its own space."""

@@ -84,6 +84,16 @@ class LeavesTheOldSession(Openings):
         super().start(key, None, *rest)
 
 
+class ForgetsWhoWasThere(Openings):
+    """No switch is told that late segments of the tuple's last connection may come."""
+
+    def start(self, key: Key, *rest: Any) -> None:
+        super().start(key, *rest)
+        flow = self._flows.get(key)
+        if flow is not None:
+            flow.follows_another = False
+
+
 class _Boundless(FlowTable):
     def hold(self, flow: Handshake, port: int, segment: Any) -> None:
         if flow.hold(port, segment):
@@ -151,6 +161,8 @@ class Mutant(NamedTuple):
     parts: Parts
     invariants: tuple[int, ...]
     """Any of these may be the one that notices it first."""
+    seeds: range = range(600)
+    """Schedules of which at least one must find it out."""
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -161,9 +173,10 @@ MUTANTS: dict[str, Mutant] = {
     "skips a switch": Mutant(Parts(_with(SkipsASwitch)), (1, 5)),
     "wrong delta": Mutant(Parts(_with(WrongDelta)), (4,)),
     "leaves the old session": Mutant(Parts(_with(LeavesTheOldSession)), (3, 4)),
+    "forgets who was there": Mutant(Parts(_with(ForgetsWhoWasThere)), (4,), range(1000, 1600)),
     "holds everything": Mutant(Parts(HoldsEverything), (6,)),
     "forgets to count": Mutant(Parts(_with(ForgetsToCount)), (3,)),
     "resets clients": Mutant(Parts(_with(ResetsClients)), (8,)),
     "uses keys at once": Mutant(Parts(ring=UsesKeysAtOnce), (7,)),
-    "rotates too soon": Mutant(Parts(ring=RotatesTooSoon), (7,)),
+    "rotates too soon": Mutant(Parts(ring=RotatesTooSoon), (7,), range(600, 1200)),
 }

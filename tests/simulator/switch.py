@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A switch as p4src/v1model has it: what its stages session, ended, cookie, pending, awaited and translate
-decide.
+"""A switch as p4src/v1model has it: what its stages session, ended, cookie, pending, awaited, reused and
+translate decide.
 
-Numbers instead of frames, a hash instead of HalfSipHash, one cell of the registers per tuple.
+Numbers instead of frames, a hash instead of HalfSipHash, one cell of the registers per tuple. No connection
+moves on far enough for reused.p4 to stop looking.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from controller.dataplane import End, Phase, Punt, PuntHeader
+from controller.dataplane import REUSED, End, Phase, Punt, PuntHeader
 from controller.logic.keys import CookieKey
 from controller.logic.model import MASK32, Entry, Key
 from controller.packets import ACK, FIN, RST, SYN
@@ -21,6 +22,7 @@ from controller.packets import ACK, FIN, RST, SYN
 from .packets import Made, Packet
 
 PENDING_TIME, HOLD_TIME, HOLD_PACKETS, ENDED_TIME = 8.0, 1.05, 64, 1.05
+REUSED_SPAN = 1 << 27
 CLIENT_PORT, SERVER_PORT = 1, 2
 _NANOSECONDS = 1e9
 
@@ -138,6 +140,8 @@ class Switch:
             self._note_end(packet.key, entry, now)
         doubtful = check and entry is not None and not flags & RST
         isn = self._check(packet) if check and flags & ACK and not flags & RST else None
+        if entry is not None and (isn, (packet.ack - 1) & MASK32) == (entry.isn, entry.cookie):
+            isn = None  # a copy of what proved this session
         if isn is None and entry is None and not self._is_pending(packet, now):
             if not flags & RST:
                 self.observer.cookie_refused(self, packet)
@@ -239,7 +243,25 @@ class Switch:
                 self._note_end(packet.key, entry, now)
             self._translate(packet, entry)
 
+    def _is_old(self, packet: Packet, entry: Entry) -> bool:
+        """reused.p4: whether it is a late segment of the tuple's last connection."""
+        flags, client, server = packet.flags, 0, 0
+        if not entry.to_server_shift & REUSED or (flags & SYN and not flags & ACK):
+            return False
+        if packet.to_server:
+            client = (packet.seq - entry.isn) & MASK32
+            if flags & ACK and not flags & RST:
+                server = (packet.ack - entry.cookie) & MASK32
+        else:
+            if flags & ACK:
+                client = (packet.ack - entry.isn) & MASK32
+            if not flags & ACK or not flags & RST:
+                server = (packet.seq + entry.delta - entry.cookie) & MASK32
+        return client >= REUSED_SPAN or server >= REUSED_SPAN
+
     def _translate(self, packet: Packet, entry: Entry) -> None:
+        if self._is_old(packet, entry):
+            return
         self.observer.translated(self, packet, entry)
         if packet.to_server:
             changed = packet._replace(ack=(packet.ack - entry.delta) & MASK32 if packet.flags & ACK else 0)

@@ -88,6 +88,7 @@ class World:
         self.clients = {key: [] for key in self._keys}
         self._to_switch: list[Packet] = []
         self._to_host: list[tuple[Packet, str, bool]] = []  # by which switch, and whether from the controller
+        self._astray: list[Packet] = []  # copies that come late: when their tuple is used again
         self._sending = False
         self._entry, self._exit = "a", "b"
         self._speaks_first = False
@@ -145,6 +146,8 @@ class World:
 
     def _at_switch(self, index: int) -> None:
         packet = self._to_switch.pop(index)
+        if self.trouble != "none" and not self.choose(3):
+            self._astray.append(packet)
         name = self._entry if packet.to_server else self._exit
         self._tell(name, "gets", packet)
         self.switches[name].arrive(packet, self.now)
@@ -215,6 +218,7 @@ class World:
         moves += 4 * self._wire_moves()
         if self.trouble != "none":
             moves += [self._shift, self._disturb_wire]
+        moves += [partial(self._comes_late, p) for p in self._astray if self._is_late(p)]
         if self.trouble == "everything":
             moves.append(self._fault)
         return moves
@@ -274,6 +278,7 @@ class World:
         if seconds >= 20:  # a segment does not live that long
             self._to_switch.clear()
             self._to_host.clear()
+            self._astray.clear()
         for name, switch in self.switches.items():
             if keys := switch.idle_rows(self.now):
                 self.control.idle(name, keys)
@@ -315,7 +320,7 @@ class World:
         if any(row is not None and row.entry.phase == Phase.OPEN for row in rows):
             return False
         if session is not None:
-            return not session.open and session.isn in (None, end.isn)
+            return not session.open and session.entry.isn == end.isn
         links = self.control.links
         unheard = any(link.said or (link.writes and not removed) for link in links.values())
         unheard = unheard or bool(links[self._entry].writes)
@@ -354,6 +359,13 @@ class World:
                 self._tell("lost:", wire.pop(index))
             else:
                 wire.append(wire[index])
+
+    def _is_late(self, packet: Packet) -> bool:
+        return self.connection_of(packet) is not self.clients[packet.key][-1]
+
+    def _comes_late(self, packet: Packet) -> None:
+        self._astray.remove(packet)
+        self._to_switch.insert(0, packet)
 
     def _fault(self) -> None:
         if self.choose(4):
@@ -410,6 +422,7 @@ class World:
     def _settle(self) -> None:
         """No more trouble: everything is delivered, everybody ends, and time passes."""
         self._tell("--- to rest")
+        self._astray.clear()
         results = self.control.core.results
         for _ in range(40):
             self._deliver_all()
