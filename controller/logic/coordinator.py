@@ -216,7 +216,7 @@ class Coordinator:
             # copy must not open it again, for the client may be about to use the tuple anew.
             self._replays.replay(session, switch, header.ingress_port, frame, now, out)
             return out
-        doubtful = session is not None and self.spread.tells_again(switch, now)
+        doubtful = session is not None and self._may_be_younger(session, switch, now, wall)
         if doubtful and self._doubts.dispelled(key, cookie, now) is None:
             self._doubts.add(key, switch, header, segment, now)
             self.results["doubted"] += 1
@@ -421,6 +421,14 @@ class Coordinator:
         return out
 
     # --- late and early packets -------------------------------------------------------------------
+
+    def _may_be_younger(self, session: Session, switch: str, now: float, wall: float) -> bool:
+        """Whether a session may have come after another connection's proof that only now arrives here."""
+        if not (session.open or session.opened is None) or not self.spread.tells_again(switch, now):
+            return False
+        # If its own proof came from the switch since it joined, all that was told again was before that.
+        created = now - (wall - session.created)
+        return session.ingress != switch or created < self.spread.joined_at(switch)
 
     def _parse(self, frame: bytes) -> Segment | None:
         try:

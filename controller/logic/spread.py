@@ -67,7 +67,10 @@ class Spread:
 
     def tells_again(self, switch: str, now: float) -> bool:
         """Whether what comes from the switch may be of the time before it joined."""
-        return now - self._joined.get(switch, float("-inf")) < _TELLING
+        return now - self.joined_at(switch) < _TELLING
+
+    def joined_at(self, switch: str) -> float:
+        return self._joined.get(switch, float("-inf"))
 
     def filled(self, switch: str, now: float) -> None:
         self.filling.discard(switch)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from controller.dataplane import Mode, Phase
-from controller.logic.model import MASK32, PacketOut, Put
+from controller.logic.model import MASK32, Entry, PacketOut, Put
 from controller.packets import ACK, RST, parse
 
 from .world import CLIENT, CPORT, KEY, SERVER, SPORT, K, World, X, of
@@ -96,6 +98,38 @@ def test_nothing_is_doubted_of_a_switch_that_has_been_there_for_a_while() -> Non
     world.sleep(4.0)
     assert of(Put, world.proven(header={"isn": OLD_X}, **OLD))
     assert not is_open(world)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_closing_session_that_was_taken_over_is_not_replaced_by_what_is_told_again(answers: bool) -> None:
+    world = World()
+    closing = Entry(1, 2, 0, 0, Phase.CLOSING, 5, X, K, 60 * 10**9)
+    world.sleep(100)
+    world.core.switch_lost("a", world.now, world.wall)
+    world.core.switch_joined("a", world.now)
+    world.core.adopt("a", [(KEY, closing)], world.now, world.wall)
+    assert world.proven(header={"isn": OLD_X}, **OLD) == []
+    world.sleep(0.2)
+    session = world.core.sessions.get(KEY)
+    assert session is not None
+    assert session.entry == closing
+    if answers:  # its client has that connection: it uses the port again
+        [aside] = of(Put, world.proven(header={"isn": OLD_X}, **OLD))
+        assert aside.entry.phase == Phase.AWAITED
+
+
+def test_what_comes_from_a_switch_behind_a_sessions_own_proof_is_not_told_again() -> None:
+    """A client that closes and uses its port again at once, when its switch has just joined."""
+    world = World()
+    world.core.switch_lost("a", world.now, world.wall)
+    world.sleep(1.0)
+    world.core.switch_joined("a", world.now)
+    world.core.switch_live("a")
+    world.sleep(0.5)
+    world.open_session()
+    world.sleep(0.5)
+    [aside] = of(Put, world.proven(header={"isn": OLD_X}, **OLD))
+    assert aside.entry.phase == Phase.AWAITED
 
 
 def test_what_nobody_answers_is_forgotten() -> None:
