@@ -20,7 +20,7 @@ from controller.scenario.runner import run_scenario
 FILES = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
 TARGET = os.environ.get("SYNCLINE_TARGET", "softswitch")
 ALL_VARIANTS = os.environ.get("SYNCLINE_ALL_VARIANTS") == "1"
-SCENARIOS = [scenario for file in FILES for scenario in load_scenarios(file)]
+SCENARIOS = [scenario for file in FILES for scenario in load_scenarios(file, bmv2=TARGET == "bmv2")]
 
 
 def test_there_are_scenarios() -> None:

@@ -43,7 +43,7 @@ def run(
     """Run scenarios, each in a lab of its own. Exit code 1 when an expectation is not met."""
     console = Console(highlight=False)
     end_in_order_on_signals()
-    scenarios = _load(files, soak, federated)
+    scenarios = _load(files, soak, federated, bmv2=target == "bmv2")
     if absent := sorted({program for scenario in scenarios for program in scenario.missing_programs()}):
         how = "as root, `scripts/programs .programs` gets them from Debian"
         typer.echo(f"not on this machine: {', '.join(absent)}; {how}", err=True)
@@ -64,11 +64,11 @@ def check(files: Files) -> None:
         )
 
 
-def _load(files: list[Path], soak: bool, federated: bool) -> list[Scenario]:
+def _load(files: list[Path], soak: bool, federated: bool, *, bmv2: bool = False) -> list[Scenario]:
     scenarios: list[Scenario] = []
     try:
         for file in files:
-            found = load_scenarios(file, soak=soak, federated=federated)
+            found = load_scenarios(file, soak=soak, federated=federated, bmv2=bmv2)
             if federated and not found and (reason := read_yaml(file).get("not_federated")):
                 typer.echo(f"{file}: left out: {reason}")
             scenarios += found

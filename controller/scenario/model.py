@@ -66,6 +66,9 @@ class ScenarioFile(Model):
     soak: dict[str, Parameter] = Field(
         default={}, description="a mapping of parameters to the values that they have in long runs"
     )
+    bmv2: dict[str, Parameter] = Field(
+        default={}, description="a mapping of parameters to the values that they have on BMv2"
+    )
     steps: list[Any] = Field(min_length=1, description="a list of steps, each a mapping of one keyword")
 
     @field_validator("topology", mode="before")
@@ -107,22 +110,26 @@ FEDERATED = "three-pop-federated"
 _ALSO_FEDERATED = ("two-pop", "three-pop")
 
 
-def load_scenarios(path: Path, *, soak: bool = False, federated: bool = False) -> list[Scenario]:
+def load_scenarios(
+    path: Path, *, soak: bool = False, federated: bool = False, bmv2: bool = False
+) -> list[Scenario]:
     """Reads and checks a scenario file; ConfigError has one line `FILE: key.path: what` per mistake.
 
     Its scenarios: one for each topology and version of IP. With `soak` with the parameters of long runs; none
     when the file has no such. With `federated` with a controller for each PoP; none when the file says why
-    that cannot be.
+    that cannot be. With `bmv2` with the parameters for BMv2.
     """
     document = read_yaml(path)
     try:
         file = ScenarioFile.model_validate(document)
         if soak and not file.soak:
             return []
-        if unknown := sorted(set(file.soak) - set(file.parameters)):
-            known = ", ".join(file.parameters) or "none"
-            raise ConfigError(path, [Problem(f"soak.{unknown[0]}", f"no such parameter; there are: {known}")])
-        parameters = {**file.parameters, **(file.soak if soak else {})}
+        for place, given in (("soak", file.soak), ("bmv2", file.bmv2)):
+            if unknown := sorted(set(given) - set(file.parameters)):
+                known = ", ".join(file.parameters) or "none"
+                problem = Problem(f"{place}.{unknown[0]}", f"no such parameter; there are: {known}")
+                raise ConfigError(path, [problem])
+        parameters = {**file.parameters, **(file.soak if soak else {}), **(file.bmv2 if bmv2 else {})}
         file = ScenarioFile.model_validate(with_parameters(document, parameters))
         if federated:
             if file.not_federated is not None:

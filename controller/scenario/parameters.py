@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of a scenario: numbers and texts that its long form has other values for.
+"""Parameters of a scenario: numbers and texts that its long form, or BMv2, has other values for.
 
 `@{NAME}` stands for one, anywhere below a file's keys. Alone in a value it stands for the number itself,
 within a text for its digits. What is no parameter stays for the steps (see `steps.programs.expand`).
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 Parameter: TypeAlias = int | float | str
 
 _PLACEHOLDER = re.compile(r"@\{([a-z]\w*)\}")
-_DEFINITIONS = ("parameters", "soak")
+_DEFINITIONS = ("parameters", "soak", "bmv2")
 
 
 def with_parameters(document: Any, parameters: Mapping[str, Parameter]) -> Any:

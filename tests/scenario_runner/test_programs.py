@@ -177,6 +177,17 @@ def test_parameters(tmp_path: Path, soak: bool, count: int) -> None:
     assert getattr(scenario.steps[1], "command", None) == f"echo {count} @{{web}}"
 
 
+def test_parameters_on_bmv2(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO.replace("soak: {count: 7}", "bmv2: {count: 2}"))
+    for bmv2, count in ((False, 3), (True, 2)):
+        [scenario] = load_scenarios(path, bmv2=bmv2)
+        assert scenario.topology.controller.timers.linger == count
+    path.write_text(SCENARIO.replace("soak: {count: 7}", "bmv2: {cuont: 2}"))
+    with pytest.raises(ConfigError, match=r"bmv2\.cuont: no such parameter; there are: count, what"):
+        load_scenarios(path)
+
+
 def test_only_some_have_a_long_form(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text(SCENARIO.replace("soak: {count: 7}\n", ""))
