@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,6 +98,7 @@ _BLOCKING = {
 _SHORT = {
     "ss_packet_out": (c_int, [_SW, c_char_p, c_size_t]),
     "ss_packet_outs_go": (None, [_SW]),
+    "ss_behind": (c_bool, [_SW]),
     "ss_table_write": (c_int, [_SW, c_int, POINTER(TableEntry)]),
     "ss_table_lookup": (c_size_t, [_SW, POINTER(TableEntry), c_char_p, c_size_t]),
     "ss_table_count": (c_uint64, [_SW, c_uint32]),

@@ -214,6 +214,11 @@ class Engine:
         """Tell the data plane of the packet-outs that it was given."""
         self._short.ss_packet_outs_go(self._switch)
 
+    def behind(self) -> bool:
+        """Whether frames wait for a data-plane thread."""
+        result: bool = self._short.ss_behind(self._switch)
+        return result
+
     def process(self, port: int, frame: bytes) -> int:
         """Run one frame through the pipeline at once, as if it had arrived on `port` (no threads needed)."""
         result: int = self._c.ss_process(self._switch, port, frame, len(frame))

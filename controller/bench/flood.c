@@ -12,6 +12,7 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,7 +41,7 @@ typedef struct {
   uint16_t port;
   uint64_t syns, acks, rate, seed;
   double deadline;
-  bool complete;
+  bool complete, steady;
 } options_t;
 
 typedef struct {
@@ -195,6 +196,12 @@ static int open_receiver(const layout_t *at) {
   return fd;
 }
 
+// Packets of another machine would not wait for a processor of this one: nor do those of a steady sender, where that is allowed.
+static void come_first(void) {
+  struct sched_param lowest = {.sched_priority = 1};
+  (void)sched_setscheduler(0, SCHED_RR, &lowest);
+}
+
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -241,6 +248,16 @@ static void pass_seconds(double seconds, bots_t *bots, const options_t *o) {
   }
 }
 
+// A steady sender that had to wait for a processor all the same catches up by no more than half as fast again as it was told: what is
+// to be a rate must not become a burst as fast as it can.
+static const double CATCH_UP = 1.5;
+
+// When the packets behind the first `n` are due, the last `batch` of which were begun at `began`.
+static double next_due(const options_t *o, double start, uint64_t n, unsigned batch, double began) {
+  double by_rate = start + (double)n / (double)o->rate, soonest = began + (double)batch / (CATCH_UP * (double)o->rate);
+  return o->steady && soonest > by_rate ? soonest : by_rate;
+}
+
 // ACKs are spread evenly among the SYNs: the n-th packet is an ACK whenever n * acks / total steps up.
 static bool is_ack(const options_t *o, uint64_t n) {
   uint64_t total = o->syns + o->acks;
@@ -275,9 +292,9 @@ static sent_t flood(int fd, const options_t *o, double start, bots_t *bots) {
     messages[i].msg_hdr.msg_iovlen = 1;
   }
   uint64_t total = o->syns + o->acks, random = o->seed;
-  double end = start + o->deadline;
+  double end = start + o->deadline, began = start;
   sent_t sent = {0, 0, 0};
-  for (uint64_t n = 0; n < total && !stopped && now() < end;) {
+  for (uint64_t n = 0; n < total && !stopped && (began = now()) < end;) {
     unsigned batch = total - n < BATCH ? (unsigned)(total - n) : BATCH;
     for (unsigned i = 0; i < batch; i++) {
       bool ack = is_ack(o, n + i);
@@ -291,7 +308,7 @@ static sent_t flood(int fd, const options_t *o, double start, bots_t *bots) {
     if (done < batch) break;
     n += batch;
     if (bots->in >= 0) answer(bots, o);
-    if (o->rate) pass_seconds(start + (double)n / (double)o->rate - now(), bots, o);
+    if (o->rate) pass_seconds(next_due(o, start, n, batch, began) - now(), bots, o);
   }
   if (bots->in >= 0) pass_seconds(LAST_ANSWERS, bots, o);
   sent.completed = bots->completed;
@@ -335,7 +352,8 @@ static options_t parse_options(int argc, char **argv) {
       {"interface", required_argument, 0, 'i'},   {"source-mac", required_argument, 0, 'm'}, {"destination-mac", required_argument, 0, 'd'},
       {"sources", required_argument, 0, 's'},     {"target", required_argument, 0, 't'},     {"syns", required_argument, 0, 'S'},
       {"acks", required_argument, 0, 'A'},        {"rate", required_argument, 0, 'r'},       {"seed", required_argument, 0, 'x'},
-      {"deadline", required_argument, 0, 'e'},    {"complete", no_argument, 0, 'c'},         {0, 0, 0, 0},
+      {"deadline", required_argument, 0, 'e'},    {"complete", no_argument, 0, 'c'},         {"steady", no_argument, 0, 'y'},
+      {0, 0, 0, 0},
   };
   options_t o = {.deadline = 60, .seed = 1, .port = 0};
   uint64_t suffix;
@@ -362,12 +380,14 @@ static options_t parse_options(int argc, char **argv) {
       case 'x': o.seed = parse_count("not a seed", optarg); break;
       case 'e': o.deadline = (double)parse_count("not a number of seconds", optarg); break;
       case 'c': o.complete = true; break;
+      case 'y': o.steady = true; break;
       default: exit(2);
     }
   }
   if (o.source_family != o.target_family) fail("--sources and --target", "not of the same version of IP");
   if (!o.interface || !o.source_prefix || !o.port) fail("missing option", "--interface, --sources and --target are needed");
   if (o.syns + o.acks == 0 || o.syns + o.acks > 100000000) fail("packets", "from 1 to 100000000 in all");
+  if (o.steady && !o.rate) fail("--steady", "--rate is needed");
   if (o.deadline > 600) fail("deadline", "at most 600 seconds");
   return o;
 }
@@ -377,6 +397,7 @@ int main(int argc, char **argv) {
   int fd = open_socket(options.interface);
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
+  if (options.steady) come_first();
   double start = now();
   bots_t bots = {.in = options.complete ? open_receiver(options.layout) : -1, .out = fd};
   prepare(bots.ack, &options, FLAG_ACK);

@@ -36,7 +36,8 @@ class FloodPlan:
     """A flood: counts are exact upper bounds, `rate` is in packets per second (0 = as fast as it goes).
 
     `target` is an IPv4 or IPv6 address, `sources` a prefix of the same version (None: the lab's own). With
-    `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK.
+    `complete` the SYNs are those of bots, which answer each SYN/ACK with its ACK. `steady`: the rate is kept,
+    as by another machine, whatever else this one has to do.
     """
 
     target: str
@@ -48,6 +49,7 @@ class FloodPlan:
     seed: int = 1
     deadline_s: int = 60
     complete: bool = False
+    steady: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def flood_command(plan: FloodPlan, netns: str) -> list[str]:
         f"--seed={plan.seed}",
         f"--deadline={plan.deadline_s}",
         *(["--complete"] if plan.complete else []),
+        *(["--steady"] if plan.steady else []),
     ]
 
 

@@ -37,17 +37,19 @@ def measure_tables(sessions: int) -> dict[str, Any]:
         try:
             schema = Schema(compile_file(P4_SOURCE).p4info)
             way = _way(lab)
-            half = int(measure(way, 2, seed=1).absorbed_per_s / 2)
             before = _memory(lab)
             spent = _cpu_seconds(lab)
             rate = _insert(client, schema, sessions)
             spent = _cpu_seconds(lab) - spent
             grown = _memory(lab) - before
+            absorbed = measure(way, 2, seed=1).absorbed_per_s
+            half = int(absorbed / 2)
             return {
                 "sessions": sessions,
                 "inserts_per_s": round(rate),
                 "inserts_per_cpu_s": round(sessions / spent),
                 "process_bytes_per_entry": round(grown / sessions),
+                "absorbed_per_s": round(absorbed),
                 "alone": _under_load(way, half, None, 0),
                 "read": _under_load(way, half, client, schema.sessions_ids[0]),
             }
@@ -104,7 +106,13 @@ def _under_load(way: Way, rate: int, client: Primary | None, table_id: int) -> d
     What was not answered is lost.
     """
     plan = FloodPlan(
-        way.target, way.port, min(rate * _SECONDS, MOST_SYNS), rate=rate, seed=2, deadline_s=2 * _SECONDS
+        way.target,
+        way.port,
+        min(rate * _SECONDS, MOST_SYNS),
+        rate=rate,
+        seed=2,
+        deadline_s=2 * _SECONDS,
+        steady=True,
     )
     before = interface_counters(way.counted_netns)[way.counted].rx_packets
     read: list[int] = []
@@ -133,6 +141,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
         f"tables: {figures['inserts_per_s']:,} inserts/s in batches of {_BATCH} "
         f"({figures['inserts_per_cpu_s']:,} per second of the switch's CPU time), "
         f"{figures['process_bytes_per_entry']} bytes of the process per entry at {figures['sessions']:,}",
-        f"tables: {read['entries_read']:,} entries read while {read['per_s']:,} SYNs/s were answered, "
+        f"tables: {read['entries_read']:,} entries read while {read['per_s']:,} SYNs/s came, half of the "
+        f"{figures['absorbed_per_s']:,}/s that were absorbed before: "
         f"{read['lost']:,} of {read['syns']:,} lost; without reading {alone['lost']:,} of {alone['syns']:,}",
     ]

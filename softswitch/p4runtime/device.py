@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from finsy.proto import p4r
 
@@ -46,6 +48,8 @@ from softswitch.p4runtime.write import apply_updates
 _LOG = logging.getLogger(__name__)
 _SET = p4r.SetForwardingPipelineConfigRequest
 _GET = p4r.GetForwardingPipelineConfigRequest
+_PAUSE: Final = 0.001  # seconds
+_PAUSES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,14 @@ class Device:
                 except P4RuntimeError as error:
                     errors.append(error)
         return chain.from_iterable(selected), BatchError("read", errors) if any(errors) else None
+
+    def give_way(self) -> None:
+        """Let packets go first: wait while some wait for the data plane, but not for long."""
+        for _ in range(_PAUSES):
+            with self._lock:
+                if self._running is None or not self._running.engine.behind():
+                    return
+            time.sleep(_PAUSE)
 
     def get_config(
         self, request: p4r.GetForwardingPipelineConfigRequest

@@ -121,10 +121,15 @@ class P4RuntimeService:
         request = await _request(call, p4r.ReadRequest)
         async with self._reading():
             entities, failure = await self._apart(lambda: self._device.read(request))
-            while response := await self._apart(lambda: _next_response(entities)):
+            while response := await self._apart(lambda: self._next_response(entities)):
                 await call.send_message(response)
         if failure:
             raise failure
+
+    def _next_response(self, entities: Iterator[p4r.Entity]) -> bytes:
+        """The next response of a Read, when no packets wait; empty when there is nothing left."""
+        self._device.give_way()
+        return p4r.ReadResponse(entities=islice(entities, _ENTITIES_PER_RESPONSE)).SerializeToString()
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:
@@ -238,11 +243,6 @@ async def _request(call: Call, kind: type[Request]) -> Request:
 
 async def _reply(call: Call, message: Message) -> None:
     await call.send_message(message.SerializeToString())
-
-
-def _next_response(entities: Iterator[p4r.Entity]) -> bytes:
-    """The next response of a Read; empty when there is nothing left."""
-    return p4r.ReadResponse(entities=islice(entities, _ENTITIES_PER_RESPONSE)).SerializeToString()
 
 
 def _batch_error(error: BatchError) -> GRPCError:

@@ -45,7 +45,7 @@ int ss_port_add(ss_switch *sw, uint32_t port, const char *iface, const char *pca
   p->id = port;
   snprintf(p->iface, sizeof p->iface, "%s", iface);
   // Opened now and closed again, so that a lack of rights is told here and not at the start.
-  ss_socket *probe = ss_socket_open(p, 1, 0, err, err_len);
+  ss_socket *probe = ss_socket_open(p, 1, 0, SS_RING_OF_MANY, err, err_len);
   if (probe == NULL) return SS_PERMISSION_DENIED;
   ss_socket_close(probe);
   if (pcap_dir != NULL && open_pcaps(p, pcap_dir, err, err_len) != SS_OK) {

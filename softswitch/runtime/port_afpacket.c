@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 enum {
-  RING_BYTES = 1 << 23,
   MIN_SLOTS = 64,
   TAG = 4,  // bytes of an 802.1Q tag
   SEND_BYTES = 1 << 18,
@@ -77,22 +76,22 @@ static bool set_option(int fd, int option, const void *value, socklen_t len) {
 }
 
 // A slot holds the longest ordinary frame of the interface.
-static bool map_ring(ss_socket *s) {
+static bool map_ring(ss_socket *s, size_t bytes) {
   uint32_t need = (uint32_t)mtu_of(s->fd, s->port->iface) + 256;
   if (need > SS_MAX_FRAME) need = SS_MAX_FRAME;
   s->slot_bytes = 2048;
   while (s->slot_bytes < need) s->slot_bytes *= 2;
-  s->slots = RING_BYTES / s->slot_bytes;
+  s->slots = (uint32_t)(bytes / s->slot_bytes);
   uint32_t block = s->slot_bytes < 65536 ? 65536 : s->slot_bytes;
   struct tpacket_req request = {.tp_block_size = block,
-                                .tp_block_nr = RING_BYTES / block,
+                                .tp_block_nr = (uint32_t)(bytes / block),
                                 .tp_frame_size = s->slot_bytes,
                                 .tp_frame_nr = s->slots};
   if (!set_option(s->fd, PACKET_RX_RING, &request, sizeof request)) return false;
-  void *ring = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+  void *ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
   if (ring == MAP_FAILED) return false;
   s->ring = ring;
-  s->ring_bytes = RING_BYTES;
+  s->ring_bytes = bytes;
   return true;
 }
 
@@ -103,7 +102,7 @@ static void set_buffer(int fd, int force, int ask) {
     (void)setsockopt(fd, SOL_SOCKET, ask, &bytes, sizeof bytes);
 }
 
-static bool configure(ss_socket *s, char *err, size_t err_len) {
+static bool configure(ss_socket *s, size_t ring_bytes, char *err, size_t err_len) {
   int version = TPACKET_V2, reserve = TAG, one = 1;
   s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
                  0);  // protocol 0: nothing arrives before the bind
@@ -121,7 +120,7 @@ static bool configure(ss_socket *s, char *err, size_t err_len) {
     return fail(err, err_len, s->port, "PACKET_COPY_THRESH");
   set_buffer(s->fd, SO_SNDBUFFORCE, SO_SNDBUF);
   set_buffer(s->fd, SO_RCVBUFFORCE, SO_RCVBUF);
-  if (!map_ring(s)) return fail(err, err_len, s->port, "receive ring");
+  if (!map_ring(s, ring_bytes)) return fail(err, err_len, s->port, "receive ring");
   return true;
 }
 
@@ -151,7 +150,8 @@ static void lay_out_messages(ss_socket *s) {
   }
 }
 
-ss_socket *ss_socket_open(ss_port *port, unsigned workers, uint16_t fanout, char *err, size_t err_len) {
+ss_socket *ss_socket_open(ss_port *port, unsigned workers, uint16_t fanout, size_t ring_bytes, char *err,
+                          size_t err_len) {
   ss_socket *s = calloc(1, sizeof *s);
   if (s == NULL || (s->send = malloc(SEND_BYTES)) == NULL) {
     snprintf(err, err_len, "interface %s: out of memory", port->iface);
@@ -161,7 +161,7 @@ ss_socket *ss_socket_open(ss_port *port, unsigned workers, uint16_t fanout, char
   s->port = port;
   s->fd = -1;
   lay_out_messages(s);
-  if (configure(s, err, err_len) && bind_to(s, workers, fanout, err, err_len)) return s;
+  if (configure(s, ring_bytes, err, err_len) && bind_to(s, workers, fanout, err, err_len)) return s;
   ss_socket_close(s);
   return NULL;
 }

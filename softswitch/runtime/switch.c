@@ -123,6 +123,15 @@ void ss_packet_outs_go(ss_switch *sw) {
   if (atomic_exchange(&sw->asleep, false)) ss_signal(sw->wake_workers);
 }
 
+bool ss_behind(ss_switch *sw) {
+  bool behind = false;
+  pthread_mutex_lock(&sw->control);
+  for (unsigned i = 0; i < SS_MAX_WORKERS; i++)
+    behind |= sw->workers[i] != NULL && atomic_load_explicit(&sw->workers[i]->behind, memory_order_relaxed);
+  pthread_mutex_unlock(&sw->control);
+  return behind;
+}
+
 void ss_stats(ss_switch *sw, ss_stats_t *out) {
   *out = (ss_stats_t){.idle_dropped = atomic_load(&sw->idle_dropped),
                       .packet_out_dropped = atomic_load(&sw->packet_out_dropped)};

@@ -14,6 +14,7 @@
 //   -9 FAILED_PRECONDITION, -11 OUT_OF_RANGE, -12 UNIMPLEMENTED, -13 INTERNAL
 #ifndef SYNCLINE_SWITCH_H
 #define SYNCLINE_SWITCH_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -134,6 +135,8 @@ size_t ss_wait_events(ss_switch *sw, uint32_t timeout_ms, uint8_t *buf, size_t b
 // For a consumer that waits for other things, too: it is readable when there may be something to take, with
 // ss_wait_events and no time. Call that four times a second all the same: idle entries are looked for in it.
 int ss_events_fd(ss_switch *sw);
+// Whether frames wait for a data-plane thread: who has time should leave it the processor.
+bool ss_behind(ss_switch *sw);
 typedef struct {
   uint64_t packet_in_dropped, digest_dropped, idle_dropped, packet_out_dropped, processed;
 } ss_stats_t;

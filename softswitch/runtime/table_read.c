@@ -2,6 +2,17 @@
 // Reading tables: records of switch.h.
 #include "internal.h"
 
+// Ones for the first `ones` bits of a field, which lies in the last of the bits of its bytes.
+static void write_ones(uint8_t *to, uint32_t bits, uint32_t ones) {
+  const uint32_t size = (bits + 7) / 8, spare = size * 8 - bits;
+  if (ones == bits) {
+    memset(to, 0xff, size);
+    to[0] = (uint8_t)(0xff >> spare);
+    return;
+  }
+  for (uint32_t bit = 0; bit < ones; bit++) ss_put_bits(to, spare + bit, 1, 1);
+}
+
 // The mask of a stored row, in the layout of switch.h.
 static void write_mask(const ss_table *t, const ss_row *row, uint8_t *to) {
   const uint64_t *key = ss_row_key_const(row);
@@ -15,7 +26,7 @@ static void write_mask(const ss_table *t, const ss_row *row, uint8_t *to) {
     const ss_field_desc *field = &t->desc->field[f];
     uint32_t size = (field->bits + 7u) / 8u;
     uint32_t ones = field->match == SS_LPM ? (uint32_t)key[t->key_words] : field->bits;
-    for (uint32_t bit = 0; bit < ones; bit++) ss_put_bits(to + at, size * 8 - field->bits + bit, 1, 1);
+    write_ones(to + at, field->bits, ones);
     at += size;
   }
 }

@@ -30,13 +30,18 @@ static unsigned take_packet_outs(ss_worker *w) {
 
 static unsigned one_round(ss_worker *w) {
   const uint32_t ports = w->sw->n_ports;
+  bool behind = false;
   unsigned n = 0;
   w->now_ns = ss_now(w->sw);
   ss_go_online(w);
   n += take_packet_outs(w);
   // Room for large frames is scarce; every port is the first to find it in its turn.
-  for (uint32_t i = 0, at = w->first_port; i < ports; i++, at = at + 1 < ports ? at + 1 : 0)
-    n += ss_socket_receive(w->sockets[at], w);
+  for (uint32_t i = 0, at = w->first_port; i < ports; i++, at = at + 1 < ports ? at + 1 : 0) {
+    unsigned taken = ss_socket_receive(w->sockets[at], w);
+    behind |= taken == SS_BATCH;
+    n += taken;
+  }
+  atomic_store_explicit(&w->behind, behind, memory_order_relaxed);
   w->first_port = w->first_port + 1 < ports ? w->first_port + 1 : 0;
   if (n > 0) {
     ss_tally_flush(w);
@@ -81,14 +86,16 @@ static void *run(void *arg) {
     idle = one_round(w) > 0 ? 0 : idle + 1;
     if (idle >= IDLE_ROUNDS) sleep_in_poll(w, fds);
   }
+  atomic_store_explicit(&w->behind, false, memory_order_relaxed);
   ss_go_offline(w);
   return NULL;
 }
 
 static bool open_sockets(ss_worker *w, unsigned workers, char *err, size_t err_len) {
   uint16_t fanout = (uint16_t)(getpid() * 31);
+  size_t ring = workers * w->sw->n_ports <= SS_FEW_SOCKETS ? SS_RING : SS_RING_OF_MANY;
   for (uint32_t i = 0; i < w->sw->n_ports; i++) {
-    w->sockets[i] = ss_socket_open(&w->sw->ports[i], workers, (uint16_t)(fanout + i), err, err_len);
+    w->sockets[i] = ss_socket_open(&w->sw->ports[i], workers, (uint16_t)(fanout + i), ring, err, err_len);
     if (w->sockets[i] == NULL) return false;
   }
   return true;

@@ -135,6 +135,7 @@ class FakeEngine:
         self.sessions: dict[int, tuple[list[tuple[int, int]], int]] = {}
         self.sent: list[bytes] = []
         self.waiting: list[bytes] = []
+        self.lag = self.asked = 0  # so often is the data plane behind; how often it was asked
         self.events = EventQueue()
         self.log: list[str] = []
         self.closed = False
@@ -162,6 +163,10 @@ class FakeEngine:
     def packet_out(self, frame: bytes) -> int:
         self.waiting.append(frame)
         return 0
+
+    def behind(self) -> bool:
+        self.asked += 1
+        return self.asked <= self.lag
 
     def packet_outs_go(self) -> None:
         self.sent += self.waiting

@@ -204,6 +204,15 @@ def test_large_answers_come_in_parts(rig: Rig, ready: Client) -> None:
     assert sizes == [1000, 1000, 500]
 
 
+@pytest.mark.parametrize(("lag", "asked"), [(0, 2), (3, 5), (1000, 40)])
+def test_packets_go_first(rig: Rig, ready: Client, lag: int, asked: int) -> None:
+    """Each part of an answer waits while frames wait for the data plane, but not for ever."""
+    ready.write(session(INSERT, b"\x01"))
+    rig.engines[0].lag = lag
+    assert len(ready.read(table(fakes.SESSIONS))) == 1
+    assert rig.engines[0].asked == asked
+
+
 def test_reset_default_is_read_as_the_programs_own(ready: Client) -> None:
     ready.write(default(MODIFY, fakes.SESSIONS, None))
     [found] = ready.read(table(fakes.SESSIONS, is_default_action=True))

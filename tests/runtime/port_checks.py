@@ -200,6 +200,20 @@ def two_threads(library: Path, _folder: Path) -> None:
     engine.close()
 
 
+def says_when_it_is_behind(library: Path, _folder: Path) -> None:
+    """Frames that come faster than they are taken make a thread say so, until there are none any more."""
+    engine, h1, _ = started(library)
+    assert not engine.behind()
+    deadline = time.monotonic() + 20
+    while not engine.behind():
+        assert time.monotonic() < deadline
+        for _ in range(200):
+            h1.send(frame(b"more"))
+    while engine.behind():
+        assert time.monotonic() < deadline
+    engine.close()
+
+
 CHECKS = [
     forwards,
     keeps_tags,
@@ -208,6 +222,7 @@ CHECKS = [
     survives_a_vanishing_interface,
     says_what_is_wrong,
     two_threads,
+    says_when_it_is_behind,
 ]
 
 

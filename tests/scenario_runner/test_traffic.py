@@ -102,6 +102,23 @@ def test_leaving_a_flood_ends_it(lab: KernelLab) -> None:
     assert not flood.running
 
 
+def test_a_steady_flood_keeps_its_rate(lab: KernelLab) -> None:
+    plan = FloodPlan("203.0.113.10", 81, syns=20_000, rate=20_000, steady=True)
+    with Flood(lab, "client", lab.netns("client"), plan) as flood:
+        sent = flood.wait()
+    assert sent.syns == 20_000
+    assert 0.5 * 20_000 < sent.rate < 1.1 * 20_000
+
+
+def test_a_steady_flood_needs_a_rate(lab: KernelLab) -> None:
+    plan = FloodPlan("203.0.113.10", 81, syns=1, steady=True)
+    with (
+        pytest.raises(FloodError, match="--rate is needed"),
+        Flood(lab, "client", lab.netns("client"), plan) as flood,
+    ):
+        flood.wait()
+
+
 def test_a_flood_of_addresses_of_the_other_version(lab: KernelLab) -> None:
     plan = FloodPlan("203.0.113.10", 81, 1, sources="2001:db8:198::/48")
     with (
