@@ -83,7 +83,7 @@ _BLOCKING = {
     "ss_new": (c_void_p, [c_uint32, c_uint32]),
     "ss_free": (None, [_SW]),
     "ss_port_add": (c_int, [_SW, c_uint32, c_char_p, c_char_p, c_char_p, c_size_t]),
-    "ss_start": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),
+    "ss_start": (c_int, [_SW, c_uint32, c_bool, c_char_p, c_size_t]),
     "ss_stop": (None, [_SW]),
     "ss_port_stats": (c_int, [_SW, c_uint32, POINTER(PortStatsStruct)]),
     "ss_process": (c_int, [_SW, c_uint32, c_char_p, c_size_t]),

@@ -113,6 +113,14 @@ def switch(
     threads: Annotated[
         int, typer.Option("--threads", metavar="N", min=1, max=16, help="Data-plane threads.")
     ] = 1,
+    realtime: Annotated[
+        bool | None,
+        typer.Option(
+            "--realtime/--no-realtime",
+            help="Whether they run before all else on the machine (default: if there are more cores).",
+            show_default=False,
+        ),
+    ] = None,
     include_dirs: IncludeDirs = [],  # noqa: B006
     defines: Defines = [],  # noqa: B006
     tls_cert: Annotated[
@@ -160,6 +168,7 @@ def switch(
         cpu_port=cpu_port,
         pcap_dir=pcap,
         threads=threads,
+        realtime=realtime,
         tls=TlsFiles(tls_cert, tls_key, tls_ca) if tls_cert and tls_key else None,
     )
     raise typer.Exit(run_switch(options))

@@ -162,10 +162,13 @@ class Engine:
         if self._c.ss_port_add(self._switch, port, interface.encode(), folder, error, _ERROR_TEXT) != 0:
             raise EngineError(error.value.decode(errors="replace") or f"cannot open interface {interface}")
 
-    def start(self, threads: int = 1) -> None:
-        """Start the data-plane threads; raise EngineError with the reason when that fails."""
+    def start(self, threads: int = 1, *, realtime: bool = False) -> None:
+        """Start the data-plane threads; raise EngineError with the reason when that fails.
+
+        `realtime`: they run before all else (SCHED_RR), if the process may ask for that.
+        """
         error = ctypes.create_string_buffer(_ERROR_TEXT)
-        if self._c.ss_start(self._switch, threads, error, _ERROR_TEXT) != 0:
+        if self._c.ss_start(self._switch, threads, realtime, error, _ERROR_TEXT) != 0:
             raise EngineError(error.value.decode(errors="replace") or "cannot start the data plane")
 
     def stop(self) -> None:

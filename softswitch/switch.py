@@ -44,6 +44,8 @@ class SwitchOptions:
     cpu_port: int = DEFAULT_CPU_PORT
     pcap_dir: Path | None = None
     threads: int = 1
+    realtime: bool | None = None
+    "Whether data-plane threads run before all else; None: if they leave cores to it."
     tls: TlsFiles | None = None
 
 
@@ -123,6 +125,7 @@ def _start(options: SwitchOptions, program: CompiledProgram | None) -> tuple[Dev
             ports=options.ports,
             pcap_dir=options.pcap_dir,
             threads=options.threads,
+            realtime=runs_in_real_time(options),
         ),
         compile_text=compile_pushed,
         open_engine=Engine,
@@ -154,6 +157,15 @@ def check_interface(name: str) -> None:
         ) from None
     except OSError as error:
         raise SwitchError(f"interface {name}: {error.strerror}") from error
+
+
+def runs_in_real_time(options: SwitchOptions) -> bool:
+    """Data-plane threads in real time leave nothing of a core to others when packets do not leave off: unless
+    told otherwise, only where there are more cores than such threads.
+    """
+    if options.realtime is not None:
+        return options.realtime
+    return len(os.sched_getaffinity(0)) > options.threads
 
 
 def _greeting(options: SwitchOptions, server: Server) -> str:

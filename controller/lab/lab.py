@@ -6,6 +6,7 @@ Whatever a lab makes is written down before it is made, so that `down` finds it 
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import socket
@@ -483,7 +484,9 @@ class Lab:
         pcap = self.pcap_dir if self.state.pcap else None
         socket_path = self.files.socket(switch)
         tls = _tls_files(self.files, switch) if self.topology.controller.tls else None
-        command = switch_command(self._target, node, self.plan.device_id(switch), socket_path, pcap, tls)
+        crowded = len(self.plan.switches) >= len(os.sched_getaffinity(0))
+        device_id = self.plan.device_id(switch)
+        command = switch_command(self._target, node, device_id, socket_path, pcap, tls, crowded)
         self.processes.start(switch, command, node.netns)
 
 

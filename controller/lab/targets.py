@@ -62,10 +62,12 @@ def switch_command(
     socket: Path,
     pcap: Path | None,
     tls: TlsFiles | None = None,
+    crowded: bool = False,
 ) -> list[str]:
     """The command of a switch process, to be run within the switch's namespace.
 
-    `tls`: its files, with the CA of those who may control it.
+    `tls`: its files, with the CA of those who may control it. `crowded`: the lab has as many switches as the
+    machine has cores, or more.
     """
     ports = [argument for i in node.interfaces for argument in ("-i", f"{i.port}@{i.name}")]
     if target == "softswitch":
@@ -74,6 +76,7 @@ def switch_command(
         if tls is not None:
             command += ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key)]
             command += ["--tls-ca", str(tls.ca)]
+        command += ["--no-realtime"] if crowded else []
         return command + (["--pcap", str(pcap)] if pcap else [])
     command = [find_tool(BMV2), "--no-p4", *ports, "--device-id", str(device_id)]
     # Its default is one path in /tmp per device id, for all BMv2 switches of the machine.

@@ -71,6 +71,8 @@ class DeviceOptions:
     "Folder for one pair of pcap files per port; None for none."
     threads: int = 1
     "Data-plane threads."
+    realtime: bool = False
+    "Whether they run before all else, where that is allowed."
 
 
 OpenEngine = Callable[[Path, int, int], DataPlane]
@@ -380,10 +382,10 @@ class Device:
         try:
             for port in self.options.ports:
                 pipeline.engine.add_port(port.number, port.interface, self.options.pcap_dir)
-            pipeline.engine.start(self.options.threads)
+            pipeline.engine.start(self.options.threads, realtime=self.options.realtime)
         except EngineError:
             if old:
-                old.engine.start(self.options.threads)
+                old.engine.start(self.options.threads, realtime=self.options.realtime)
                 self._start_pump(old)
             raise
         with self._io_lock:

@@ -246,6 +246,7 @@ struct ss_switch {
 
   ss_worker *workers[SS_MAX_WORKERS + 1];  // the last is the synchronous one
   unsigned n_workers;                      // running
+  bool realtime;                           // they are to be
   _Atomic bool stopping;
   int wake_workers;       // eventfd: packet-outs and stop
   _Atomic bool asleep;    // worker 0 must be woken for a packet-out

@@ -30,7 +30,8 @@ void ss_free(ss_switch *sw);                               // stops threads, clo
 // CAP_NET_RAW").
 int ss_port_add(ss_switch *sw, uint32_t port, const char *iface, const char *pcap_dir, char *err,
                 size_t err_len);
-int ss_start(ss_switch *sw, uint32_t threads, char *err, size_t err_len);  // starts data-plane thread(s)
+// Starts data-plane threads; `realtime`: before all else that runs on the machine, if that is allowed.
+int ss_start(ss_switch *sw, uint32_t threads, bool realtime, char *err, size_t err_len);
 void ss_stop(ss_switch *sw);
 typedef struct {
   uint32_t port;

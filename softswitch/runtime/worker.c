@@ -2,6 +2,7 @@
 // Data-plane threads: each polls its sockets on all ports, in batches; when nothing comes it sleeps in poll.
 #include "internal.h"
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,12 +72,18 @@ static void sleep_in_poll(ss_worker *w, struct pollfd *fds) {
   if (fds[n].revents && w->index == 0 && read(w->sw->wake_workers, &count, sizeof count) < 0) return;
 }
 
+// Where the process may: packets come before what the control plane has to do.
+static void come_first(const ss_worker *w) {
+  struct sched_param lowest = {.sched_priority = 1};
+  if (w->sw->realtime && sched_setscheduler(0, SCHED_RR, &lowest) == 0) return;
+  (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+}
+
 static void *run(void *arg) {
   ss_worker *w = arg;
   struct pollfd fds[SS_MAX_PORTS + 1];
   unsigned idle = 0;
-  // Where the process may: packets come before what the control plane has to do.
-  (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+  come_first(w);
   for (uint32_t i = 0; i < w->sw->n_ports; i++) {
     fds[i] = (struct pollfd){.fd = ss_socket_fd(w->sockets[i]), .events = POLLIN};
   }
@@ -137,13 +144,14 @@ static int create_thread(ss_worker *w) {
   return error;
 }
 
-int ss_start(ss_switch *sw, uint32_t threads, char *err, size_t err_len) {
+int ss_start(ss_switch *sw, uint32_t threads, bool realtime, char *err, size_t err_len) {
   if (err_len > 0) snprintf(err, err_len, "out of memory");
   if (sw->n_workers > 0 || threads == 0 || threads > SS_MAX_WORKERS) {
     if (err_len > 0) snprintf(err, err_len, "1 to %d threads, once", SS_MAX_WORKERS);
     return SS_INVALID_ARGUMENT;
   }
   atomic_store(&sw->stopping, false);
+  sw->realtime = realtime;
   for (unsigned i = 0; i < threads; i++) {
     if (worker_new(sw, i, threads, err, err_len) == NULL) {
       for (unsigned j = 0; j <= i; j++) close_sockets(sw->workers[j]);

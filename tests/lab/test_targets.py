@@ -32,6 +32,7 @@ def test_softswitch() -> None:
         *("--grpc-server-addr", "unix:/run/b.sock"),
     ]
     assert switch_command("softswitch", NODE, 2, Path("/s"), Path("/p"))[-2:] == ["--pcap", "/p"]
+    assert switch_command("softswitch", NODE, 2, Path("/s"), None, crowded=True)[-1] == "--no-realtime"
 
 
 def test_bmv2(bmv2: Path) -> None:

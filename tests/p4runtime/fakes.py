@@ -154,7 +154,7 @@ class FakeEngine:
             raise EngineError(f"interface {interface} does not exist")
         self.log.append(f"port {port}@{interface}")
 
-    def start(self, threads: int = 1) -> None:
+    def start(self, threads: int = 1, *, realtime: bool = False) -> None:
         self.log.append("start")
 
     def stop(self) -> None:

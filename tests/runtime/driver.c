@@ -215,7 +215,7 @@ static void plug(job *j, char **names, int n) {
     if (ss_port_add(j->sw, j->n_links + 1, names[i], NULL, err, sizeof err) != 0) break;
     j->links[j->n_links++] = raw_socket(names[i + 1]);
   }
-  if (err[0] == 0) ss_start(j->sw, 2, err, sizeof err);
+  if (err[0] == 0) ss_start(j->sw, 2, false, err, sizeof err);
   if (err[0] == 0) return;
   fprintf(stderr, "%s\n", err);
   exit(2);
