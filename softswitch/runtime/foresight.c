@@ -122,8 +122,10 @@ void ss_foresee(ss_worker *w, unsigned place, uint32_t port, const uint8_t *fram
 void ss_foresee_rows(ss_worker *w, unsigned place) {
   const ss_guesses *g = &w->guesses[place % SS_FORESIGHT];
   for (unsigned i = 0; i < g->n; i++) {
-    const void *row = ss_slot_row(g->slot[i], g->hash[i]);
-    if (row != NULL) __builtin_prefetch(row);
+    const ss_row *row = ss_slot_row(g->slot[i], g->hash[i]);
+    if (row == NULL) continue;
+    __builtin_prefetch((const void *)&row->packets);
+    __builtin_prefetch((const void *)&row->last_hit_ns, 1);
   }
 }
 

@@ -361,8 +361,8 @@ static inline uint64_t ss_hash_key(uint64_t seed, const uint64_t *key, unsigned 
 }
 ss_hash *ss_hash_new(uint64_t slots);
 const _Atomic uint64_t *ss_hash_slot(const ss_hash *h, uint64_t hash);        // where a search begins
-// What packets touch of the row that a search from there very likely finds; NULL if it is not near.
-const void *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash);
+// The row that a search from there very likely finds; NULL if it is not near.
+const ss_row *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash);
 void ss_hash_free(void *hash, void *arg);
 ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint64_t hash);
 int ss_hash_insert(ss_switch *sw, ss_table *t, ss_row *row);

@@ -53,7 +53,7 @@ struct ss_chunk {
 };
 
 void ss_rows_init(ss_rows *rows, size_t row_bytes) {
-  // What packets touch of a row begins with a cache line.
+  // What packets read of a row begins with a cache line.
   rows->ahead = (LINE - offsetof(ss_row, packets) % LINE) % LINE;
   rows->stride = (rows->ahead + row_bytes + LINE - 1) / LINE * LINE;
   rows->row_bytes = row_bytes;

@@ -131,10 +131,10 @@ typedef struct ss_row {
   int32_t priority;
   uint32_t slot;  // in the table's registry
   uint32_t member_or_group;
-  // From here on: what packets touch.
-  _Alignas(8) _Atomic uint64_t packets;
+  _Alignas(8) _Atomic uint64_t last_hit_ns;  // packets only store it
+  // From here on: what packets read, and add to.
+  _Atomic uint64_t packets;
   _Atomic uint64_t bytes;
-  _Atomic uint64_t last_hit_ns;
   uint16_t action;         // index in the table's actions; UINT16_MAX: a profile's member or group decides
   uint16_t params_offset;  // in data
   uint8_t flags, hit;

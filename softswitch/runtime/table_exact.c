@@ -72,13 +72,13 @@ ss_row *ss_hash_find(const ss_hash *h, const uint64_t *key, unsigned words, uint
 
 const _Atomic uint64_t *ss_hash_slot(const ss_hash *h, uint64_t hash) { return &h->slots[hash & h->mask]; }
 
-const void *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash) {
+const ss_row *ss_slot_row(const _Atomic uint64_t *slot, uint64_t hash) {
   const uint64_t tag = tag_of(hash);
   const _Atomic uint64_t *line = slot - (uintptr_t)slot / sizeof *slot % LINE;
   for (unsigned i = 0; i < LINE; i++) {
     uint64_t value = atomic_load_explicit(&line[(slot - line + i) % LINE], memory_order_relaxed);
     if (value == 0) break;
-    if ((value & ~ADDRESS) == tag) return &row_of(value)->packets;
+    if ((value & ~ADDRESS) == tag) return row_of(value);
   }
   return NULL;
 }
