@@ -199,7 +199,7 @@ class Coordinator:
             self.results["late_given_up"] += 1
             return out
         if flow is not None:
-            self.openings.break_off(flow, "superseded", wall, out)
+            self.openings.break_off(flow, wall, out, reset=False)
             session = self.sessions.get(key)
         if session is not None and session.open and switch in self.spread.filling:
             # Its own client repeats it. And of millions of packets that meet a switch without sessions, one
@@ -247,7 +247,7 @@ class Coordinator:
                 self.results["following_unknown"] += 1
                 return out
         if flow is not None and flow.follows(segment) and segment.flags & RST:
-            self.openings.break_off(flow, "client_reset", wall, out)
+            self.openings.break_off(flow, wall, out, reset=True)
         elif flow is not None and flow.follows(segment):
             self.openings.hold(flow, switch, header, segment)
         elif flow is None and session is None and self.openings.lenient(key):

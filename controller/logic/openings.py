@@ -22,7 +22,10 @@ from controller.logic.spread import Spread, enough
 from controller.logic.times import Times
 from controller.packets import Segment
 
-_LATE_COPY = 1.0  # seconds after which the proof of a handshake that was broken off begins it again
+_LATE_COPY = (
+    1.0  # seconds after which the proof of a handshake begins it again that another one has followed,
+)
+_LIFETIME = 20.0  # or that its client has reset: a segment does not live longer
 _GIVEN_UP = 4096  # how many of those are remembered at most, the last ones
 
 
@@ -53,7 +56,7 @@ class Openings:
         self._results = results
         self.setup_times = Times()
         self.share_times = Times()
-        self._given_up: dict[Key, tuple[int, int, float]] = {}  # x and k of what clients broke off, and when
+        self._given_up: dict[Key, tuple[int, int, float]] = {}  # x and k of what was broken off, until when
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
         self.configure(config)
 
@@ -227,23 +230,26 @@ class Openings:
         self._end(flow, "cut_off")
         self._returns.take(flow.key)
 
-    def break_off(self, flow: Handshake, reason: str, wall: float, out: Effects) -> None:
-        """The client does not want it any more: the server is told, if it was asked, and no entry is left."""
+    def break_off(self, flow: Handshake, wall: float, out: Effects, *, reset: bool) -> None:
+        """The client does not want it any more, by what it says (`reset`) or by a proof of another one: the
+        server is told, if it was asked, and no entry is left.
+        """
         if flow.session is not None:
             self.forget(flow.session, wall, out)
         if flow.state is not State.CLEARING:
             flow.reset_server(out)
-        self._end(flow, reason)
+        self._end(flow, "client_reset" if reset else "superseded")
         self._returns.take(flow.key)
+        until = wall + (_LIFETIME if reset else _LATE_COPY)
         self._given_up.pop(flow.key, None)
-        self._given_up[flow.key] = flow.isn, flow.cookie, wall
+        self._given_up[flow.key] = flow.isn, flow.cookie, until
         if len(self._given_up) > _GIVEN_UP:
             del self._given_up[next(iter(self._given_up))]
 
     def given_up(self, key: Key, isn: int, cookie: int, wall: float) -> bool:
         """Whether a proof is a late copy, of a handshake that its client broke off a moment ago."""
         last = self._given_up.get(key)
-        return last is not None and last[:2] == (isn, cookie) and wall - last[2] < _LATE_COPY
+        return last is not None and last[:2] == (isn, cookie) and wall < last[2]
 
     def tick(self, now: float, wall: float, out: Effects) -> None:
         """What is due: repeated SYNs, failed barriers, and what handshakes left that came to nothing."""

@@ -516,6 +516,16 @@ def test_a_late_copy_of_a_proof_does_not_begin_again_what_was_broken_off() -> No
     assert world.proven() == []
 
 
+def test_a_copy_that_comes_seconds_later_does_not_either() -> None:
+    world = World()
+    world.proven()
+    world.following(flags=RST | ACK)
+    world.sleep(15.0)
+    assert world.proven() == []
+    world.sleep(6.0)
+    assert [s.seq for s in to_server(world.proven())] == [X]
+
+
 def test_a_client_whose_packets_were_reordered_has_its_turn_in_the_end() -> None:
     world = World()
     world.proven()
