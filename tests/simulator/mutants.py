@@ -173,7 +173,7 @@ MUTANTS: dict[str, Mutant] = {
     "skips a switch": Mutant(Parts(_with(SkipsASwitch)), (1, 5)),
     "wrong delta": Mutant(Parts(_with(WrongDelta)), (4,)),
     "leaves the old session": Mutant(Parts(_with(LeavesTheOldSession)), (3, 4)),
-    "forgets who was there": Mutant(Parts(_with(ForgetsWhoWasThere)), (4,), range(1000, 1600)),
+    "forgets who was there": Mutant(Parts(_with(ForgetsWhoWasThere)), (4,), range(15900, 16000)),
     "holds everything": Mutant(Parts(HoldsEverything), (6,)),
     "forgets to count": Mutant(Parts(_with(ForgetsToCount)), (3,)),
     "resets clients": Mutant(Parts(_with(ResetsClients)), (8,)),

@@ -30,6 +30,7 @@ Choose = Callable[[int], int]
 Move = Callable[[], None]
 MODES: Final = ("all", "quorum", "local")
 TROUBLE: Final = ("none", "network", "everything")
+LIFETIME: Final = 20.0  # seconds: no segment lives longer
 _CLIENT, _SERVER, _PORT = 0xC6336401, 0xCB00710A, 80
 _NAMES = ("a", "b", "c")
 _CONNECTIONS, _WRITES, _WIRE = 3, 2, 32
@@ -76,6 +77,10 @@ class World:
         self.now = 100.0
         self.losses = 0
         self.longest_wait = 0.0
+        self._began: dict[int, float] = {}  # when clients did, by their ISNs
+        self._closed: dict[int, float] = {}  # and when they had closed
+        self._shifted = float("-inf")  # when routes changed last
+        self._still = 0.0  # until when they may not
         self.anew: set[int] = set()  # ISNs of clients that did not await what became of their last handshake
         self.clients: dict[Key, list[Connection]] = {}
         self.servers: dict[Key, Connection] = {}
@@ -217,7 +222,9 @@ class World:
         moves += 2 * self._control_moves()
         moves += 4 * self._wire_moves()
         if self.trouble != "none":
-            moves += [self._shift, self._disturb_wire]
+            moves.append(self._disturb_wire)
+            if self.now >= self._still:
+                moves.append(self._shift)
         moves += [partial(self._comes_late, p) for p in self._astray if self._is_late(p)]
         if self.trouble == "everything":
             moves.append(self._fault)
@@ -275,7 +282,7 @@ class World:
         self.now += seconds
         self.longest_wait = max(self.longest_wait, seconds)
         self._tell(seconds, "s pass")
-        if seconds >= 20:  # a segment does not live that long
+        if seconds >= LIFETIME:
             self._to_switch.clear()
             self._to_host.clear()
             self._astray.clear()
@@ -305,11 +312,15 @@ class World:
         return moves
 
     def _is_over(self, end: Connection) -> bool:
-        """Whether the tuple may be used again: while its handshake is under way, if routes do not move; else
-        when no switch takes it for open (docs/invariants.md, "Assumptions").
+        """Whether the tuple may be used again: while its handshake is under way, if routes do not move and
+        nothing fails; else when no switch takes it for open (docs/invariants.md, "Assumptions").
         """
         key, core = end.key, self.control.core
         if end.state is not Tcp.CLOSED:
+            return False
+        closed = self._closed.setdefault(end.isn, self.now)
+        fails = self.trouble == "everything" or self._shifted >= self._began[end.isn]
+        if fails and not self._came_about(end) and self.now - closed < LIFETIME:
             return False
         if (flow := core.flows.get(key)) is not None:
             return self.trouble == "none" and flow.isn == end.isn
@@ -330,9 +341,17 @@ class World:
         self._tell(f"port {key[2]} connects")
         self._speaks_first = bool(self.choose(2))
         isn = self._isn()
+        self._began[isn] = self.now
+        if self.clients[key] and not self._came_about(self.clients[key][-1]):
+            self._still = self.now + LIFETIME
         if self.control.core.flows.get(key) is not None:
             self.anew.add(isn)
         self.clients[key].append(hosts.client(key, isn, self._send))
+
+    def _came_about(self, client: Connection) -> bool:
+        """Whether the server has, or had, the client's connection: its handshake is over."""
+        server = self.servers.get(client.key)
+        return server is not None and server.peer_isn == client.isn and server.state is not Tcp.SYN_RCVD
 
     def _leave(self, end: Connection) -> None:
         if self.choose(4):
@@ -349,6 +368,7 @@ class World:
             self._entry = name
         else:
             self._exit = name
+        self._shifted = self.now
         self._tell(f"entry {self._entry}, exit {self._exit}")
 
     def _disturb_wire(self) -> None:
