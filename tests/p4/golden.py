@@ -72,6 +72,8 @@ def main(folder: Path) -> None:
         if _V1MODEL.search(program.read_text(errors="replace"))
         and (golden := outputs / f"{program.name}.p4info.txtpb").is_file()
     ]
+    if not pairs:
+        raise SystemExit(f"{folder}: no program has P4Info in {outputs}; p4c's p4_16_samples is wanted")
     with ProcessPoolExecutor() as pool:
         results = list(pool.map(compare, *zip(*pairs, strict=True), chunksize=4))
     for result in results:
