@@ -36,9 +36,6 @@ class Doubts:
         self._proofs: dict[Key, Proof] = {}
         self._fresh: dict[Key, None] = {}  # those whose clients have not been asked
 
-    def __len__(self) -> int:
-        return len(self._proofs)
-
     def add(self, key: Key, switch: str, header: PuntHeader, segment: Segment, now: float) -> None:
         self.forget(key)
         self._proofs[key] = Proof(switch, header, segment, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from controller.config import ControllerConfig
 from controller.dataplane import PuntHeader
@@ -22,11 +23,18 @@ from controller.logic.spread import Spread, enough
 from controller.logic.times import Times
 from controller.packets import Segment
 
-_LATE_COPY = (
-    1.0  # seconds after which the proof of a handshake begins it again that another one has followed,
-)
-_LIFETIME = 20.0  # or that its client has reset: a segment does not live longer
+_LATE_COPY = 1.0  # seconds for which the proof of a handshake that another one followed is a late copy,
+_LATE_AFTER_RESET = 20.0  # and that of one that its client has reset; then it may begin it again
 _GIVEN_UP = 4096  # how many of those are remembered at most, the last ones
+
+
+class _GivenUp(NamedTuple):
+    """A handshake that was broken off: x and k, when, and whether its client said so."""
+
+    isn: int
+    cookie: int
+    at: float
+    reset: bool
 
 
 class Openings:
@@ -56,7 +64,7 @@ class Openings:
         self._results = results
         self.setup_times = Times()
         self.share_times = Times()
-        self._given_up: dict[Key, tuple[int, int, float]] = {}  # x and k of what was broken off, until when
+        self._given_up: dict[Key, _GivenUp] = {}  # the latest comes last
         self._set_aside: set[Key] = set()  # tuples whose old session waits for a new one to replace it
         self.configure(config)
 
@@ -240,16 +248,17 @@ class Openings:
             flow.reset_server(out)
         self._end(flow, "client_reset" if reset else "superseded")
         self._returns.take(flow.key)
-        until = wall + (_LIFETIME if reset else _LATE_COPY)
         self._given_up.pop(flow.key, None)
-        self._given_up[flow.key] = flow.isn, flow.cookie, until
+        self._given_up[flow.key] = _GivenUp(flow.isn, flow.cookie, wall, reset)
         if len(self._given_up) > _GIVEN_UP:
             del self._given_up[next(iter(self._given_up))]
 
     def given_up(self, key: Key, isn: int, cookie: int, wall: float) -> bool:
         """Whether a proof is a late copy, of a handshake that its client broke off a moment ago."""
         last = self._given_up.get(key)
-        return last is not None and last[:2] == (isn, cookie) and wall < last[2]
+        if last is None or (last.isn, last.cookie) != (isn, cookie):
+            return False
+        return wall - last.at < (_LATE_AFTER_RESET if last.reset else _LATE_COPY)
 
     def tick(self, now: float, wall: float, out: Effects) -> None:
         """What is due: repeated SYNs, failed barriers, and what handshakes left that came to nothing."""
@@ -269,7 +278,7 @@ class Openings:
                 else:
                     flow.refuse_client(out)
                 self._end(flow, "server_silent")
-        while self._given_up and wall - next(iter(self._given_up.values()))[2] >= SEGMENT_LIFETIME:
+        while self._given_up and wall - next(iter(self._given_up.values())).at >= SEGMENT_LIFETIME:
             del self._given_up[next(iter(self._given_up))]
         for key in [key for key in self._set_aside if self._flows.get(key) is None]:
             self._set_aside.discard(key)

@@ -13,17 +13,14 @@ from google.protobuf import text_format
 from controller.config import ControllerConfig
 
 from .fake_switch import FakeSwitch, make_p4info
+from .rig import fakes
 from .world import SPORT
 
 
 @pytest.fixture
 async def switches(tmp_path: Path) -> AsyncIterator[list[FakeSwitch]]:
-    fakes = [FakeSwitch(str(tmp_path / f"{name}.sock")) for name in "ab"]
-    for fake in fakes:
-        await fake.start()
-    yield fakes
-    for fake in fakes:
-        await fake.stop()
+    async with fakes(tmp_path, "ab") as found:
+        yield found
 
 
 @pytest.fixture

@@ -81,6 +81,25 @@ async def open_session(a: FakeSwitch, b: FakeSwitch) -> None:
 
 
 @asynccontextmanager
+async def with_session(config: ControllerConfig, switches: list[FakeSwitch]) -> AsyncIterator[ControllerHub]:
+    """All switches are in service, and hold a session that came in by the first and back by the second."""
+    async with serving(config) as hub:
+        await open_session(*switches)
+        yield hub
+
+
+@asynccontextmanager
+async def fakes(folder: Path, names: str) -> AsyncIterator[list[FakeSwitch]]:
+    """Switches that listen at NAME.sock in the folder."""
+    switches = [FakeSwitch(str(folder / f"{name}.sock")) for name in names]
+    for switch in switches:
+        await switch.start()
+    yield switches
+    for switch in switches:
+        await switch.stop()
+
+
+@asynccontextmanager
 async def client_of(
     hub: ControllerHub, path: Path
 ) -> AsyncIterator[Callable[[str], Awaitable[tuple[int, str]]]]:

@@ -18,12 +18,7 @@ from controller.config import ApiConfig
 from controller.hub import ControllerHub
 
 from .fake_switch import FakeSwitch
-from .rig import (
-    client_of,
-    open_session,
-    ready,
-    running,
-)
+from .rig import client_of, open_session, ready, running
 from .world import CPORT
 
 

@@ -12,14 +12,7 @@ from finsy.proto import p4r, rpc_code
 from controller.logic.model import ServiceChanged
 
 from .fake_switch import FakeSwitch
-from .rig import (
-    open_session,
-    ready,
-    running,
-    serving,
-    stop,
-    until,
-)
+from .rig import ready, running, serving, stop, until, with_session
 from .world import SPORT
 
 
@@ -42,10 +35,9 @@ async def test_a_switch_without_sessions_answers_syns_and_lets_nothing_else_pass
     switches: list[FakeSwitch], config: Any
 ) -> None:
     """Services in mode 3, then keys, then all that an answer needs to leave; sessions; the true modes."""
-    a, b = switches
+    _, b = switches
     service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "unknown": "reset"}
-    async with serving(config(services=[service])) as hub:
-        await open_session(a, b)
+    async with with_session(config(services=[service]), switches) as hub:
         await b.stop()
         b.lose_state()
         b.log.clear()
@@ -81,9 +73,8 @@ async def test_a_switch_that_was_left_half_filled_is_filled_on(
     switches: list[FakeSwitch], config: Any
 ) -> None:
     """The next controller finds routes and services in it, but it lets pass what it has to last of all."""
-    a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    _, b = switches
+    async with with_session(config(), switches) as hub:
         await b.stop()
         b.lose_state()
         b.read_filter = lambda entity: not entity.table_entry.idle_timeout_ns  # no session is read back
@@ -102,9 +93,8 @@ async def test_a_switch_that_was_left_half_filled_is_filled_on(
 async def test_what_is_learned_reaches_a_switch_that_lacks_sessions(
     switches: list[FakeSwitch], config: Any
 ) -> None:
-    a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    _, b = switches
+    async with with_session(config(), switches) as hub:
         [service] = hub.services()
         told: list[tuple[int, int]] = []
 
@@ -127,8 +117,7 @@ async def test_what_is_learned_reaches_a_switch_that_lacks_sessions(
 
 async def test_a_dead_switch_comes_back_with_everything(switches: list[FakeSwitch], config: Any) -> None:
     a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    async with with_session(config(), switches) as hub:
         await stop(hub, b)
         assert hub.coordinator.live == ("a",)
         b.lose_state()
@@ -144,8 +133,7 @@ async def test_what_a_switch_missed_is_repaired_without_a_new_program(
     switches: list[FakeSwitch], config: Any
 ) -> None:
     a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    async with with_session(config(), switches) as hub:
         await stop(hub, b)
         [mine] = [key for key, e in b.entries.items() if e.table_entry in b.table("sessions_v4")]
         stale = p4r.Entity()
@@ -167,9 +155,8 @@ async def test_what_a_switch_missed_is_repaired_without_a_new_program(
 async def test_a_switch_that_does_not_hold_what_was_written_stays_out_of_service(
     switches: list[FakeSwitch], config: Any
 ) -> None:
-    a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    _, b = switches
+    async with with_session(config(), switches) as hub:
         await stop(hub, b)
         b.read_filter = lambda entity: not entity.table_entry.idle_timeout_ns
         await b.start()

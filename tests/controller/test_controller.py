@@ -13,15 +13,7 @@ from controller.dataplane import Mode, Phase, PuntHeader
 from controller.packets import RST, SYN, Options, parse
 
 from .fake_switch import FakeSwitch
-from .rig import (
-    ANSWER,
-    HEADER,
-    WORLD,
-    open_session,
-    restart_empty,
-    serving,
-    until,
-)
+from .rig import ANSWER, HEADER, WORLD, open_session, restart_empty, serving, until, with_session
 from .world import CLIENT, CPORT, KEY, SERVER, SPORT, K, R, World6, X
 
 
@@ -115,8 +107,8 @@ async def test_a_bypassed_service_leaves_the_switches_with_its_last_session(
     switches: list[FakeSwitch], config: Any
 ) -> None:
     a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    async with serving(config()):
+        await open_session(*switches)
     service = {"name": "web", "address": "203.0.113.10", "port": SPORT, "mode": "bypass"}
     async with serving(config(services=[service])) as hub:
         assert len(hub.coordinator.sessions) == 1
@@ -146,8 +138,7 @@ async def test_ends_and_idle_times_remove_the_session_everywhere(
     switches: list[FakeSwitch], config: Any
 ) -> None:
     a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    async with with_session(config(), switches) as hub:
         version = a.params("sessions_v4")[0][5]
         old = [(CLIENT, SERVER, CPORT, SPORT, end, version - 1) for end in (1, 2, 3, 4)]
         a.digest(4, *old)  # of the tuple's last connection

@@ -14,22 +14,14 @@ from finsy.proto import p4r, p4r_grpc
 from controller.hub import ControllerHub, SteppedDownError
 
 from .fake_switch import FakeSwitch
-from .rig import (
-    open_session,
-    ready,
-    running,
-    serving,
-    until,
-)
+from .rig import open_session, ready, running, serving, until, with_session
 from .world import K, R
 
 
 async def test_a_new_controller_takes_over_without_disturbing(
     switches: list[FakeSwitch], config: Any
 ) -> None:
-    a, b = switches
-    async with serving(config()) as hub:
-        await open_session(a, b)
+    async with with_session(config(), switches) as hub:
         before = [dict(switch.entries) for switch in switches]
     for switch in switches:
         switch.log.clear()
@@ -49,7 +41,7 @@ async def test_sessions_that_only_one_switch_holds_are_shared_at_take_over(
 ) -> None:
     a, b = switches
     async with serving(config()):
-        await open_session(a, b)
+        await open_session(*switches)
     for key, entity in list(b.entries.items()):
         if entity.table_entry in b.table("sessions_v4"):
             del b.entries[key]

@@ -14,7 +14,7 @@ from controller.config import ControllerConfig, load_config
 from controller.hub import ControllerHub
 from controller.reload import merged
 from tests.controller.fake_switch import FakeSwitch, make_p4info
-from tests.controller.rig import open_session, ready, running, until
+from tests.controller.rig import fakes, open_session, ready, running, until
 from tests.controller.world import KEY, SPORT
 
 WEB = {"name": "web", "address": "203.0.113.10", "port": SPORT, "syn_rate": 5000}
@@ -59,12 +59,8 @@ def file(tmp_path: Path) -> File:
 
 @pytest.fixture
 async def switches(tmp_path: Path) -> Any:
-    fakes = [FakeSwitch(str(tmp_path / f"{name}.sock")) for name in "abc"]
-    for fake in fakes:
-        await fake.start()
-    yield fakes
-    for fake in fakes:
-        await fake.stop()
+    async with fakes(tmp_path, "abc") as found:
+        yield found
 
 
 def follow(hub: ControllerHub, config: ControllerConfig) -> str:
