@@ -255,7 +255,7 @@ class Coordinator:
         elif flow is not None:
             flow.count(switch, header.number, segment)
             self.results["following_unknown"] += 1
-        elif session is None or switch not in self.live:
+        elif session is None or switch not in self.writable:
             self.results["following_unknown"] += 1
         elif self._replays.after_release(session, switch, header, segment, now, out):
             pass

@@ -8,6 +8,7 @@ with the rest; anything else goes back into the pipeline that punted it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from controller.dataplane import Mode, PuntHeader
 from controller.logic.flows import FlowTable
@@ -84,20 +85,21 @@ class Replays:
         out.append(PacketOut(switch, Mode.ARRIVE, port, frame))
 
     def release_returns(self, key: Key, out: Effects) -> None:
-        """Send what is held for a session at switches that have it now."""
+        """Send what is held for a session at switches that have it now, be they synchronised still."""
         for packet in self._returns.take(key, lambda switch: not self._spread.lacks(key, switch)):
-            self._send_return(packet, out)
+            self._send_return(packet, self._spread.writable, out)
 
     def expire(self, now: float, out: Effects) -> None:
         """Forget what was released long enough ago, and end the wait of early returns."""
         self.released.expire(now)
         for packet in self._returns.expire(now):
-            self._send_return(packet, out)
+            self._send_return(packet, self._spread.live, out)
 
-    def _send_return(self, packet: EarlyReturn, out: Effects) -> None:
+    def _send_return(self, packet: EarlyReturn, holding: Collection[str], out: Effects) -> None:
+        """`holding`: the switches that have the session if they do not lack it as far as is known here."""
         key, switch = packet.key, packet.switch
         known = self._sessions.get(key) is not None and self._flows.get(key) is None
-        if known and switch in self._spread.live and not self._spread.lacks(key, switch):
+        if known and switch in holding and not self._spread.lacks(key, switch):
             out.append(PacketOut(switch, Mode.ARRIVE, packet.port, packet.frame))
         else:
             self._returns.dropped["early_return_expired"] += 1

@@ -157,6 +157,31 @@ def test_a_switch_that_is_being_synchronised_may_lack_it_too() -> None:
     assert packets(joining.confirm("c"))
 
 
+def test_what_waits_at_a_joining_switch_goes_on_when_that_has_the_session() -> None:
+    joining = world("all", live=("a", "b"))
+    joining.core.switch_joined("c", joining.now)
+    joining.proven()
+    joining.synack("c")
+    joining.confirm("b")
+    joining.confirm("a")
+    assert joining.early("c", seq=R + 1) == []
+    [(out, segment)] = packets(joining.confirm("c"))
+    assert (out.switch, out.mode, segment.seq) == ("c", Mode.ARRIVE, R + 1)
+
+
+def test_clients_packets_follow_through_a_joining_switch() -> None:
+    joining = world("all", live=("b", "c"))
+    joining.core.switch_joined("a", joining.now)
+    joining.proven()
+    joining.synack()
+    joining.confirm("b")
+    joining.confirm("c")
+    assert [s.seq for _, s in packets(joining.confirm("a"))] == [X + 1]
+    sent = packets(joining.following(seq=X + 1, payload=b"GET"))
+    assert {(out.switch, out.mode) for out, _ in sent} == {("a", Mode.ARRIVE)}
+    assert b"GET" in sent[-1][0].frame
+
+
 def test_a_switch_that_comes_into_service_while_the_ingress_is_written_is_waited_for() -> None:
     joining = world("all", live=("a", "b"))
     joining.core.switch_joined("c", joining.now)
