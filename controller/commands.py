@@ -96,9 +96,10 @@ def status(api: Api = None, as_json: AsJson = False, token_file: TokenFile = Non
     console = _console()
     ready = "[green]ready[/]" if document["ready"] else "[red]not ready[/]"
     epoch = document["epoch"]
+    rotating = ", rotating" if epoch["rotating"] else ""
     console.print(
         f"[bold]{document['name']}[/] {document['role']}, {ready}, up {_duration(document['uptime_s'])}, "
-        f"cookie epoch {epoch['number'] or 'none'}"
+        f"cookie epoch {epoch['number'] or 'none'}{rotating}"
     )
     if (federation := document["federation"]) is not None:
         standing = (

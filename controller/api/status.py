@@ -88,6 +88,7 @@ def status(hub: ControllerHub, counters: Counters) -> dict[str, Any]:
         "uptime_s": round(now - hub.started, 3),
         "epoch": {
             "number": hub.keys.epoch,
+            "rotating": hub.keys.rotating,
             "age_s": round(now - hub.keys.began, 3) if hub.keys.ready else None,
         },
         "federation": federation,

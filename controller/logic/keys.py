@@ -94,6 +94,11 @@ class KeyRing:
     def ready(self) -> bool:
         return self.epoch is not None
 
+    @property
+    def rotating(self) -> bool:
+        """Whether some switch may not hold the next key yet, or not use it."""
+        return self._step is not _Step.STEADY
+
     def begin(self, now: float, found: Iterable[KeySet]) -> None:
         """Take over the newest epoch that any switch uses, or start with a fresh key when none uses one.
 

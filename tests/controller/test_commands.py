@@ -32,7 +32,7 @@ STATUS = {
     "memory_bytes": 90 << 20,
     "ready": False,
     "uptime_s": 75.2,
-    "epoch": {"number": 4, "age_s": 1.0},
+    "epoch": {"number": 4, "rotating": True, "age_s": 1.0},
     "federation": None,
     "switches": [
         {
@@ -130,7 +130,7 @@ def test_status_shows_states_and_reasons(api: str) -> None:
     result = run("status", "--api", api)
     assert result.exit_code == 0
     for text in (
-        "lab leading, not ready, up 1m15s, cookie epoch 4",
+        "lab leading, not ready, up 1m15s, cookie epoch 4, rotating",
         "memory: 90 MiB",
         "in-service",
         "b: gone",

@@ -50,7 +50,9 @@ def test_an_epoch_is_reckoned_from_when_the_slowest_switch_uses_its_key() -> Non
     keys.confirmed("a", 60.0, ["a", "b"])
     assert keys.confirmed("b", 61.0, ["a", "b"])
     keys.confirmed("a", 61.0, ["a", "b"])
+    assert keys.rotating
     keys.confirmed("b", 115.0, ["a", "b"])
+    assert not keys.rotating
     assert keys.tick(174.9, ["a", "b"], absent=False) == []
     assert keys.tick(175.0, ["a", "b"], absent=False)
 

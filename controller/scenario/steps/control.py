@@ -168,7 +168,7 @@ def resident_bytes(status: str) -> int:
 
 
 class NextEpoch(Step):
-    """Waits until the controller has begun the next epoch of cookie keys."""
+    """Waits until the next epoch of cookie keys has begun, and every switch uses its key."""
 
     keyword: ClassVar[str] = "next_epoch"
     within: Annotated[float, Field(gt=0, le=120)] = 10.0
@@ -177,8 +177,10 @@ class NextEpoch(Step):
         before = world.lab.api("/api/status")["epoch"]["number"]
 
         def problem() -> str | None:
-            now = world.lab.api("/api/status")["epoch"]["number"]
-            return None if now != before else f"still epoch {now}"
+            now = world.lab.api("/api/status")["epoch"]
+            if now["number"] == before:
+                return f"still epoch {before}"
+            return f"not every switch uses the key of epoch {now['number']}" if now["rotating"] else None
 
         poll(self.within, problem, every_s=0.02)
         return f"after {before}"
