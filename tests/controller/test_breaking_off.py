@@ -6,23 +6,10 @@ from __future__ import annotations
 import pytest
 
 from controller.dataplane import End, Mode
-from controller.logic.model import Put, Remove
+from controller.logic.model import MASK32, Put, Remove
 from controller.packets import ACK, RST, SYN
 
-from .world import (
-    KEY,
-    SERVER,
-    SPORT,
-    K,
-    World,
-    X,
-    of,
-    packets,
-    to_client,
-    to_server,
-)
-
-MASK = 0xFFFFFFFF
+from .world import KEY, SERVER, SPORT, K, World, X, of, packets, to_client, to_server
 
 
 def test_a_client_that_began_anew_replaces_its_pending_flow() -> None:
@@ -30,7 +17,7 @@ def test_a_client_that_began_anew_replaces_its_pending_flow() -> None:
     world.proven()
     effects = world.proven(header={"isn": 1000}, seq=1001, ack=2001)
     flags = [(s.seq, s.flags) for s in to_server(effects)]
-    assert flags == [((X + 1) & MASK, RST), (1000, SYN)]
+    assert flags == [((X + 1) & MASK32, RST), (1000, SYN)]
     assert len(world.core.flows) == 1
 
 
@@ -82,7 +69,7 @@ def test_a_client_that_breaks_off_within_the_handshake_ends_it(confirmed: str | 
         world.confirm(confirmed)
     effects = world.following(flags=RST | ACK)
     [reset] = to_server(effects)
-    assert (reset.seq, reset.flags) == ((X + 1) & MASK, RST)
+    assert (reset.seq, reset.flags) == ((X + 1) & MASK32, RST)
     assert to_client(effects) == []
     assert [remove.switches for remove in of(Remove, effects)] == ([] if confirmed is None else [("a", "b")])
     assert (len(world.core.flows), len(world.core.sessions)) == (0, 0)
@@ -102,7 +89,7 @@ def test_a_reset_while_the_old_session_is_cleared_is_no_news_to_the_server() -> 
     world = World()
     world.open_session()
     world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall)
-    world.proven(header={"isn": (X + 99) & MASK}, seq=X + 100, ack=K + 100)
+    world.proven(header={"isn": (X + 99) & MASK32}, seq=X + 100, ack=K + 100)
     assert packets(world.following(flags=RST | ACK, seq=X + 100, ack=K + 100)) == []
     assert len(world.core.flows) == 0
     assert [remove.key for remove in of(Remove, world.sleep(0.1))] == [KEY]  # nothing came of the new one
@@ -124,9 +111,9 @@ def test_a_client_that_began_anew_within_the_barrier_replaces_the_session(confir
     if confirmed:
         world.confirm(confirmed)
     version = world.core.sessions.get(KEY).entry.version  # type: ignore[union-attr]
-    effects = world.proven(header={"isn": (X + 99) & MASK}, seq=X + 100, ack=K + 100)
-    assert [(s.seq, s.flags) for s in to_server(effects)] == [((X + 1) & MASK, RST)]
+    effects = world.proven(header={"isn": (X + 99) & MASK32}, seq=X + 100, ack=K + 100)
+    assert [(s.seq, s.flags) for s in to_server(effects)] == [((X + 1) & MASK32, RST)]
     assert [remove.version for remove in of(Remove, effects)] == [version]
     assert world.confirm("a", version, removed=True) == []  # b may still translate by the old numbers
     [syn] = to_server(world.confirm("b", version, removed=True))
-    assert (syn.seq, syn.flags) == ((X + 99) & MASK, SYN)
+    assert (syn.seq, syn.flags) == ((X + 99) & MASK32, SYN)

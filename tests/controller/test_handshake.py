@@ -9,7 +9,7 @@ import pytest
 
 from controller.dataplane import SHIFT_RIGHT, End, Mode, PuntHeader
 from controller.logic.handshake import shift
-from controller.logic.model import Put, Remove, ServiceChanged
+from controller.logic.model import MASK32, Put, Remove, ServiceChanged
 from controller.packets import ACK, FIN, PSH, RST, SYN, Options, parse_options, timestamps_option
 
 from .world import (
@@ -32,8 +32,6 @@ from .world import (
     to_client,
     to_server,
 )
-
-MASK = 0xFFFFFFFF
 
 
 def test_a_proven_packet_opens_to_the_server_through_its_ingress() -> None:
@@ -108,8 +106,8 @@ def test_the_syn_ack_makes_the_session_everywhere() -> None:
     assert last == replace(put, switches=("a",))
     assert put.key == KEY
     assert put.new
-    assert put.entry.delta == (K - R) & MASK
-    assert put.entry.tau == (TP - TS) & MASK
+    assert put.entry.delta == (K - R) & MASK32
+    assert put.entry.tau == (TP - TS) & MASK32
     assert put.entry.to_client_shift == 2  # the server scales by 9, the client by the 7 it was told
     assert put.entry.to_server_shift == 0
     assert put.entry.phase == 0
@@ -196,7 +194,7 @@ def test_held_packets_leave_in_sequence_order() -> None:
     world.proven(seq=X + 1, payload=b"0123456789")
     world.synack()
     world.confirm("b")
-    sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("a"))]
+    sent = [((s.seq - X - 1) & MASK32, s.payload_length) for _, s in packets(world.confirm("a"))]
     assert sent == [(0, 0), (0, 10), (10, 6), (20, 0)]
 
 
@@ -209,7 +207,7 @@ def test_the_rest_of_the_first_flight_joins_the_queue() -> None:
     assert world.following(seq=X + 1 + 1448, payload=bytes(1448)) == []
     world.synack()
     world.confirm("b")
-    sent = [((s.seq - X - 1) & MASK, s.payload_length) for _, s in packets(world.confirm("a"))]
+    sent = [((s.seq - X - 1) & MASK32, s.payload_length) for _, s in packets(world.confirm("a"))]
     assert sent == [(0, 0), (0, 1448), (1448, 1448), (2896, 0)]
 
 
@@ -232,7 +230,7 @@ def test_a_following_segment_of_a_closing_session_is_sent_through_it() -> None:
     world.core.end_seen(KEY, End.RST_FROM_CLIENT, world.now, world.wall)
     [(out, segment)] = packets(world.following(number=1, seq=X + 5))
     assert (out.switch, out.mode, out.release) == ("a", Mode.ARRIVE, 0)
-    assert segment.seq == (X + 5) & MASK
+    assert segment.seq == (X + 5) & MASK32
     assert world.following(seq=X + 5, ack=K + 2) == []  # another connection's
     assert world.core.results["following_unknown"] == 1
 
@@ -264,7 +262,7 @@ def test_syns_are_repeated_identically_after_1_2_and_4_seconds_then_the_client_i
         client = list(to_client(effects))
     assert times == [1, 2, 4]
     [reset] = to_client(effects)
-    assert (reset.seq, reset.ack, reset.flags) == (K + 1, (X + 1) & MASK, RST | ACK)
+    assert (reset.seq, reset.ack, reset.flags) == (K + 1, (X + 1) & MASK32, RST | ACK)
     assert (reset.source, reset.destination) == (SERVER, CLIENT)
     assert reset.checksum_ok()
     assert len(world.core.flows) == 0
@@ -275,7 +273,7 @@ def test_a_refusal_of_the_server_resets_the_client_and_leaves_nothing() -> None:
     world = World()
     world.proven()
     [reset] = to_client(world.server_reset())
-    assert (reset.seq, reset.ack, reset.flags) == (K + 1, (X + 1) & MASK, RST | ACK)
+    assert (reset.seq, reset.ack, reset.flags) == (K + 1, (X + 1) & MASK32, RST | ACK)
     assert len(world.core.flows) == len(world.core.sessions) == 0
     assert world.core.results["server_refused"] == 1
 
@@ -302,7 +300,7 @@ def test_an_old_connection_at_the_server_is_cleared(flags: int, ack: int) -> Non
     world = World()
     [first] = to_server(world.proven())
     [reset, syn] = to_server(world.early(flags=flags, seq=5, ack=ack))
-    assert (reset.seq, reset.flags) == (ack & MASK, RST)
+    assert (reset.seq, reset.flags) == (ack & MASK32, RST)
     assert syn.frame == first.frame
     assert world.core.results["server_outdated"] == 1
     assert of(Put, world.synack())
@@ -348,7 +346,7 @@ def test_what_the_server_lacks_ends_the_connection_and_is_learned(
     effects = world.synack(tcp_options=given)
     [client], [server] = to_client(effects), to_server(effects)
     assert (client.seq, client.flags) == (K + 1, RST)
-    assert (server.seq, server.flags) == ((X + 1) & MASK, RST)
+    assert (server.seq, server.flags) == ((X + 1) & MASK32, RST)
     assert not of(Put, effects)
     [changed] = of(ServiceChanged, effects)
     assert getattr(changed.service, learned[0]) is learned[1]
@@ -445,7 +443,7 @@ def test_a_barrier_that_fails_resets_both_sides_and_leaves_no_entry() -> None:
     effects = world.sleep(0.2)
     [client], [server] = to_client(effects), to_server(effects)
     assert (client.seq, client.flags) == (K + 1, RST)
-    assert (server.seq, server.flags) == ((X + 1) & MASK, RST)
+    assert (server.seq, server.flags) == ((X + 1) & MASK32, RST)
     [remove] = of(Remove, effects)
     assert remove.switches == ("a", "b")
     assert len(world.core.flows) == len(world.core.sessions) == 0
@@ -481,7 +479,7 @@ def test_a_service_with_window_0_gets_a_window_update_after_the_release() -> Non
     world.confirm("b")
     effects = world.confirm("a")
     [update] = to_client(effects)
-    assert (update.seq, update.ack, update.flags) == (K + 1, (X + 1) & MASK, ACK)
+    assert (update.seq, update.ack, update.flags) == (K + 1, (X + 1) & MASK32, ACK)
     assert update.window == 65160 >> 7  # a SYN's window is unscaled, this one is read with the scale told
     assert update.options == timestamps_option(TP, TC)
     assert [s.flags for s in to_server(effects)] == [ACK]  # the held packet, before it

@@ -33,6 +33,16 @@ def released(sync: SyncMode, confirmed: tuple[str, ...]) -> World:
     return found
 
 
+def joined(answered: str = "b") -> World:
+    """A session that b has confirmed, while c is being synchronised; where the server's SYN/ACK came."""
+    found = world("all", live=("a", "b"))
+    found.core.switch_joined("c", found.now)
+    found.proven()
+    found.synack(answered)
+    assert packets(found.confirm("b")) == []
+    return found
+
+
 @pytest.mark.parametrize(
     ("sync", "live", "missing", "expected"),
     [
@@ -146,11 +156,7 @@ def test_an_end_on_the_way_changes_nothing_about_who_lacks_it() -> None:
 
 
 def test_a_switch_that_is_being_synchronised_may_lack_it_too() -> None:
-    joining = world("all", live=("a", "b"))
-    joining.core.switch_joined("c", joining.now)
-    joining.proven()
-    joining.synack()
-    joining.confirm("b")
+    joining = joined()
     assert packets(joining.confirm("a"))  # nobody waits for c
     joining.core.switch_live("c")
     assert joining.early("c", seq=R + 1) == []
@@ -158,11 +164,7 @@ def test_a_switch_that_is_being_synchronised_may_lack_it_too() -> None:
 
 
 def test_what_waits_at_a_joining_switch_goes_on_when_that_has_the_session() -> None:
-    joining = world("all", live=("a", "b"))
-    joining.core.switch_joined("c", joining.now)
-    joining.proven()
-    joining.synack("c")
-    joining.confirm("b")
+    joining = joined("c")
     joining.confirm("a")
     assert joining.early("c", seq=R + 1) == []
     [(out, segment)] = packets(joining.confirm("c"))
@@ -183,11 +185,7 @@ def test_clients_packets_follow_through_a_joining_switch() -> None:
 
 
 def test_a_switch_that_comes_into_service_while_the_ingress_is_written_is_waited_for() -> None:
-    joining = world("all", live=("a", "b"))
-    joining.core.switch_joined("c", joining.now)
-    joining.proven()
-    joining.synack()
-    joining.confirm("b")
+    joining = joined()
     joining.core.switch_live("c")
     assert joining.confirm("a") == []
     assert joining.core.spread.behind("c") == []
