@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import struct
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -61,12 +60,15 @@ class PuntHeader(NamedTuple):
     number: int = 0  # PROVEN and FOLLOWING: which one it is of the flow's packets that were punted
 
 
-PACKET_OUT: Final = struct.Struct(">BHHH")
-"""The `packet_out` controller header as bytes: mode, port, release, length. Behind a frame whose length is
-given another header and frame follow in the same message."""
-PACKET_OUT_FIELDS: Final = ("mode", "port", "release", "length")
-MIRROR: Final = 1
-"""The clone session by which a switch comes from one packet-out of a message to the next."""
+PACKET_OUT_FIELDS: Final = ("mode", "port", "release")
+
+BATCH: Final = 1 << 14
+"""In `number` and `release`: of a flow's packets, those that a switch punts while it sends the ones before
+have the other value of this bit, and are counted anew. The bits below it are the number."""
+EARLY_SPAN: Final = 1 << 27
+"""Bytes: each side has sent fewer by the time at which no packet of its flow is released any more."""
+LAST: Final = 1 << 15
+"""In `release`: no other packet of the flow is released behind this one."""
 
 NO_WINDOW_SCALE: Final = 15
 SHIFT_RIGHT: Final = 0x80  # in to_client_shift and to_server_shift; the low 4 bits are the amount

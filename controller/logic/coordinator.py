@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from controller.config import MOST_SERVICES, ControllerConfig, bypassed
-from controller.dataplane import End, Mode, Phase, PuntHeader
+from controller.dataplane import EARLY_SPAN, End, Mode, Phase, PuntHeader
 from controller.logic.doubts import Doubts
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import State
@@ -243,7 +243,8 @@ class Coordinator:
             proof = self._doubts.dispelled(key, cookie, now)  # of another connection than the session
             if proof is not None and not segment.flags & RST:
                 self.openings.start(key, session, proof.switch, proof.header, proof.segment, now, wall, out)
-            if (flow := self.flows.get(key)) is None:
+            flow = self.flows.get(key)
+            if flow is None and (proof is not None or not self._of_session(segment, session)):
                 self.results["following_unknown"] += 1
                 return out
         if flow is not None and flow.follows(segment) and segment.flags & RST:
@@ -264,6 +265,11 @@ class Coordinator:
         else:
             self.results["following_unknown"] += 1
         return out
+
+    @staticmethod
+    def _of_session(segment: Segment, session: Session) -> bool:
+        """Whether a client's segment acknowledges what the server may have said in the first second."""
+        return (segment.ack - 1 - session.entry.cookie) & MASK32 < EARLY_SPAN
 
     def punt_synack(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
         """A SYN/ACK of a protected service, at a switch without a session for it."""

@@ -18,7 +18,17 @@ from enum import Enum, auto
 from typing import Final
 
 from controller.config import TimersConfig
-from controller.dataplane import NO_WINDOW_SCALE, REUSED, SHIFT_RIGHT, Mode, Phase, PuntHeader
+from controller.dataplane import (
+    BATCH,
+    EARLY_SPAN,
+    LAST,
+    NO_WINDOW_SCALE,
+    REUSED,
+    SHIFT_RIGHT,
+    Mode,
+    Phase,
+    PuntHeader,
+)
 from controller.logic.model import MASK32, Effects, Entry, Key, PacketOut, Service, Session, Timeline
 from controller.packets import (
     ACK,
@@ -57,6 +67,14 @@ class Answer(Enum):
     OUTDATED = auto()  # of an older connection: that was reset, and the SYN must be repeated
 
 
+class Turn(Enum):
+    """What the number of a client's packet means for those that were released."""
+
+    NONE = auto()  # it has none of its own
+    AGAIN = auto()  # the switch has sent none of them: this one was before the release
+    NEXT = auto()  # the switch has sent them, and waits for a release of what came meanwhile
+
+
 @dataclass(slots=True)
 class Held:
     """A client's packet that waits for the session. `offset` is its sequence number relative to x + 1."""
@@ -91,7 +109,8 @@ class Handshake:
     resets: int = 0  # of an older connection at the server, since the last SYN on the timers
     held: list[Held] = field(default_factory=list)
     held_bytes: int = 0
-    punted: int = 0  # how many of its packets the ingress had punted with the last one that came here
+    punted: int = 0  # the number that the ingress gave to the last of its packets that came here
+    reached: int = -1  # the offset behind all that the switch has sent; -1: nothing yet
     waiting: set[str] = field(default_factory=set)
     session: Session | None = None
     reuses: bool = False  # the tuple has an older session, which was set aside
@@ -160,34 +179,51 @@ class Handshake:
         offset = (segment.seq - self.isn - 1) & MASK32
         if offset & 0x80000000:
             offset -= 1 << 32  # a keep-alive's x itself
-        if self.covers(segment) or (offset < 0 and self.held):
+        if self.covers(segment) or (offset < 0 and (self.held or self.reached >= 0)):
             return False
         self.held.append(Held(offset, segment.payload_length, segment.flags, port, segment.frame))
         self.held_bytes += len(segment.frame)
         return True
 
-    def count(self, switch: str, number: int, segment: Segment) -> bool:
-        """Note the number of a packet that came here; whether the ingress has punted it after all others."""
-        before = self.punted
-        if switch == self.ingress and segment.ack == (self.cookie + 1) & MASK32:  # else another flow's number
-            self.punted = number
-        return self.punted > before
+    def count(self, switch: str, number: int, segment: Segment) -> Turn:
+        """Note the number of a packet that came here."""
+        if switch != self.ingress or not self._acknowledges(segment) or not number % BATCH:
+            return Turn.NONE  # it is another flow's, or nobody's
+        before, self.punted = self.punted, number
+        if (before ^ number) & BATCH:
+            return Turn.NEXT
+        return Turn.AGAIN if number > before else Turn.NONE
 
     def follows(self, segment: Segment) -> bool:
-        """Whether a segment is of this flow's first flight (bounded by our window), not an older one's."""
+        """Whether a segment is of this flow's first flight, not an older one's.
+
+        Our window bounds it until something was sent to the server.
+        """
         offset = (segment.seq - self.isn - 1) & MASK32
-        return segment.ack == (self.cookie + 1) & MASK32 and offset <= self.service.config.window + 1
+        window = self.service.config.window + 1 if self.reached < 0 else EARLY_SPAN
+        return self._acknowledges(segment) and offset <= window
+
+    def _acknowledges(self, segment: Segment) -> bool:
+        """Whether it acknowledges our SYN/ACK, and, since the release, perhaps what the server has said."""
+        beyond = (segment.ack - self.cookie - 1) & MASK32
+        return beyond < EARLY_SPAN if self.state is State.DONE else beyond == 0
 
     def covers(self, segment: Segment) -> bool:
-        """Whether all of a segment is among the packets held. What a RST says never is."""
-        if segment.flags & RST:
+        """Whether all of a segment is among the packets held, or sent.
+
+        A RST never is, nor what acknowledges the server's own words.
+        """
+        if segment.flags & RST or segment.ack != (self.cookie + 1) & MASK32:
             return False
-        reach = -1
+        offset = (segment.seq - self.isn - 1) & MASK32
+        return offset + segment.payload_length + (segment.flags & FIN) <= self._reach()
+
+    def _reach(self) -> int:
+        reach = self.reached
         for packet in sorted(self.held, key=_order):
             if 0 <= packet.offset <= max(reach, 0):
                 reach = max(reach, packet.offset + packet.length + (packet.flags & FIN))
-        offset = (segment.seq - self.isn - 1) & MASK32
-        return offset + segment.payload_length + (segment.flags & FIN) <= reach
+        return reach
 
     # --- towards the server -----------------------------------------------------------------------
 
@@ -299,18 +335,27 @@ class Handshake:
         """The barrier is through: send the held packets through the ingress switch's pipeline, in order.
 
         If another one is on its way to the controller, the switch sends none of them: then again, with that.
+        What it punts while it sends them is the `next_batch`.
         """
         self.state = State.DONE
         packets = sorted(self.held, key=_order)
         release = []
-        if all(packet.offset < 0 for packet in packets):
+        if self.reached < 0 and all(packet.offset < 0 for packet in packets):
             # Only a keep-alive came: its sequence number completes no handshake (RFC 9293 section 3.10.7.4).
             release.append(self._first_ack())
         release += [PacketOut(self.ingress, Mode.ARRIVE, packet.port, packet.frame) for packet in packets]
-        release[0].release = self.punted
+        for each in release:
+            each.release = self.punted
+        if release:
+            release[-1].release |= LAST
         out += release
-        if self.service.config.window == 0:
+        if self.service.config.window == 0 and self.reached < 0:
             out.append(self._window_update())
+
+    def next_batch(self) -> None:
+        """The switch has sent what was released."""
+        self.reached = max(self._reach(), 0)
+        self.held = []
 
     def pass_on(self, out: Effects) -> None:
         """The server knows nothing of a new connection: the held packets go to it as they are."""

@@ -212,8 +212,9 @@ class Service:
 class PacketOut:
     """Send a frame through a switch.
 
-    `release`, with `Mode.ARRIVE`: the switch no longer holds the flow's packets back, unless one was punted
-    after the one of this number; then it drops this packet, and what follows it in the same message.
+    `release`, with `Mode.ARRIVE`: the number of the flow's packet that was punted last, as far as is known
+    here. If the switch has punted another one since, it drops this packet. All packets of a release have the
+    same number, and its last one `LAST`: behind that, the switch no longer holds the flow's packets back.
     """
 
     switch: str

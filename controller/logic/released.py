@@ -2,7 +2,8 @@
 """Flows that were released a moment ago.
 
 A switch sends what it is given only if no other packet of the flow is on its way to the controller
-(`PacketOut.release`). If one comes, that had to wait, it is given all of them again, with that one.
+(`PacketOut.release`). If one comes, that had to wait, it is given all of them again, with that one. What
+comes while it sends them waits, too, and is released by itself.
 """
 
 from __future__ import annotations

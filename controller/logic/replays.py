@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from controller.dataplane import Mode, PuntHeader
 from controller.logic.flows import FlowTable
+from controller.logic.handshake import Turn
 from controller.logic.model import Effects, Key, PacketOut, Put, Session
 from controller.logic.released import ReleasedFlows
 from controller.logic.returns import EarlyReturn, EarlyReturns
@@ -52,9 +53,12 @@ class Replays:
         flow = self.released.get(session.key)
         if flow is None or flow.session is not session or session.awaited:
             return False
+        turn = flow.count(switch, header.number, segment)
+        if turn is Turn.NEXT:
+            flow.next_batch()
         follows = flow.follows(segment)
-        if flow.count(switch, header.number, segment):  # it was on its way: nothing has been sent
-            self._results["released_again"] += 1
+        if turn is not Turn.NONE:
+            self._results["released_again" if turn is Turn.AGAIN else "released_more"] += 1
             if follows:
                 flow.hold(header.ingress_port, segment)
             flow.release(out)

@@ -7,11 +7,11 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 from controller.config import ControllerConfig, SwitchConfig
-from controller.dataplane import PACKET_OUT, End, PuntHeader
+from controller.dataplane import End, PuntHeader
 from controller.logic.arbitration import Arbitration, Standing
 from controller.logic.keys import KeySet
 from controller.logic.liveness import Liveness, SwitchState
@@ -38,7 +38,6 @@ from controller.p4.sync import (
     read_held,
     settle_keys,
     settle_meters,
-    settle_mirror,
     settle_rows,
     write_beat,
 )
@@ -51,8 +50,6 @@ _ANSWER_LEASES: Final = 2  # in which a switch in service must answer, or in thi
 _ANSWER_SHARE: Final = 0.8
 _SYNC_ANSWER_TIME: Final = 10.0  # seconds: while it is filled it may be slow
 _NEXT_BID: Final = 0.05  # when a dead stream of ours still uses our election id
-_MESSAGE_BYTES: Final = 8192  # of packet-outs
-_MESSAGE_PACKETS: Final = 48  # recirculations that every switch grants one packet
 _EARLY: Final = 4096  # messages of a switch that is being synchronised; the oldest give way
 _ENDS: Final = frozenset(int(end) for end in End)
 
@@ -125,14 +122,11 @@ class SwitchLink:
     # --- used by the hub --------------------------------------------------------------------------
 
     def send_packets(self, packets: Sequence[PacketOut]) -> None:
-        """Send frames through the switch, in order and with nothing of the network between them.
-
-        What its connection cannot take is dropped and counted.
-        """
+        """Send frames through the switch, in order; what its connection cannot take is dropped, counted."""
         connection, schema = self.connection, self._schema
-        for message in _messages(packets):
-            if connection is None or schema is None or not connection.send(schema.packet_outs(message)):
-                self.dropped_out += len(message)
+        for packet in packets:
+            if connection is None or schema is None or not connection.send(schema.packet_out(packet)):
+                self.dropped_out += 1
 
     def stands_by(self, reason: str, *, away: bool) -> None:
         """Before this controller leads: why the switch is not in service here; `away`: it does not answer."""
@@ -310,7 +304,6 @@ class SwitchLink:
         self.filling = lacks_sessions(held.rows)
         await settle_rows(connection, schema, PROXY_TABLES, hub.proxy_rows(self.name))
         await settle_meters(connection, meter_cells(schema, hub.services()), fresh=loaded)
-        await settle_mirror(connection)
         await enable_digests(connection, schema)
         generation = await self._settle_keys(connection, schema, held.keys)
         hub.joined(self.name)
@@ -405,20 +398,6 @@ class SwitchLink:
 
 def _reached(config: SwitchConfig) -> tuple[object, ...]:
     return config.address, config.device_id, config.tls, config.server_name
-
-
-def _messages(packets: Sequence[PacketOut]) -> Iterator[list[PacketOut]]:
-    """The packets of each message: as many as a switch takes at once."""
-    message: list[PacketOut] = []
-    size = 0
-    for packet in packets:
-        size += PACKET_OUT.size + len(packet.frame)
-        if message and (size > _MESSAGE_BYTES or len(message) == _MESSAGE_PACKETS):
-            yield message
-            message, size = [], PACKET_OUT.size + len(packet.frame)
-        message.append(packet)
-    if message:
-        yield message
 
 
 async def _wait(future: asyncio.Future[None]) -> None:

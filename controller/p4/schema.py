@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.dataplane import DIGESTS, PACKET_OUT, PACKET_OUT_FIELDS, TABLES, PuntHeader
+from controller.dataplane import DIGESTS, PACKET_OUT_FIELDS, TABLES, PuntHeader
 from controller.logic.model import MASK32, Entry, Key, PacketOut
 from controller.p4.proto import encode_uint, p4i, p4r, packet_out
 from controller.p4.session_rows import SessionRows
@@ -82,17 +82,9 @@ class Schema:
         values = {item.metadata_id: int.from_bytes(item.value, "big") for item in metadata}
         return PuntHeader(*(values.get(field_id, 0) for field_id in self._in_order))
 
-    def packet_outs(self, packets: Sequence[PacketOut]) -> bytes:
-        """The serialised StreamMessageRequest that sends packets through one switch, nothing between them."""
-        first = packets[0]
-        if len(packets) == 1:
-            return packet_out(self._out_metadata((first.mode, first.port, first.release, 0)), first.frame)
-        pieces, last = [first.frame], packets[-1]
-        for p in packets[1:]:
-            length = len(p.frame) if p is not last else 0
-            pieces += PACKET_OUT.pack(p.mode, p.port, p.release, length), p.frame
-        values = (first.mode, first.port, first.release, len(first.frame))
-        return packet_out(self._out_metadata(values), b"".join(pieces))
+    def packet_out(self, packet: PacketOut) -> bytes:
+        """The serialised StreamMessageRequest that sends a packet through a switch."""
+        return packet_out(self._out_metadata((packet.mode, packet.port, packet.release)), packet.frame)
 
     def _out_metadata(self, values: tuple[int, ...]) -> bytes:
         """The serialised metadata of a PacketOut; most are like one before."""

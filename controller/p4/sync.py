@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.dataplane import BEAT, CPU_PORT, MIRROR
+from controller.dataplane import BEAT
 from controller.logic.keys import KeySet
 from controller.p4.connection import Connection
 from controller.p4.errors import ALREADY_EXISTS, OK, SwitchError
@@ -173,18 +173,6 @@ async def settle_meters(
             if target is not None and _same_rate(entity.meter_entry, target.meter_entry):
                 del wanted[cell]
     await connection.write_all([update(MODIFY, entity.SerializeToString()) for entity in wanted.values()])
-
-
-async def settle_mirror(connection: Connection) -> None:
-    """Set the clone session that messages of several packet-outs need."""
-    entity = p4r.Entity()
-    session = entity.packet_replication_engine_entry.clone_session_entry
-    session.session_id = MIRROR
-    session.replicas.add(egress_port=CPU_PORT, instance=1)
-    outcomes = await connection.write([update(INSERT, entity.SerializeToString())])
-    for outcome in outcomes or ():
-        if outcome.code not in (OK, ALREADY_EXISTS):
-            raise SwitchError(f"it refused the clone session: {outcome}")
 
 
 def _same_rate(held: p4r.MeterEntry, wanted: p4r.MeterEntry) -> bool:

@@ -5,11 +5,6 @@
 
 // --- ports ---------------------------------------------------------------------------------------------------------
 const bit<9> CPU_PORT = 510;   // packet-in and packet-out
-const bit<9> NO_PORT = 0;      // no port in P4Runtime; what was recirculated seems to come from it
-
-// `instance_type` of simple_switch.
-const bit<32> INSTANCE_INGRESS_CLONE = 1;
-const bit<32> INSTANCE_RECIRCULATED = 4;
 
 // --- Ethernet, ARP, IP ----------------------------------------------------------------------------------------------
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
@@ -70,7 +65,7 @@ const bit<32> TCP_BYTES = 20;
 const bit<32> ICMP_ERROR_BYTES = 8;   // before the quoted datagram
 const bit<32> QUOTED_TCP_BYTES = 8;   // the least
 const bit<32> PACKET_IN_BYTES = 15;
-const bit<32> PACKET_OUT_BYTES = 7;
+const bit<32> PACKET_OUT_BYTES = 5;
 
 const bit<8> OWN_TTL = 64;  // of packets that the switch makes itself
 
@@ -102,7 +97,9 @@ const bit<16> PENDING_TICKS = 122;
 // How long its packets wait for the controller when its session is open already, and at most how many: a controller
 // that is gone must not stall it (1 s).
 const bit<16> HOLD_TICKS = 16;
-const bit<15> HOLD_PACKETS = 64;
+const bit<14> HOLD_PACKETS = 64;
+// Each side has sent fewer bytes by the time at which no packet of its flow is held back any more.
+const bit<32> EARLY_SPAN = 0x08000000;
 // How long a connection counts as just ended (1 s).
 const bit<15> ENDED_TICKS = 16;
 // How long a SYN goes unanswered before its repetition tells that it does, and how long it counts as one (0.5 s, 60 s).
@@ -117,10 +114,6 @@ const bit<4> REUSED_OVER = 15;
 const bit<8> MODE_EMIT = 0;    // leave by `port`, unchanged
 const bit<8> MODE_ARRIVE = 1;  // as if it had arrived on `port`
 const bit<8> MODE_ROUTE = 2;   // by destination, without the SYN proxy
-
-// A message of several packet-outs: the clone session, to any port, by which the switch comes to the next one.
-const bit<32> MESSAGE_MIRROR = 1;
-const bit<8> MESSAGE_FIELDS = 1;  // what is preserved on the way
 
 // --- packet-in reasons ----------------------------------------------------------------------------------------------
 const bit<8> PUNT_PROVEN = 1;         // the client returned a right cookie

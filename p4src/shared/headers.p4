@@ -13,16 +13,16 @@ header packet_in_header_t {
     bit<16> mss;           // bytes
     bit<8>  window_scale;  // 15: not offered
     bit<8>  sack;          // 0 or 1
-    bit<16> number;        // PUNT_PROVEN, PUNT_FOLLOWING: of its flow's packets that were punted; copies have no number of their own
+    bit<16> number;        // PUNT_PROVEN, PUNT_FOLLOWING: of its flow's packets that were punted. Copies have no number of their own.
+                           // Bit 14 tells one batch from the next.
 }
 
-// Several packet-outs can follow one another in a single message: then no packet of the network comes between them.
 @controller_header("packet_out")
 header packet_out_header_t {
     bit<8>  mode;
     bit<16> port;
-    bit<16> release;  // MODE_ARRIVE: its flow is released, unless there is one with a higher number; then nothing is sent
-    bit<16> length;   // bytes of the frame, if another packet-out follows behind it; 0: it is the last
+    bit<16> release;  // MODE_ARRIVE: its flow is released up to this number. If there is a higher one, it is dropped.
+                      // The highest bit: it is the last one of those that are released
 }
 
 // --- layers 2 and 3 -------------------------------------------------------------------------------------------------

@@ -13,24 +13,9 @@ control Admit(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
 
     apply {
         meta.frame_bytes = standard_metadata.packet_length;
-        if (meta.arrived == 0) {
-            meta.arrived = standard_metadata.ingress_global_timestamp;
-        }
-        if (meta.injected == 1 && standard_metadata.ingress_port == CPU_PORT && hdr.packet_out.isValid()
-            && hdr.packet_out.length != 0) {
-            meta.message = 1;
-            meta.step = STEP_DONE;
-            standard_metadata.egress_spec = CPU_PORT;
-        } else if (meta.injected == 1) {
-            meta.message_done = meta.message_done + PACKET_OUT_BYTES;
-            meta.frame_bytes = meta.frame_bytes - meta.message_done;
-            if (hdr.packet_out.isValid() && hdr.packet_out.length != 0
-                && (bit<32>)hdr.packet_out.length < meta.frame_bytes) {
-                meta.frame_bytes = (bit<32>)hdr.packet_out.length;
-                meta.cut = 1;
-                meta.more = 1;
-                meta.message_done = meta.message_done + meta.frame_bytes;
-            }
+        meta.arrived = standard_metadata.ingress_global_timestamp;
+        if (meta.injected == 1) {
+            meta.frame_bytes = meta.frame_bytes - PACKET_OUT_BYTES;
             if (!hdr.packet_out.isValid() || meta.frame_bytes < ETHERNET_BYTES
                 || hdr.packet_out.port >= (bit<16>)CPU_PORT || hdr.packet_out.mode > MODE_ROUTE) {
                 drop_as(DROP_NOT_OURS);

@@ -112,12 +112,7 @@ struct metadata_t {
     bit<1>      may_wait;      // a client's: perhaps of a flow that was proven a moment ago, or in its place
     bit<1>      doubtful;      // on an open session, but perhaps of its tuple's next connection
     bit<1>      anew;          // a SYN in the place of such a flow, or its RST
-    @field_list(MESSAGE_FIELDS)
-    bit<32>     message_done;  // bytes of the controller's message that others have had their turn with
-    @field_list(MESSAGE_FIELDS)
-    bit<48>     arrived;       // when, in microseconds; BMv2 gives no time to what was recirculated
-    bit<1>      message;       // of several packet-outs, at the beginning
-    bit<1>      more;          // of the message is still to come
+    bit<48>     arrived;       // when, in microseconds
     bit<32>     frame_bytes;   // how long the frame is
     bit<1>      cut;           // what is behind them is not of the frame
     bit<1>      own;           // made by the switch: its TTL is not decremented

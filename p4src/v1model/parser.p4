@@ -17,32 +17,15 @@ parser SynclineParser(packet_in packet, out headers_t hdr, inout metadata_t meta
 
     state start {
         meta.ingress_port = standard_metadata.ingress_port;
-        transition select(standard_metadata.ingress_port, standard_metadata.instance_type) {
-            (CPU_PORT, _): parse_message;
-            (_, INSTANCE_RECIRCULATED): next_packet_out;
-            (NO_PORT, _): accept;  // a clone of such a message
+        transition select(standard_metadata.ingress_port) {
+            CPU_PORT: parse_packet_out;
             default: parse_ethernet;
         }
     }
 
-    // One packet-out, or several: these come back, each in its turn.
-    state parse_message {
-        meta.injected = 1;
-        packet.extract(hdr.packet_out);
-        transition select(hdr.packet_out.length) {
-            0: parse_packet_out;
-            default: accept;
-        }
-    }
-
-    state next_packet_out {
-        meta.injected = 1;
-        packet.advance(meta.message_done << 3);
-        packet.extract(hdr.packet_out);
-        transition parse_packet_out;
-    }
-
     state parse_packet_out {
+        meta.injected = 1;
+        packet.extract(hdr.packet_out);
         meta.ingress_port = hdr.packet_out.port[8:0];
         transition select(hdr.packet_out.mode) {
             MODE_ARRIVE: parse_ethernet;

@@ -116,20 +116,12 @@ control SynclineIngress(inout headers_t hdr, inout metadata_t meta, inout standa
         if (meta.cut == 1) {
             truncate(meta.frame_bytes);
         }
-        if (meta.more == 1 && meta.drop_reason != DROP_NOT_RELEASED) {
-            clone_preserving_field_list(CloneType.I2E, MESSAGE_MIRROR, MESSAGE_FIELDS);
-        }
         account.apply(meta, standard_metadata);
     }
 }
 
 control SynclineEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
-    // A message of several packet-outs comes back for each of them.
-    apply {
-        if (meta.message == 1 || standard_metadata.instance_type == INSTANCE_INGRESS_CLONE) {
-            recirculate_preserving_field_list(MESSAGE_FIELDS);
-        }
-    }
+    apply {}
 }
 
 V1Switch(

@@ -8,7 +8,7 @@ to refuse, or to lose its state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any
 
@@ -16,7 +16,7 @@ import grpc
 from finsy.proto import p4i, p4r, p4r_grpc, rpc_code, rpc_status
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from controller.dataplane import DIGESTS, PACKET_OUT, PACKET_OUT_FIELDS, TABLES, PuntHeader
+from controller.dataplane import DIGESTS, PACKET_OUT_FIELDS, TABLES, PuntHeader
 
 _LPM = {"routes_v4", "routes_v6"}
 
@@ -193,12 +193,10 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
                 if kind == "arbitration":
                     await self._arbitrate(request.arbitration, queue, mine, context)
                 elif kind == "packet":
-                    header = PACKET_OUT.pack(
-                        *(int.from_bytes(m.value, "big") for m in request.packet.metadata)
-                    )
-                    for mode, port, frame in _packet_outs(header + request.packet.payload):
-                        self.packets_out.append((mode, port, frame))
-                        self.log.append(("packet", frame))
+                    mode, port, _ = (int.from_bytes(m.value, "big") for m in request.packet.metadata)
+                    frame = request.packet.payload
+                    self.packets_out.append((mode, port, frame))
+                    self.log.append(("packet", frame))
                 elif kind == "digest_ack":
                     self.acks.append(request.digest_ack.list_id)
         finally:
@@ -336,12 +334,3 @@ def _matches(wanted: p4r.TableEntry, entry: p4r.TableEntry) -> bool:
     if wanted.table_id != entry.table_id or wanted.is_default_action != entry.is_default_action:
         return False
     return not wanted.match or list(wanted.match) == list(entry.match)
-
-
-def _packet_outs(message: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Mode, port and frame of each packet-out of a message."""
-    while message:
-        mode, port, _, length = PACKET_OUT.unpack_from(message)
-        end = PACKET_OUT.size + length if length else len(message)
-        yield mode, port, message[PACKET_OUT.size : end]
-        message = message[end:]

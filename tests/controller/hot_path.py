@@ -38,8 +38,8 @@ def measure(connections: int) -> dict[str, float]:
 
     def send(effects: Effects) -> None:
         packets = [effect for effect in effects if isinstance(effect, PacketOut)]
-        if packets:
-            schema.packet_outs(packets)
+        for packet in packets:
+            schema.packet_out(packet)
 
     def encode(effects: Effects) -> None:
         for effect in effects:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.dataplane import SHIFT_RIGHT, End, Mode, PuntHeader
+from controller.dataplane import EARLY_SPAN, SHIFT_RIGHT, End, Mode, PuntHeader
 from controller.logic.handshake import shift
 from controller.logic.model import MASK32, Put, Remove, ServiceChanged
 from controller.packets import ACK, FIN, PSH, RST, SYN, Options, parse_options, timestamps_option
@@ -231,7 +231,7 @@ def test_a_following_segment_of_a_closing_session_is_sent_through_it() -> None:
     [(out, segment)] = packets(world.following(number=1, seq=X + 5))
     assert (out.switch, out.mode, out.release) == ("a", Mode.ARRIVE, 0)
     assert segment.seq == (X + 5) & MASK32
-    assert world.following(seq=X + 5, ack=K + 2) == []  # another connection's
+    assert world.following(seq=X + 5, ack=K + EARLY_SPAN + 1) == []  # another connection's
     assert world.core.results["following_unknown"] == 1
 
 

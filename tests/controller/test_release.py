@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from controller.dataplane import Mode
+from controller.dataplane import BATCH, LAST, Mode
 from controller.logic.model import PacketOut
 from controller.packets import ACK, FIN, PSH, Segment
 
-from .world import World, X, packets
+from .world import K, World, X, packets
 
 
 def released(world: World) -> list[tuple[PacketOut, Segment]]:
@@ -20,7 +20,9 @@ def released(world: World) -> list[tuple[PacketOut, Segment]]:
 
 
 def test_a_flow_is_released_by_the_number_of_its_last_packet() -> None:
-    assert [(out.mode, out.release) for out, _ in released(World())] == [(Mode.ARRIVE, 2), (Mode.ARRIVE, 0)]
+    (first, _), (last, _) = released(World())
+    assert (first.mode, first.release) == (Mode.ARRIVE, 2)
+    assert (last.mode, last.release) == (Mode.ARRIVE, 2 | LAST)
 
 
 def test_numbers_of_another_switch_release_nothing() -> None:
@@ -29,7 +31,7 @@ def test_numbers_of_another_switch_release_nothing() -> None:
     world.following("b", number=7, seq=X + 1, payload=bytes(10))
     world.synack()
     world.confirm("b")
-    assert [out.release for out, _ in packets(world.confirm("a"))] == [1, 0]
+    assert [out.release for out, _ in packets(world.confirm("a"))] == [1, 1 | LAST]
 
 
 def test_what_was_on_its_way_goes_with_all_the_others() -> None:
@@ -37,9 +39,9 @@ def test_what_was_on_its_way_goes_with_all_the_others() -> None:
     world = World()
     released(world)
     again = packets(world.following(number=3, seq=X + 11, payload=bytes(5)))
-    assert [(out.release, s.payload_length) for out, s in again] == [(3, 0), (0, 10), (0, 5)]
+    assert [(out.release, s.payload_length) for out, s in again] == [(3, 0), (3, 10), (3 | LAST, 5)]
     again = packets(world.following(number=4, seq=X + 16, flags=ACK | FIN))
-    assert [(out.release, s.payload_length) for out, s in again] == [(4, 0), (0, 10), (0, 5), (0, 0)]
+    assert [(out.release, s.payload_length) for out, s in again] == [(4, 0), (4, 10), (4, 5), (4 | LAST, 0)]
     assert world.core.results["released_again"] == 2
     assert world.core.results["released"] == 1
 
@@ -51,9 +53,12 @@ def test_what_is_not_taken_counts_all_the_same() -> None:
     world.following(number=2, seq=X + 1 + 100_000, payload=bytes(10))  # far beyond our window
     world.synack()
     world.confirm("b")
-    assert [out.release for out, _ in packets(world.confirm("a"))] == [2]
+    assert [out.release for out, _ in packets(world.confirm("a"))] == [2 | LAST]
     again = packets(world.following(number=3, seq=X + 1 + 200_000, payload=bytes(5)))
-    assert [(out.release, s.seq) for out, s in again] == [(3, X + 1), (0, (X + 1 + 200_000) & 0xFFFFFFFF)]
+    assert [(out.release, s.seq) for out, s in again] == [
+        (3 | LAST, X + 1),
+        (0, (X + 1 + 200_000) & 0xFFFFFFFF),
+    ]
 
 
 def test_copies_that_were_on_their_way_are_dropped() -> None:
@@ -75,8 +80,49 @@ def test_a_release_is_remembered_for_a_second() -> None:
     assert (out.release, segment.payload_length) == (0, 5)
 
 
-def test_what_came_within_the_release_goes_behind_it() -> None:
+def test_what_came_within_the_release_is_released_behind_it() -> None:
+    """The switch has sent what was released, and counts anew."""
     world = World()
     released(world)
-    [(out, segment)] = packets(world.following(number=0, seq=X + 11, payload=bytes(5)))
-    assert (out.mode, out.release, segment.payload_length) == (Mode.ARRIVE, 0, 5)
+    more = packets(world.following(number=BATCH + 1, seq=X + 11, payload=bytes(5)))
+    assert [(out.release, s.payload_length) for out, s in more] == [(BATCH + 1 | LAST, 5)]
+    more = packets(world.following(number=BATCH + 2, seq=X + 16, payload=bytes(6)))
+    assert [(out.release, s.payload_length) for out, s in more] == [(BATCH + 2, 5), (BATCH + 2 | LAST, 6)]
+    more = packets(world.following(number=1, seq=X + 22, payload=bytes(7)))
+    assert [(out.release, s.payload_length) for out, s in more] == [(1 | LAST, 7)]
+    assert world.core.results["released_more"] == 2
+    assert world.core.results["released_again"] == 1
+
+
+def test_what_acknowledges_the_server_s_first_words_has_its_turn() -> None:
+    world = World()
+    released(world)
+    more = packets(world.following(number=BATCH + 1, seq=X + 11, ack=K + 100, payload=bytes(5)))
+    assert [(out.release, s.payload_length) for out, s in more] == [(BATCH + 1 | LAST, 5)]
+
+
+def test_an_acknowledgement_of_the_server_s_first_words_is_no_copy() -> None:
+    """Of an ACK without data the server would otherwise hear nothing, and repeat itself after a timeout."""
+    world = World()
+    released(world)
+    [(out, segment)] = packets(world.following(number=BATCH, seq=X + 11, ack=K + 100))
+    assert (out.mode, out.release) == (Mode.ARRIVE, 0)
+    assert (segment.seq, segment.ack) == (X + 11, K + 100)
+
+
+def test_copies_of_what_was_sent_are_dropped_batch_after_batch() -> None:
+    world = World()
+    released(world)
+    world.following(number=BATCH + 1, seq=X + 11, payload=bytes(5))
+    world.following(number=1, seq=X + 16, payload=bytes(5))
+    for seq in (X + 1, X + 11, X + 16):
+        assert world.following(number=1, seq=seq, payload=bytes(5)) == []
+    assert world.core.results["late_copies"] == 3
+
+
+def test_the_window_of_the_syn_ack_does_not_bound_what_comes_after_the_release() -> None:
+    world = World()
+    released(world)
+    world.following(number=BATCH + 1, seq=X + 11, payload=bytes(5))
+    far = packets(world.following(number=BATCH + 2, seq=X + 100_000, payload=bytes(5)))
+    assert [(out.release, s.payload_length) for out, s in far] == [(BATCH + 2, 5), (BATCH + 2 | LAST, 5)]

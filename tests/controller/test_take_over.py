@@ -30,7 +30,7 @@ async def test_a_new_controller_takes_over_without_disturbing(
         assert [dict(switch.entries) for switch in switches] == before
         writes = [u for switch in switches for kind, u in switch.log if kind == "write"]
         set_anew = {u.entity.WhichOneof("entity") for u in writes}
-        assert set_anew == {"digest_entry", "packet_replication_engine_entry"}
+        assert set_anew == {"digest_entry"}
         [session] = hub.coordinator.sessions.values()
         assert session.entry.delta == (K - R) & 0xFFFFFFFF
         assert hub.keys.epoch == 1

@@ -137,30 +137,15 @@ def test_an_outcome_names_its_code() -> None:
 def test_the_bytes_built_by_hand_are_protobufs(length: int) -> None:
     schema = Schema(make_p4info())
     frame = bytes(length)
-    message = p4r.StreamMessageRequest.FromString(
-        schema.packet_outs([PacketOut("a", Mode.ROUTE, 300, frame)])
-    )
+    packet = PacketOut("a", Mode.ROUTE, 300, frame, release=0x405)
+    message = p4r.StreamMessageRequest.FromString(schema.packet_out(packet))
     assert message.packet.payload == frame
     values = [(m.metadata_id, m.value) for m in message.packet.metadata]
-    assert values == [(1, b"\x02"), (2, b"\x01\x2c"), (3, b"\0"), (4, b"\0")]
+    assert values == [(1, b"\x02"), (2, b"\x01\x2c"), (3, b"\x04\x05")]
     entity = p4r.Entity(table_entry=p4r.TableEntry(metadata=frame))
     request = p4r.WriteRequest.FromString(update(INSERT, entity.SerializeToString()) * 2)
     assert [(u.type, u.entity) for u in request.updates] == [(INSERT, entity)] * 2
     assert field(1, b"") == b"\x0a\x00"
-
-
-def test_packets_of_one_message_follow_one_another() -> None:
-    schema = Schema(make_p4info())
-    packets = [
-        PacketOut("a", Mode.ARRIVE, 1, b"first"),
-        PacketOut("a", Mode.ROUTE, 0x102, b"second!"),
-        PacketOut("a", Mode.ARRIVE, 3, b"third", release=0x405),
-    ]
-    message = p4r.StreamMessageRequest.FromString(schema.packet_outs(packets))
-    values = [(m.metadata_id, m.value) for m in message.packet.metadata]
-    assert values == [(1, b"\1"), (2, b"\1"), (3, b"\0"), (4, b"\5")]
-    second = b"\2\1\2\0\0\0\7second!"
-    assert message.packet.payload == b"first" + second + b"\1\0\3\4\5\0\0third"
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0, b"\0"), (255, b"\xff"), (256, b"\x01\x00")])

@@ -78,7 +78,6 @@ class Bmv2Target:
         self._written: dict[tuple[str, tuple[tuple[str, Value], ...]], None] = {}
         self._touched: set[tuple[str, int]] = set()
         self._remembered = False  # the program's registers hold a flow
-        self._mirror = False
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: grpc.Channel | None = None
         self._sockets: dict[int, socket.socket] = {}
@@ -289,19 +288,6 @@ class Bmv2Target:
         self._written.clear()
         self._touched.clear()
 
-    def set_mirror(self) -> None:
-        """Set the clone session of messages with several packet-outs.
-
-        BMv2 keeps its replicas when a program is pushed, and adds those of a session that is inserted again.
-        """
-        if not self._mirror:
-            entity = p4r.Entity()
-            session = entity.packet_replication_engine_entry.clone_session_entry
-            session.session_id = 1
-            session.replicas.add(egress_port=CPU_PORT, instance=1)
-            self._update(p4r.Update.INSERT, entity)
-            self._mirror = True
-
     def _undo(self) -> None:
         for table, match in list(self._written):
             self.delete(table, dict(match))
@@ -336,12 +322,12 @@ class Bmv2Target:
         rest = self._collect()
         return Result((*outputs, *rest.outputs), (*packet_ins, *rest.packet_ins), (*events, *rest.events))
 
-    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0, length: int = 0) -> Result:
+    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0) -> Result:
         """Send a frame from the controller; wait for what comes of it."""
         message = p4r.StreamMessageRequest()
         message.packet.payload = frame
         (info,) = (h for h in self._info.controller_packet_metadata if h.preamble.alias == "packet_out")
-        for field, value in zip(info.metadata, (mode, port, release, length), strict=True):
+        for field, value in zip(info.metadata, (mode, port, release), strict=True):
             message.packet.metadata.add(metadata_id=field.id, value=_shortest(value))
         self._requests.put(message)
         return self._collect()

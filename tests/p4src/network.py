@@ -125,7 +125,6 @@ class Network:
     def install(self) -> None:
         """Ports, routes, neighbours, the service, keys of both epochs with the even one current."""
         self.install_ports()
-        self.target.set_mirror()
         for wire in (V4, V6):
             self.install_addresses(wire)
         for epoch in (EVEN, ODD):

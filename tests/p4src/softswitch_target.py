@@ -121,13 +121,9 @@ class SoftswitchTarget:
             assert self._engine.process(port, frame) == 0
         return self._collect()
 
-    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0, length: int = 0) -> Result:
+    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0) -> Result:
         """Send a frame from the controller."""
-        return self.send(CPU_PORT, struct.pack(">BHHH", mode, port, release, length) + frame)
-
-    def set_mirror(self) -> None:
-        """Set the clone session of messages with several packet-outs."""
-        assert self._engine.clone_set(1, [(CPU_PORT, 1)], 0) == 0
+        return self.send(CPU_PORT, struct.pack(">BHH", mode, port, release) + frame)
 
     def _collect(self) -> Result:
         packet_ins, events = [], []

@@ -110,27 +110,14 @@ class Target(Protocol):
     def send_all(self, frames: Iterable[tuple[int, bytes]]) -> Result:
         """Let frames arrive one after another; give what comes of all of them, per port in their order."""
 
-    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0, length: int = 0) -> Result:
+    def packet_out(self, mode: int, port: int, frame: bytes, release: int = 0) -> Result:
         """Send a frame from the controller; wait for what comes of it."""
-
-    def set_mirror(self) -> None:
-        """Set the clone session of messages with several packet-outs."""
 
     def reset(self) -> None:
         """Empty all tables, meters and counters."""
 
     def close(self) -> None:
         """End it."""
-
-
-def packet_outs(*packets: tuple[int, int, int, bytes]) -> tuple[int, int, bytes, int, int]:
-    """Mode, port, release and frame of each of several packet-outs, as arguments of `Target.packet_out`."""
-    (mode, port, release, first), *others = packets
-    following = b""
-    for at, (*values, frame) in enumerate(others, 1):
-        length = len(frame) if at < len(others) else 0
-        following += struct.pack(">BHHH", *values, length) + frame
-    return mode, port, first + following, release, len(first) if others else 0
 
 
 def number(value: Value) -> int:

@@ -12,29 +12,25 @@ from .network import (
     ARRIVE,
     CLIENT_LINK,
     CLIENT_PORT,
-    EMIT,
     EVEN,
     FLOW,
     FOLLOWING,
     PROVEN,
     PUNT_REASONS,
-    ROUTE,
-    SERVER_LINK,
     Drop,
     Event,
     Network,
     client_segment,
     on_every_wire,
     server_segment,
-    syn,
 )
-from .reference import ACK, FIN, PSH, RST, Segment, Session, pad, sack_option, timestamps_option
-from .target import packet_outs
+from .reference import ACK, FIN, PSH, RST, Segment, Session
 
 pytestmark = on_every_wire
 
 ISN = 0xFFFFFF00
 AWAITED = 2
+BATCH, LAST = 1 << 14, 1 << 15
 LENGTH = 100
 SESSION = Session(delta=0x89ABCDEF, tau=0x1234567)
 
@@ -56,13 +52,26 @@ def punt(net: Network, flight: list[Segment]) -> list[int]:
     return [p.number for p in packet_ins]
 
 
-def release(net: Network, flight: list[Segment], number: int) -> tuple[tuple[int, bytes], ...]:
-    """Send segments in one message; what leaves."""
-    numbers = [number, *[0] * (len(flight) - 1)]
-    packets = [(ARRIVE, CLIENT_LINK, n, net.frame(s)) for n, s in zip(numbers, flight, strict=True)]
-    result = net.target.packet_out(*packet_outs(*packets))
-    assert not result.packet_ins
-    return result.outputs
+def release(
+    net: Network, flight: list[Segment], number: int, last: int = LAST
+) -> tuple[tuple[int, bytes], ...]:
+    """Release segments, or, without a number, only send them; what leaves."""
+    outputs: tuple[tuple[int, bytes], ...] = ()
+    for segment in flight:
+        end = last if number and segment is flight[-1] else 0
+        result = net.target.packet_out(ARRIVE, CLIENT_LINK, net.frame(segment), number | end)
+        assert not result.packet_ins
+        outputs += result.outputs
+    return outputs
+
+
+def begin_to_release(net: Network, flight: list[Segment], number: int) -> None:
+    """Send segments, but not the last one of their release."""
+    assert release(net, flight, number, 0) == to_server(net, flight)
+
+
+def end_release(net: Network, last: Segment, number: int) -> None:
+    assert release(net, [last], number) == to_server(net, [last])
 
 
 def to_server(net: Network, flight: list[Segment]) -> tuple[tuple[int, bytes], ...]:
@@ -113,29 +122,83 @@ def test_what_follows_waits_until_the_queue_is_sent(net: Network, released: bool
         assert net.target.counter("events", Event.TO_SERVER) == 5
 
 
-def test_nothing_overtakes_within_a_message(net: Network) -> None:
-    """One whose last packet is another flow's stands for one that is not through all its passes yet."""
+def test_nothing_overtakes_what_is_being_released(net: Network) -> None:
     *queue, late = segments(net)
     punt(net, queue)
     net.open(SESSION)
-    packets = [(ARRIVE, CLIENT_LINK, 4 if s is queue[0] else 0, net.frame(s)) for s in queue]
-    opening = syn(5)
-    result = net.target.packet_out(*packet_outs(*packets, (ROUTE, 0, 0, net.frame(opening))))
-    assert result.outputs == (*to_server(net, queue), net.to_server(opening))
-    assert punt(net, [late]) == [0]
-    assert release(net, [late], 0) == to_server(net, [late])
+    begin_to_release(net, queue[:-1], 4)
+    assert punt(net, [late]) == [BATCH + 1]
+    end_release(net, queue[-1], 4)
+    assert release(net, [late], BATCH + 1) == to_server(net, [late])
     assert net.from_client(late).outputs == to_server(net, [late])
 
 
-def test_nothing_is_sent_while_a_packet_is_on_its_way(net: Network) -> None:
+def test_batch_after_batch(net: Network) -> None:
+    first, second, third, fourth, fifth, sixth, last = segments(net, 7)
+    punt(net, [first, second])
+    net.open(SESSION)
+    begin_to_release(net, [first], 2)
+    assert punt(net, [second, third, second, fourth]) == [BATCH, BATCH + 1, BATCH + 1, BATCH + 2]
+    end_release(net, second, 2)
+    assert release(net, [third, fourth], BATCH + 1) == ()
+    begin_to_release(net, [third], BATCH + 2)
+    assert punt(net, [fifth]) == [1]
+    assert release(net, [sixth], 2) == ()
+    end_release(net, fourth, BATCH + 2)
+    assert release(net, [fifth], 1) == to_server(net, [fifth])
+    assert net.from_client(sixth).outputs == to_server(net, [sixth])
+    assert release(net, [last], 0) == to_server(net, [last])
+
+
+def test_what_acknowledges_what_the_server_has_said_overtakes_nothing_either(net: Network) -> None:
+    first, second, third, fourth, fifth = segments(net)
+    punt(net, [first, second])
+    speaking = replace(SESSION, isn=ISN, cookie=first.ack - 1)
+    net.open(speaking)
+    begin = release(net, [first], 2, 0)
+    assert begin == (net.to_server(first, speaking),)
+    punt(net, [third])
+    heard = replace(fourth, ack=fourth.ack + 100)
+    assert punt(net, [heard]) == [BATCH + 2]
+    release(net, [second], 2)
+    sent = release(net, [third, heard], BATCH + 2)
+    assert sent == tuple(net.to_server(s, speaking) for s in (third, heard))
+    assert net.from_client(fifth).outputs == (net.to_server(fifth, speaking),)
+
+
+def test_a_release_that_nothing_new_meets_is_the_end_of_it(net: Network) -> None:
     *queue, late = segments(net)
     punt(net, queue)
     net.open(SESSION)
+    begin_to_release(net, queue[:-1], 4)
+    assert punt(net, queue[1:]) == [BATCH] * 3  # copies wait for nothing
+    end_release(net, queue[-1], 4)
+    assert net.from_client(late).outputs == to_server(net, [late])
+
+
+def test_release_after_release_is_over_after_a_second(net: Network) -> None:
+    first, second, third, fourth, last = segments(net)
+    punt(net, [first, second])
+    net.open(SESSION)
+    begin_to_release(net, [first], 2)
+    time.sleep(0.8)
+    punt(net, [third])
+    end_release(net, second, 2)
+    begin_to_release(net, [third], BATCH + 1)
+    assert punt(net, [fourth]) == [1]
+    time.sleep(0.4)
+    assert net.from_client(last).outputs == to_server(net, [last])
+
+
+def test_nothing_is_sent_while_a_packet_is_on_its_way(net: Network) -> None:
+    *queue, late = segments(net, 3)
+    punt(net, queue)
+    net.open(SESSION)
     punt(net, [late])
-    assert release(net, queue, 4) == ()
-    assert net.target.counter("drops", Drop.NOT_RELEASED) == 1
+    assert release(net, queue, 2) == ()
+    assert net.target.counter("drops", Drop.NOT_RELEASED) == len(queue)
     punt(net, [late])
-    assert release(net, [*queue, late], 5) == to_server(net, [*queue, late])
+    assert release(net, [*queue, late], 3) == to_server(net, [*queue, late])
     assert net.from_client(late).outputs == to_server(net, [late])
 
 
@@ -243,69 +306,3 @@ def test_a_new_proof_begins_anew(net: Network) -> None:
     again = client_segment(6, net.proof(EVEN, 5) + 1)
     packet_in = net.punted(net.from_client(again), PROVEN)
     assert packet_in.number == 1
-
-
-# --- messages of several packet-outs
-
-
-def test_a_message_of_several_packets(net: Network) -> None:
-    """Each with its own mode and port; what is behind a frame is not sent with it."""
-    net.open(SESSION)
-    options = pad(timestamps_option(1, 2) + b"\xfd\x06abcd") + pad(sack_option(1, 2))
-    rewritten = client_segment(1, 2, ACK | PSH, options=options, payload=b"shorter behind its options")
-    opening = syn(7, source_mac="00:00:00:00:00:00", destination_mac="00:00:00:00:00:00")
-    strange = bytes(range(14, 90))
-    question = replace(client_segment(9, 10), source_port=7)
-    proof = replace(question, source_port=8, ack=net.proof(EVEN, 8, client_port=8) + 1)
-    padded = client_segment(3, 4, padding=b"\0" * 6)
-    result = net.target.packet_out(
-        *packet_outs(
-            (ARRIVE, CLIENT_LINK, 0, net.frame(rewritten)),
-            (ROUTE, 0, 0, net.frame(opening)),
-            (EMIT, SERVER_LINK, 0, strange),
-            (ARRIVE, CLIENT_LINK, 0, net.frame(question)),
-            (ARRIVE, CLIENT_LINK, 0, net.frame(proof)),
-            (EMIT, 510, 0, strange),
-            (ARRIVE, CLIENT_LINK, 0, net.frame(padded)),
-            (ARRIVE, CLIENT_LINK, 0, net.frame(client_segment(5, 6, payload=b"last"))),
-        )
-    )
-    assert result.outputs == (
-        net.to_server(rewritten, SESSION),
-        net.to_server(opening),
-        (SERVER_LINK, strange),
-        net.to_server(padded, SESSION),
-        net.to_server(client_segment(5, 6, payload=b"last"), SESSION),
-    )
-    (packet_in,) = result.packet_ins
-    assert (packet_in.reason, packet_in.frame) == (PROVEN, net.frame(proof))
-    assert net.target.counter("drops", Drop.BAD_COOKIE) == 1
-    assert net.target.counter("drops", Drop.NOT_OURS) == 1
-
-
-@pytest.mark.parametrize("beyond", [0, 1, 100])
-def test_a_length_that_leaves_nothing_is_that_of_the_last(net: Network, beyond: int) -> None:
-    net.open(SESSION)
-    segment = client_segment(1, 2, payload=b"all there is")
-    frame = net.frame(segment)
-    result = net.target.packet_out(ARRIVE, CLIENT_LINK, frame, 0, len(frame) + beyond)
-    assert result.outputs == to_server(net, [segment])
-
-
-@pytest.mark.parametrize("rest", [b"\1", b"\1\0\1\0\0\0"])
-def test_a_message_that_is_cut_short(net: Network, rest: bytes) -> None:
-    net.open(SESSION)
-    segment = client_segment(1, 2, payload=b"whole")
-    frame = net.frame(segment)
-    result = net.target.packet_out(ARRIVE, CLIENT_LINK, frame + rest, 0, len(frame))
-    assert result.outputs == to_server(net, [segment])
-    assert net.target.counter("drops", Drop.NOT_OURS) == 1
-
-
-def test_an_answer_within_a_message(net: Network) -> None:
-    """A SYN that is said to have arrived, with data, and behind it another: each gets its SYN/ACK."""
-    opening = syn(5, payload=b"data that nobody takes")
-    packet = (ARRIVE, CLIENT_LINK, 0, net.frame(opening))
-    outputs = net.target.packet_out(*packet_outs(packet, packet, packet)).outputs
-    (alone,) = net.from_client(opening).outputs
-    assert outputs == (alone,) * 3

@@ -77,7 +77,7 @@ ACTIONS = {
     "answer_arp": {"mac": 48},
     "answer_nd": {"mac": 48},
 }
-PACKET_OUT = {"mode": 8, "port": 16, "release": 16, "length": 16}
+PACKET_OUT = {"mode": 8, "port": 16, "release": 16}
 PACKET_IN = {
     "ingress_port": 16,
     "reason": 8,

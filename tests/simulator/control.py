@@ -50,7 +50,7 @@ class Link:
     stage: str = "down"
     writes: deque[Job] = field(default_factory=deque)
     outcomes: deque[tuple[Job, str]] = field(default_factory=deque)
-    packets_out: deque[list[PacketOut]] = field(default_factory=deque)
+    packets_out: deque[PacketOut] = field(default_factory=deque)
     said: deque[Callable[[], None]] = field(default_factory=deque)
     held: dict[Key, Entry] = field(default_factory=dict)
     before: dict[Key, Entry] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Control:
             if name is not None:
                 link = self.links[name]
                 if link.stage != "down":
-                    link.packets_out.append([e for e in batch if isinstance(e, PacketOut)])
+                    link.packets_out.extend(e for e in batch if isinstance(e, PacketOut))
                 continue
             for effect in batch:
                 if isinstance(effect, Put):
@@ -190,14 +190,14 @@ class Control:
             self._execute_keys(self.keys.confirmed(name, now, core.answering))
 
     def send_packets(self, name: str) -> None:
-        """The switch takes the next message of packet-outs apart."""
+        """The switch takes the next packet-out."""
         link = self.links[name]
-        for out in link.packets_out.popleft():
-            packet = packet_of(out.frame, self.server)
-            if out.mode == Mode.ROUTE:
-                link.switch.route(packet)
-            elif not link.switch.arrive(packet, self.clock(), injected=True, release=out.release):
-                break
+        out = link.packets_out.popleft()
+        packet = packet_of(out.frame, self.server)
+        if out.mode == Mode.ROUTE:
+            link.switch.route(packet)
+        else:
+            link.switch.arrive(packet, self.clock(), injected=True, release=out.release)
 
     # --- what switches say ------------------------------------------------------------------------
 

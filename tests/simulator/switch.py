@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from controller.dataplane import REUSED, End, Phase, Punt, PuntHeader
+from controller.dataplane import BATCH, EARLY_SPAN, LAST, REUSED, End, Phase, Punt, PuntHeader
 from controller.logic.keys import CookieKey
 from controller.logic.model import MASK32, Entry, Key
 from controller.packets import ACK, FIN, RST, SYN
@@ -45,6 +45,7 @@ class _Pending:
     number: int
     cookie: int
     edge: int
+    batch: int
 
 
 @dataclass(slots=True)
@@ -101,14 +102,14 @@ class Switch:
         if self.forwards:
             self.emit(self.name, packet)
 
-    def arrive(self, packet: Packet, now: float, *, injected: bool = False, release: int = 0) -> bool:
-        """Process a packet; False when it was of a release that must wait for another packet."""
+    def arrive(self, packet: Packet, now: float, *, injected: bool = False, release: int = 0) -> None:
+        """Process a packet."""
         if not self.guards:
-            return True  # without a program, or without services: it forwards nothing of theirs yet
+            return  # without a program, or without services: it forwards nothing of theirs yet
         if packet.to_server:
-            return self._from_client(packet, now, injected, release)
-        self._from_server(packet, now)
-        return True
+            self._from_client(packet, now, injected, release)
+        else:
+            self._from_server(packet, now)
 
     def _look_up(self, packet: Packet, now: float) -> Entry | None:
         row = self.table.get(packet.key)
@@ -119,7 +120,7 @@ class Switch:
             return None
         return None if row.entry.phase == Phase.AWAITED else row.entry
 
-    def _from_client(self, packet: Packet, now: float, injected: bool, release: int) -> bool:
+    def _from_client(self, packet: Packet, now: float, injected: bool, release: int) -> None:
         entry, flags = self._look_up(packet, now), packet.flags
         if flags & SYN and not flags & ACK:
             if entry is None or entry.phase != Phase.OPEN:
@@ -132,9 +133,9 @@ class Switch:
                 mark.answered = True
             else:
                 self._translate(packet, entry)
-            return True
+            return
         if entry is None and not flags & ACK:
-            return True
+            return
         check = entry is None or (not injected and self._may_be_anew(packet.key, entry, now))
         if entry is not None and (flags & RST or (flags & FIN and not check)):
             self._note_end(packet.key, entry, now)
@@ -145,14 +146,11 @@ class Switch:
         if isn is None and entry is None and not self._is_pending(packet, now):
             if not flags & RST:
                 self.observer.cookie_refused(self, packet)
-            return True
-        if flags & ACK:
-            verdict = self._hold_back(packet, now, entry, isn, doubtful, injected, release)
-            if verdict is not None:
-                return verdict
+            return
+        if flags & ACK and self._hold_back(packet, now, entry, isn, doubtful, injected, release):
+            return
         if entry is not None:
             self._translate(packet, entry)
-        return True
 
     def _mark(self, key: Key, entry: Entry, now: float) -> _Ended | None:
         """ended.p4: whether the connection of an open session has just ended, or was never wanted."""
@@ -191,38 +189,59 @@ class Switch:
         doubtful: bool,
         injected: bool,
         release: int,
-    ) -> bool | None:
-        """pending.p4: None when the packet goes on, else whether the rest of its message does."""
+    ) -> bool:
+        """pending.p4: whether the packet does not go on."""
         cookie = (packet.ack - 1) & MASK32
         cell = self._pending.get(packet.key)
         opened = entry is not None and entry.phase == Phase.OPEN
-        known = cell is not None and cell.cookie == cookie and now - cell.since < PENDING_TIME
-        if known and cell is not None and opened:
+        known = leaving = False
+        if cell is not None and self._is_of(cell, packet, entry) and now - cell.since < PENDING_TIME:
             over = cell.opened and now - cell.since >= HOLD_TIME and not doubtful
-            known = not (over or cell.number >= HOLD_PACKETS)
+            known = cell.number != 0 and not (opened and (over or cell.number >= HOLD_PACKETS))
+            leaving = cell.number == 0 and opened and now - cell.since < HOLD_TIME
         if isn is not None:
             if cell is None or not known:
-                cell = _Pending(now, False, 0, cookie, 0)
-            cell.since, cell.opened = now, False
-        elif known and cell is not None:
-            if injected and entry is not None:
-                if release == cell.number:
-                    del self._pending[packet.key]
-                elif release:
-                    return False
-                return None
+                cell = _Pending(now, False, 0, cookie, 0, cell.batch if cell is not None else 0)
+            cell.since, cell.opened, leaving = now, False, False
+        elif known and injected and entry is not None and cell is not None:
+            return self._is_too_early(packet.key, cell, now, release)
+        elif leaving and injected:
+            if release & LAST:
+                del self._pending[packet.key]
+            return False
+        elif (known or leaving) and cell is not None:
             if opened and not cell.opened:
                 cell.opened, cell.since = True, now
-            if packet.flags & RST:
+            if known and packet.flags & RST:
                 self._ends[packet.key] = _Ended(None, now, True)
         else:
-            return None
+            return False
         self._pending[packet.key] = cell
-        if cell.number == 0 or 0 < (packet.end - cell.edge) & MASK32 < 0x80000000:
+        if (cell.number == 0 and not leaving) or 0 < (packet.end - cell.edge) & MASK32 < 0x80000000:
             cell.number, cell.edge = cell.number + 1, packet.end
         reason = Punt.FOLLOWING if isn is None else Punt.PROVEN
-        self.punt(self.name, PuntHeader(CLIENT_PORT, reason, 0, isn or 0, 1460, 7, 0, cell.number), packet)
+        number = cell.batch | cell.number
+        self.punt(self.name, PuntHeader(CLIENT_PORT, reason, 0, isn or 0, 1460, 7, 0, number), packet)
         return True
+
+    @staticmethod
+    def _is_of(cell: _Pending, packet: Packet, entry: Entry | None) -> bool:
+        spoken = (packet.ack - 1 - cell.cookie) & MASK32
+        opened = entry is not None and entry.phase == Phase.OPEN and entry.cookie == cell.cookie
+        return spoken == 0 or (opened and spoken < EARLY_SPAN)
+
+    def _is_too_early(self, key: Key, cell: _Pending, now: float, release: int) -> bool:
+        """pending.p4: whether a packet is of a release that another packet was punted after."""
+        number = release & ~LAST
+        if number != cell.batch | cell.number:
+            return number != 0 and number & BATCH == cell.batch
+        if release & LAST:
+            del self._pending[key]
+            return False
+        if not cell.opened:
+            cell.opened, cell.since = True, now
+        cell.batch, cell.number = cell.batch ^ BATCH, 0
+        return False
 
     def _from_server(self, packet: Packet, now: float) -> None:
         entry, flags = self._look_up(packet, now), packet.flags
