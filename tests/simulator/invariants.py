@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from controller.dataplane import Phase
 from controller.logic.keys import CookieKey
 from controller.logic.model import MASK32, Entry, Key
 from controller.logic.sessions import newer
-from controller.packets import ACK, RST, SYN
+from controller.packets import ACK, FIN, RST, SYN
 
 from .control import Job
 from .hosts import Connection, Tcp
 from .packets import Packet, beyond
-from .switch import PENDING_TIME, Switch
+from .switch import HOLD_TIME, PENDING_TIME, Switch
 
 if TYPE_CHECKING:
     from .world import World
@@ -32,11 +33,21 @@ class Violation(AssertionError):  # noqa: N818  # an invariant is violated; noth
         self.number = number
 
 
+@dataclass(slots=True)
+class _Queue:
+    """What a switch holds back of one connection: where each segment ends, behind the client's ISN."""
+
+    began: float
+    reach: int = 0
+    ends: list[int] = field(default_factory=list)
+
+
 class Invariants:
     """Observes switches, writes and hosts of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._queues: dict[tuple[str, Key, int], _Queue] = {}
         self._used: dict[CookieKey, float] = {}  # when a switch in service last made cookies with it
 
     # --- 1: the barrier ---------------------------------------------------------------------------
@@ -106,10 +117,45 @@ class Invariants:
         mine = self._world.connection_of(packet)
         if mine is None:
             raise Violation(4, f"at {switch.name} nobody's packet is translated: {packet}")
+        if packet.to_server and packet.length and entry.phase == Phase.OPEN:
+            self._goes_on(switch, packet, mine)
         if entry.delta == self._delta(packet.key, mine.isn):
             return
         if not self._is_anew(mine, packet) and not self._is_unheard_of(mine, packet):
             raise Violation(4, f"at {switch.name} another session's Δ translates {packet}")
+
+    # --- 10: order --------------------------------------------------------------------------------
+
+    def held_back(self, switch: Switch, packet: Packet) -> None:
+        """A switch has sent a client's segment to the controller, behind which the next ones have to wait."""
+        world = self._world
+        mine = world.connection_of(packet)
+        end = None if mine is None else beyond(packet.end, mine.isn)
+        if mine is None or end is None:
+            return
+        queue = self._queues.setdefault((switch.name, mine.key, mine.isn), _Queue(world.now))
+        if end > queue.reach and (packet.length or packet.flags & FIN):
+            queue.reach = end
+            queue.ends.append(end)
+
+    def _goes_on(self, switch: Switch, packet: Packet, client: Connection) -> None:
+        """No segment that was held back is overtaken by another one that begins behind it.
+
+        For a second, that is; what was shed is lost, and after a change of routes copies may be elsewhere.
+        """
+        world = self._world
+        queue = self._queues.get((switch.name, client.key, client.isn))
+        start, end = beyond(packet.seq, client.isn), beyond(packet.end, client.isn)
+        if queue is None or start is None or end is None:
+            return
+        for_long = world.now - queue.began >= HOLD_TIME
+        lost = world.trouble == "everything" or world.control.core.flows.shed.total() > 0
+        if not (lost or world.has_moved(client) or for_long) and any(held <= start for held in queue.ends):
+            raise Violation(10, f"at {switch.name} this overtakes what was held back: {packet}")
+        queue.reach = max(queue.reach, end)
+        queue.ends = [held for held in queue.ends if held > end]
+
+    # --- 4: translation, of numbers ---------------------------------------------------------------
 
     def _delta(self, key: Key, isn: int) -> int | None:
         """k - r of the connection with this ISN of the client."""

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from controller.config import ControllerConfig
+from controller.dataplane import LAST
 from controller.logic.coordinator import Coordinator
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Handshake, State
 from controller.logic.keys import KeyEffect, KeyRing, UseEpoch
-from controller.logic.model import Effects, Key, Put, Remove, Session
+from controller.logic.model import Effects, Key, PacketOut, Put, Remove, Session
 from controller.logic.openings import Openings
 from controller.logic.sessions import SessionTable
 
@@ -117,6 +118,16 @@ class ForgetsToCount(Openings):
             flow.service.pending += 1
 
 
+class LetsOvertake(Openings):
+    """The first packet that is released is taken for the last one: what comes now does not wait."""
+
+    def _release(self, flow: Handshake, now: float, wall: float, out: Effects) -> None:
+        super()._release(flow, now, wall, out)
+        for effect in out:
+            if isinstance(effect, PacketOut) and effect.release:
+                effect.release |= LAST
+
+
 class ResetsClients(Openings):
     """A client is reset when its session is open."""
 
@@ -176,6 +187,7 @@ MUTANTS: dict[str, Mutant] = {
     "forgets who was there": Mutant(Parts(_with(ForgetsWhoWasThere)), (4,), range(15900, 16000)),
     "holds everything": Mutant(Parts(HoldsEverything), (6,)),
     "forgets to count": Mutant(Parts(_with(ForgetsToCount)), (3,)),
+    "lets overtake": Mutant(Parts(_with(LetsOvertake)), (10,), range(2500, 2600)),
     "resets clients": Mutant(Parts(_with(ResetsClients)), (8,)),
     "uses keys at once": Mutant(Parts(ring=UsesKeysAtOnce), (7,)),
     "rotates too soon": Mutant(Parts(ring=RotatesTooSoon), (7,), range(600, 1200)),

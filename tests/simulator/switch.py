@@ -35,6 +35,7 @@ class Observer(Protocol):
     """Is told what invariants are about."""
 
     def translated(self, switch: Switch, packet: Packet, entry: Entry) -> None: ...
+    def held_back(self, switch: Switch, packet: Packet) -> None: ...
     def cookie_refused(self, switch: Switch, packet: Packet) -> None: ...
 
 
@@ -221,6 +222,7 @@ class Switch:
             cell.number, cell.edge = cell.number + 1, packet.end
         reason = Punt.FOLLOWING if isn is None else Punt.PROVEN
         number = cell.batch | cell.number
+        self.observer.held_back(self, packet)
         self.punt(self.name, PuntHeader(CLIENT_PORT, reason, 0, isn or 0, 1460, 7, 0, number), packet)
         return True
 

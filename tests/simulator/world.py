@@ -127,6 +127,10 @@ class World:
         """Whether a switch is what the controller believes: not restarted behind its back."""
         return name not in self._broken
 
+    def has_moved(self, client: Connection) -> bool:
+        """Whether routes have changed since this client began."""
+        return self._shifted >= self._began[client.isn]
+
     def connection_of(self, packet: Packet) -> Connection | None:
         """The client's end of a packet's connection, by the number that is never translated."""
         number = packet.seq if packet.to_server else packet.ack
@@ -319,7 +323,7 @@ class World:
         if end.state is not Tcp.CLOSED:
             return False
         closed = self._closed.setdefault(end.isn, self.now)
-        fails = self.trouble == "everything" or self._shifted >= self._began[end.isn]
+        fails = self.trouble == "everything" or self.has_moved(end)
         if fails and not self._came_about(end) and self.now - closed < LIFETIME:
             return False
         if (flow := core.flows.get(key)) is not None:
