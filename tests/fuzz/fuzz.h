@@ -9,7 +9,7 @@
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
 enum { TCP = 6, ICMP = 1, ICMP6 = 58, UDP = 17 };
 enum { MAX_FRAME = 2048, CPU = 510, CLIENT_LINK = 1, SERVER_LINK = 2 };
-enum { PACKET_OUT = 7, PACKET_IN = 15 };  // bytes of the controller's headers
+enum { PACKET_OUT = 5, PACKET_IN = 15 };  // bytes of the controller's headers
 enum { EMIT = 0, ARRIVE = 1, ROUTE = 2 };
 enum { STRICT_PORT = 80, RESET_PORT = 81 };
 

@@ -257,19 +257,14 @@ static void crafted_packet(packet *p) {
   }
 }
 
-// With something like a second packet-out behind it, now and then: what was there before, or the beginning of the same.
+// One in two is of a release, as its last packet or not, of either batch.
 static void wrap_in_packet_out(packet *p) {
-  size_t frame = p->len;
   memmove(p->bytes + PACKET_OUT, p->bytes, p->len);
   memset(p->bytes, 0, PACKET_OUT);
   p->bytes[0] = (uint8_t)random_below(one_in(10) ? 5 : 3);
   put16(p->bytes + 1, one_in(10) ? random_word() : p->port);
+  if (one_in(2)) put16(p->bytes + 3, random_below(4) << 14 | random_below(4));
   p->len += PACKET_OUT;
-  if (one_in(4) && 2 * p->len <= MAX_FRAME) {
-    memcpy(p->bytes + p->len, p->bytes, p->len);
-    put16(p->bytes + 5, (uint32_t)frame);
-    p->len += random_below((uint32_t)p->len + 1);
-  }
   p->port = CPU;
 }
 
