@@ -66,7 +66,7 @@ BATCH: Final = 1 << 14
 """In `number` and `release`: of a flow's packets, those that a switch punts while it sends the ones before
 have the other value of this bit, and are counted anew. The bits below it are the number."""
 EARLY_SPAN: Final = 1 << 27
-"""Bytes: each side has sent fewer by the time at which no packet of its flow is released any more."""
+"""Bytes: more than either side sends before the last packet of its flow is released."""
 LAST: Final = 1 << 15
 """In `release`: no other packet of the flow is released behind this one."""
 

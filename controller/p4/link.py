@@ -122,7 +122,7 @@ class SwitchLink:
     # --- used by the hub --------------------------------------------------------------------------
 
     def send_packets(self, packets: Sequence[PacketOut]) -> None:
-        """Send frames through the switch, in order; what its connection cannot take is dropped, counted."""
+        """Send frames through the switch, in order. What its connection cannot take is lost, and counted."""
         connection, schema = self.connection, self._schema
         for packet in packets:
             if connection is None or schema is None or not connection.send(schema.packet_out(packet)):

@@ -98,7 +98,7 @@ const bit<16> PENDING_TICKS = 122;
 // that is gone must not stall it (1 s).
 const bit<16> HOLD_TICKS = 16;
 const bit<14> HOLD_PACKETS = 64;
-// Each side has sent fewer bytes by the time at which no packet of its flow is held back any more.
+// Bytes: more than either side sends before the last packet of its flow is released.
 const bit<32> EARLY_SPAN = 0x08000000;
 // How long a connection counts as just ended (1 s).
 const bit<15> ENDED_TICKS = 16;
