@@ -209,11 +209,8 @@ class Handshake:
         return beyond < EARLY_SPAN if self.state is State.DONE else beyond == 0
 
     def covers(self, segment: Segment) -> bool:
-        """Whether all of a segment is among the packets held, or sent.
-
-        A RST never is, nor what acknowledges the server's own words.
-        """
-        if segment.flags & RST or segment.ack != (self.cookie + 1) & MASK32:
+        """Whether all of a segment is among the packets held, or sent. What a RST says never is."""
+        if segment.flags & RST:
             return False
         offset = (segment.seq - self.isn - 1) & MASK32
         return offset + segment.payload_length + (segment.flags & FIN) <= self._reach()

@@ -19,8 +19,8 @@
 //
 // Before the session is open the server cannot have spoken, and all that a client sends acknowledges k + 1: that tells its segments
 // from those of the tuple's last connection, and nobody else can choose k. Behind that, they may acknowledge the server's first
-// words as well. One cell per hash of the tuple, the last flow wins. A forgotten flow is treated as any unproven one, or passes
-// when its session is open.
+// words as well; what does nothing else than that has no turn to keep, and passes. One cell per hash of the tuple, the last flow
+// wins. A forgotten flow is treated as any unproven one, or passes when its session is open.
 //
 // Nearly all packets are of no such flow. A small register, which a switch has at hand, says of each group of cells when one was
 // last written, so that they need not look into the large one. A time that has come round again only costs a look.
@@ -90,7 +90,10 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
         }
         ours = 0;
         spoken = returned - cookie;
-        if (flow != 0 && (spoken == 0 || (is_open == 1 && cookie == meta.session.cookie && spoken < EARLY_SPAN))) {
+        end = hdr.tcp.sequence + (bit<32>)hdr.tcp.fin + (bit<32>)meta.parsed.tcp_bytes
+              - TCP_BYTES - (bit<32>)meta.parsed.option_bytes;
+        if (flow != 0 && (spoken == 0 || (is_open == 1 && cookie == meta.session.cookie && spoken < EARLY_SPAN
+                                          && (end != hdr.tcp.sequence || hdr.tcp.rst == 1)))) {
             ours = 1;
         }
         if (hdr.tcp.syn == 1) {
@@ -147,8 +150,6 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
 
             if (waits == 1) {
                 pending_edges.read(edge, cell);
-                end = hdr.tcp.sequence + (bit<32>)hdr.tcp.fin + (bit<32>)meta.parsed.tcp_bytes
-                      - TCP_BYTES - (bit<32>)meta.parsed.option_bytes;
                 beyond = end - edge;
                 if ((number == 0 && leaving == 0) || (beyond[31:31] == 0 && beyond != 0)) {
                     number = number + 1;

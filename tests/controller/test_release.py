@@ -101,15 +101,6 @@ def test_what_acknowledges_the_server_s_first_words_has_its_turn() -> None:
     assert [(out.release, s.payload_length) for out, s in more] == [(BATCH + 1 | LAST, 5)]
 
 
-def test_an_acknowledgement_of_the_server_s_first_words_is_no_copy() -> None:
-    """Of an ACK without data the server would otherwise hear nothing, and repeat itself after a timeout."""
-    world = World()
-    released(world)
-    [(out, segment)] = packets(world.following(number=BATCH, seq=X + 11, ack=K + 100))
-    assert (out.mode, out.release) == (Mode.ARRIVE, 0)
-    assert (segment.seq, segment.ack) == (X + 11, K + 100)
-
-
 def test_copies_of_what_was_sent_are_dropped_batch_after_batch() -> None:
     world = World()
     released(world)

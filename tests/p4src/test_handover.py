@@ -166,6 +166,19 @@ def test_what_acknowledges_what_the_server_has_said_overtakes_nothing_either(net
     assert net.from_client(fifth).outputs == (net.to_server(fifth, speaking),)
 
 
+def test_what_only_acknowledges_the_server_has_no_turn_to_keep(net: Network) -> None:
+    """By the controller it would come late, with a timestamp older than that of what passes meanwhile."""
+    first, second, third, *_ = segments(net)
+    punt(net, [first, second])
+    speaking = replace(SESSION, isn=ISN, cookie=first.ack - 1)
+    net.open(speaking)
+    heard = replace(first, seq=third.seq, ack=first.ack + 100)
+    assert net.from_client(heard).outputs == (net.to_server(heard, speaking),)
+    release(net, [first], 2, 0)
+    assert net.from_client(heard).outputs == (net.to_server(heard, speaking),)
+    punt(net, [replace(heard, flags=RST | ACK)])
+
+
 def test_a_release_that_nothing_new_meets_is_the_end_of_it(net: Network) -> None:
     *queue, late = segments(net)
     punt(net, queue)

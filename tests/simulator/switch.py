@@ -230,7 +230,7 @@ class Switch:
     def _is_of(cell: _Pending, packet: Packet, entry: Entry | None) -> bool:
         spoken = (packet.ack - 1 - cell.cookie) & MASK32
         opened = entry is not None and entry.phase == Phase.OPEN and entry.cookie == cell.cookie
-        return spoken == 0 or (opened and spoken < EARLY_SPAN)
+        return spoken == 0 or (opened and spoken < EARLY_SPAN and not packet.is_ack)
 
     def _is_too_early(self, key: Key, cell: _Pending, now: float, release: int) -> bool:
         """pending.p4: whether a packet is of a release that another packet was punted after."""
