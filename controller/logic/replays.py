@@ -12,7 +12,7 @@ from collections.abc import Collection
 
 from controller.dataplane import Mode, PuntHeader
 from controller.logic.flows import FlowTable
-from controller.logic.handshake import Turn
+from controller.logic.handshake import Handshake, Turn
 from controller.logic.model import Effects, Key, PacketOut, Put, Session
 from controller.logic.released import ReleasedFlows
 from controller.logic.returns import EarlyReturn, EarlyReturns
@@ -22,6 +22,7 @@ from controller.packets import Segment
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
+_MOST_HELD = 64  # packets of a released flow: to no more than that a switch gives numbers
 
 
 class Replays:
@@ -68,11 +69,28 @@ class Replays:
         if flow.covers(segment):
             self._results["late_copies"] += 1
         else:
-            self.replay(session, switch, header.ingress_port, segment.frame, now, out)
+            number = self._hold_as_well(flow, switch, header.ingress_port, segment)
+            self.replay(session, switch, header.ingress_port, segment.frame, now, out, number)
         return True
 
+    def _hold_as_well(self, flow: Handshake, switch: str, port: int, segment: Segment) -> int:
+        """New data without a number of its own: what was sent behind it came first to the switch.
+
+        With the number of the release it goes through only if that did; else it is held, and goes with the
+        next one.
+        """
+        has_room = len(flow.held) < _MOST_HELD
+        return flow.punted if switch == flow.ingress and has_room and flow.hold(port, segment) else 0
+
     def replay(
-        self, session: Session, switch: str, port: int, frame: bytes, now: float, out: Effects
+        self,
+        session: Session,
+        switch: str,
+        port: int,
+        frame: bytes,
+        now: float,
+        out: Effects,
+        release: int = 0,
     ) -> None:
         """The packet was punted before the switch had the session: back into its pipeline, once it has."""
         if self._spread.lacks(session.key, switch):
@@ -86,7 +104,7 @@ class Replays:
             return
         if session.replays == _REPLAYS_BEFORE_REPAIR and switch in self._spread.writable:
             out.append(Put((switch,), session.key, session.entry, True))
-        out.append(PacketOut(switch, Mode.ARRIVE, port, frame))
+        out.append(PacketOut(switch, Mode.ARRIVE, port, frame, release))
 
     def release_returns(self, key: Key, out: Effects) -> None:
         """Send what is held for a session at switches that have it now, be they synchronised still."""

@@ -154,9 +154,9 @@ def server(syn: Packet, isn: int, send: Callable[[Packet], None]) -> Connection:
 def server_takes(end: Connection | None, packet: Packet, send: Callable[[Packet], None]) -> bool:
     """A segment without SYN; True when it brought new data or a FIN."""
     if end is None or end.state is Tcp.CLOSED:
-        time_wait = end is not None and not end.was_reset and packet.end == end.rcv
-        if end is not None and time_wait and packet.flags & FIN:
-            end.acknowledge()
+        if end is not None and not end.was_reset and packet.end == end.rcv:  # TIME-WAIT
+            if packet.flags & FIN:
+                end.acknowledge()
         elif packet.flags & ACK and not packet.flags & RST:
             send(Packet(packet.key, False, RST, packet.ack))
         return False
