@@ -67,6 +67,8 @@ BATCH: Final = 1 << 14
 have the other value of this bit, and are counted anew. The bits below it are the number."""
 EARLY_SPAN: Final = 1 << 27
 """Bytes: more than either side sends before the last packet of its flow is released."""
+HOLD_PACKETS: Final = 64
+"""To so many packets of a flow whose session is open a switch gives numbers; what is beyond them passes."""
 LAST: Final = 1 << 15
 """In `release`: no other packet of the flow is released behind this one."""
 

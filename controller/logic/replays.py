@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from controller.dataplane import Mode, PuntHeader
+from controller.dataplane import HOLD_PACKETS, Mode, PuntHeader
 from controller.logic.flows import FlowTable
 from controller.logic.handshake import Handshake, Turn
 from controller.logic.model import Effects, Key, PacketOut, Put, Session
@@ -22,7 +22,6 @@ from controller.packets import Segment
 
 _REPLAYS_PER_SECOND = 64  # of one session: a switch that keeps punting what it should translate is no loop
 _REPLAYS_BEFORE_REPAIR = 32
-_MOST_HELD = 64  # packets of a released flow: to no more than that a switch gives numbers
 
 
 class Replays:
@@ -79,7 +78,7 @@ class Replays:
         With the number of the release it goes through only if that did; else it is held, and goes with the
         next one.
         """
-        has_room = len(flow.held) < _MOST_HELD
+        has_room = len(flow.held) < HOLD_PACKETS
         return flow.punted if switch == flow.ingress and has_room and flow.hold(port, segment) else 0
 
     def replay(

@@ -77,88 +77,91 @@ control Pending(in headers_t hdr, inout metadata_t meta) {
         if (written[15:15] == 1 && quiet < (bit<15>)PENDING_TICKS) {
             pending.read(flow, cell);
         }
-        since = flow[63:48];
-        opened = flow[47:47];
-        batch = flow[46:46];
-        number = flow[45:32];
-        cookie = flow[31:0];
-        age = now - since;
-        last = meta.release[15:15];
-        is_open = 0;
-        if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
-            is_open = 1;
-        }
-        ours = 0;
-        spoken = returned - cookie;
-        end = hdr.tcp.sequence + (bit<32>)hdr.tcp.fin + (bit<32>)meta.parsed.tcp_bytes
-              - TCP_BYTES - (bit<32>)meta.parsed.option_bytes;
-        if (flow != 0 && (spoken == 0 || (is_open == 1 && cookie == meta.session.cookie && spoken < EARLY_SPAN
-                                          && (end != hdr.tcp.sequence || hdr.tcp.rst == 1)))) {
-            ours = 1;
-        }
-        if (hdr.tcp.syn == 1) {
-            if (number != 0 && age < PENDING_TICKS) {
-                meta.anew = 1;
+        if (flow != 0 || meta.step == STEP_PUNT) {
+            since = flow[63:48];
+            opened = flow[47:47];
+            batch = flow[46:46];
+            number = flow[45:32];
+            cookie = flow[31:0];
+            age = now - since;
+            last = meta.release[15:15];
+            is_open = 0;
+            if (meta.session.known == 1 && meta.session.phase == PHASE_OPEN) {
+                is_open = 1;
             }
-        } else if (meta.step == STEP_PUNT || ours == 1) {
-            known = 0;
-            leaving = 0;
-            if (ours == 1 && number != 0 && age < PENDING_TICKS
-                && (is_open == 0 || ((opened == 0 || age < HOLD_TICKS || meta.doubtful == 1) && number < HOLD_PACKETS))) {
-                known = 1;
-            } else if (ours == 1 && number == 0 && age < HOLD_TICKS) {
-                leaving = is_open;
+            ours = 0;
+            spoken = returned - cookie;
+            end = hdr.tcp.sequence + (bit<32>)hdr.tcp.fin + (bit<32>)meta.parsed.tcp_bytes
+                  - TCP_BYTES - (bit<32>)meta.parsed.option_bytes;
+            if (spoken == 0 || (meta.step != STEP_PUNT && is_open == 1 && cookie == meta.session.cookie
+                                && spoken < EARLY_SPAN && (end != hdr.tcp.sequence || hdr.tcp.rst == 1))) {
+                ours = 1;
             }
-
-            waits = 0;
-            if (meta.step == STEP_PUNT) {  // a proof
-                if (known == 0) {
-                    number = 0;
-                    cookie = returned;
+            if (hdr.tcp.syn == 1) {
+                if (number != 0 && age < PENDING_TICKS) {
+                    meta.anew = 1;
                 }
+            } else if (meta.step == STEP_PUNT || ours == 1) {
+                known = 0;
                 leaving = 0;
-                since = now;
-                opened = 0;
-                waits = 1;
-            } else if (known == 1 && meta.injected == 1 && meta.session.known == 1) {
-                if (meta.release[14:0] == batch ++ number) {
+                if (ours == 1 && number != 0 && age < PENDING_TICKS
+                    && (is_open == 0 || (number < HOLD_PACKETS
+                                         && (opened == 0 || age < HOLD_TICKS || meta.doubtful == 1)))) {
+                    known = 1;
+                } else if (ours == 1 && number == 0 && age < HOLD_TICKS) {
+                    leaving = is_open;
+                }
+
+                waits = 0;
+                if (meta.step == STEP_PUNT) {  // a proof
+                    if (known == 0) {
+                        number = 0;
+                        cookie = returned;
+                    }
+                    leaving = 0;
+                    since = now;
+                    opened = 0;
+                    waits = 1;
+                } else if (known == 1 && meta.injected == 1 && meta.session.known == 1) {
+                    if (meta.release[14:0] == batch ++ number) {
+                        if (last == 1) {
+                            pending.write(cell, 0);
+                        } else {
+                            if (opened == 0) {
+                                since = now;
+                            }
+                            pending.write(cell, since ++ 1w1 ++ ~batch ++ 14w0 ++ cookie);
+                            lately.write(group, 1w1 ++ now[14:0]);
+                        }
+                    } else if (meta.release[14:0] != 0 && meta.release[14:14] == batch) {
+                        not_yet();
+                    }
+                } else if (leaving == 1 && meta.injected == 1) {
                     if (last == 1) {
                         pending.write(cell, 0);
-                    } else {
-                        if (opened == 0) {
-                            since = now;
-                        }
-                        pending.write(cell, since ++ 1w1 ++ ~batch ++ 14w0 ++ cookie);
+                    }
+                } else if (known == 1 || leaving == 1) {
+                    if (is_open == 1 && opened == 0) {
+                        opened = 1;
+                        since = now;
+                    }
+                    waits = 1;
+                    meta.anew = known & hdr.tcp.rst;
+                    wait();
+                }
+
+                if (waits == 1) {
+                    pending_edges.read(edge, cell);
+                    beyond = end - edge;
+                    if ((number == 0 && leaving == 0) || (beyond[31:31] == 0 && beyond != 0)) {
+                        number = number + 1;
+                        pending_edges.write(cell, end);
+                    }
+                    meta.punt_number = 1w0 ++ batch ++ number;
+                    if (number != 0) {
+                        pending.write(cell, since ++ opened ++ batch ++ number ++ cookie);
                         lately.write(group, 1w1 ++ now[14:0]);
                     }
-                } else if (meta.release[14:0] != 0 && meta.release[14:14] == batch) {
-                    not_yet();
-                }
-            } else if (leaving == 1 && meta.injected == 1) {
-                if (last == 1) {
-                    pending.write(cell, 0);
-                }
-            } else if (known == 1 || leaving == 1) {
-                if (is_open == 1 && opened == 0) {
-                    opened = 1;
-                    since = now;
-                }
-                waits = 1;
-                meta.anew = known & hdr.tcp.rst;
-                wait();
-            }
-
-            if (waits == 1) {
-                pending_edges.read(edge, cell);
-                beyond = end - edge;
-                if ((number == 0 && leaving == 0) || (beyond[31:31] == 0 && beyond != 0)) {
-                    number = number + 1;
-                    pending_edges.write(cell, end);
-                }
-                meta.punt_number = 1w0 ++ batch ++ number;
-                if (number != 0) {
-                    pending.write(cell, since ++ opened ++ batch ++ number ++ cookie);
-                    lately.write(group, 1w1 ++ now[14:0]);
                 }
             }
         }

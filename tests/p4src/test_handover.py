@@ -12,19 +12,23 @@ from .network import (
     ARRIVE,
     CLIENT_LINK,
     CLIENT_PORT,
+    EMIT,
     EVEN,
     FLOW,
     FOLLOWING,
     PROVEN,
     PUNT_REASONS,
+    ROUTE,
+    SERVER_LINK,
     Drop,
     Event,
     Network,
     client_segment,
     on_every_wire,
     server_segment,
+    syn,
 )
-from .reference import ACK, FIN, PSH, RST, Segment, Session
+from .reference import ACK, FIN, PSH, RST, Segment, Session, pad, sack_option, timestamps_option
 
 pytestmark = on_every_wire
 
@@ -319,3 +323,60 @@ def test_a_new_proof_begins_anew(net: Network) -> None:
     again = client_segment(6, net.proof(EVEN, 5) + 1)
     packet_in = net.punted(net.from_client(again), PROVEN)
     assert packet_in.number == 1
+
+
+def test_a_proof_of_the_next_connection_is_none_of_this_one_s(net: Network) -> None:
+    """Its cookie is as near as if it acknowledged what the server of the open session has said."""
+    ack, one, *_ = segments(net)
+    punt(net, [ack, one])
+    net.open(replace(SESSION, isn=ISN, cookie=ack.ack - 1))
+    punt(net, [replace(one, flags=RST | ACK)])
+    near = next(isn for isn in range(5, 5000) if 0 < net.proof(EVEN, isn) - ack.ack + 1 < 1 << 27)
+    again = client_segment(near + 1, net.proof(EVEN, near) + 1, payload=b"its first words")
+    packet_in = net.punted(net.from_client(again), PROVEN)
+    assert packet_in.number == 1
+
+
+# --- packet-outs of all modes
+
+
+def test_packet_outs_one_by_one(net: Network) -> None:
+    """Each with its own mode and port."""
+    net.open(SESSION)
+    options = pad(timestamps_option(1, 2) + b"\xfd\x06abcd") + pad(sack_option(1, 2))
+    rewritten = client_segment(1, 2, ACK | PSH, options=options, payload=b"shorter behind its options")
+    opening = syn(7, source_mac="00:00:00:00:00:00", destination_mac="00:00:00:00:00:00")
+    strange = bytes(range(14, 90))
+    question = replace(client_segment(9, 10), source_port=7)
+    proof = replace(question, source_port=8, ack=net.proof(EVEN, 8, client_port=8) + 1)
+    padded = client_segment(3, 4, padding=b"\0" * 6)
+    results = [
+        net.target.packet_out(mode, port, frame)
+        for mode, port, frame in (
+            (ARRIVE, CLIENT_LINK, net.frame(rewritten)),
+            (ROUTE, 0, net.frame(opening)),
+            (EMIT, SERVER_LINK, strange),
+            (ARRIVE, CLIENT_LINK, net.frame(question)),
+            (ARRIVE, CLIENT_LINK, net.frame(proof)),
+            (EMIT, 510, strange),
+            (ARRIVE, CLIENT_LINK, net.frame(padded)),
+            (ARRIVE, CLIENT_LINK, net.frame(client_segment(5, 6, payload=b"last"))),
+        )
+    ]
+    assert [output for result in results for output in result.outputs] == [
+        net.to_server(rewritten, SESSION),
+        net.to_server(opening),
+        (SERVER_LINK, strange),
+        net.to_server(padded, SESSION),
+        net.to_server(client_segment(5, 6, payload=b"last"), SESSION),
+    ]
+    (packet_in,) = (packet_in for result in results for packet_in in result.packet_ins)
+    assert (packet_in.reason, packet_in.frame) == (PROVEN, net.frame(proof))
+    assert net.target.counter("drops", Drop.BAD_COOKIE) == 1
+    assert net.target.counter("drops", Drop.NOT_OURS) == 1
+
+
+def test_a_syn_that_is_said_to_have_arrived_is_answered(net: Network) -> None:
+    opening = syn(5, payload=b"data that nobody takes")
+    (alone,) = net.from_client(opening).outputs
+    assert net.target.packet_out(ARRIVE, CLIENT_LINK, net.frame(opening)).outputs == (alone,)

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from controller.dataplane import BATCH, EARLY_SPAN, LAST, REUSED, End, Phase, Punt, PuntHeader
+from controller.dataplane import BATCH, EARLY_SPAN, HOLD_PACKETS, LAST, REUSED, End, Phase, Punt, PuntHeader
 from controller.logic.keys import CookieKey
 from controller.logic.model import MASK32, Entry, Key
 from controller.packets import ACK, FIN, RST, SYN
 
 from .packets import Made, Packet
 
-PENDING_TIME, HOLD_TIME, HOLD_PACKETS, ENDED_TIME = 8.0, 1.05, 64, 1.05
+PENDING_TIME, HOLD_TIME, ENDED_TIME = 8.0, 1.05, 1.05
 REUSED_SPAN = 1 << 27
 CLIENT_PORT, SERVER_PORT = 1, 2
 _NANOSECONDS = 1e9
@@ -196,7 +196,8 @@ class Switch:
         cell = self._pending.get(packet.key)
         opened = entry is not None and entry.phase == Phase.OPEN
         known = leaving = False
-        if cell is not None and self._is_of(cell, packet, entry) and now - cell.since < PENDING_TIME:
+        ours = cell is not None and self._is_of(cell, packet, None if isn is not None else entry)
+        if cell is not None and ours and now - cell.since < PENDING_TIME:
             over = cell.opened and now - cell.since >= HOLD_TIME and not doubtful
             known = cell.number != 0 and not (opened and (over or cell.number >= HOLD_PACKETS))
             leaving = cell.number == 0 and opened and now - cell.since < HOLD_TIME
