@@ -244,7 +244,7 @@ class Coordinator:
             if proof is not None and not segment.flags & RST:
                 self.openings.start(key, session, proof.switch, proof.header, proof.segment, now, wall, out)
             flow = self.flows.get(key)
-            if flow is None and (proof is not None or not self._of_session(segment, session)):
+            if flow is None and (proof is not None or not self._acknowledges(session, cookie)):
                 self.results["following_unknown"] += 1
                 return out
         if flow is not None and flow.follows(segment) and segment.flags & RST:
@@ -266,10 +266,11 @@ class Coordinator:
             self.results["following_unknown"] += 1
         return out
 
-    @staticmethod
-    def _of_session(segment: Segment, session: Session) -> bool:
-        """Whether a client's segment acknowledges what the server may have said in the first second."""
-        return (segment.ack - 1 - session.entry.cookie) & MASK32 < EARLY_SPAN
+    def _acknowledges(self, session: Session, cookie: int) -> bool:
+        """Whether a packet may acknowledge what the server has said since the release, a moment ago."""
+        if self._replays.released.get(session.key) is None or self._doubts.concerns(session.key, cookie):
+            return False
+        return (cookie - session.entry.cookie) & MASK32 < EARLY_SPAN
 
     def punt_synack(self, switch: str, port: int, frame: bytes, now: float, wall: float) -> Effects:
         """A SYN/ACK of a protected service, at a switch without a session for it."""

@@ -44,10 +44,15 @@ class Doubts:
     def dispelled(self, key: Key, cookie: int, now: float) -> Proof | None:
         """The tuple's proof, if a packet with this cookie shows that its connection is there. Once."""
         proof = self._proofs.get(key)
-        if proof is None or (proof.segment.ack - 1) & MASK32 != cookie or now - proof.at < _BURST:
+        if proof is None or not self.concerns(key, cookie) or now - proof.at < _BURST:
             return None
         self.forget(key)
         return proof
+
+    def concerns(self, key: Key, cookie: int) -> bool:
+        """Whether a packet with this cookie is of the connection whose proof is doubted."""
+        proof = self._proofs.get(key)
+        return proof is not None and (proof.segment.ack - 1) & MASK32 == cookie
 
     def forget(self, key: Key) -> None:
         self._proofs.pop(key, None)

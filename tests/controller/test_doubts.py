@@ -13,7 +13,7 @@ from controller.packets import ACK, RST, parse
 
 from .world import CLIENT, CPORT, KEY, SERVER, SPORT, K, World, X, of
 
-OLD_X, OLD_K = X + 5000 & MASK32, K + (1 << 30) & MASK32
+OLD_X, OLD_K = X + 5000 & MASK32, K + 7000 & MASK32
 OLD: dict[str, Any] = {"seq": OLD_X + 1, "ack": OLD_K + 1}
 
 
