@@ -53,6 +53,7 @@ class SessionTable:
         self._idle_ns = int(timers.idle * _NANOSECONDS)
         self._linger = timers.linger
         self._linger_ns = int(timers.linger * _NANOSECONDS)
+        self._late = min(_SWEEP, timers.linger / 4)  # how much later than that a closing session is looked at
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -181,7 +182,7 @@ class SessionTable:
         reports it, a marked one when nothing can come any more of the tuple's last session.
         """
         if not session.open:
-            due = now + self._linger + min(_SWEEP, self._linger / 4)
+            due = now + self._linger + self._late
             heapq.heappush(self._closing, (due, session.key, session.entry.version))
         if session.marked and self._marked.get(session.key, (0.0, None))[1] != session.entry.cookie:
             self._marked.pop(session.key, None)
@@ -263,7 +264,7 @@ class SessionTable:
         What ends a connection properly is over soon after the FINs or the RST; a packet in the second
         half of the linger time means that the connection lives.
         """
-        return bool(elapsed) and min(elapsed.values()) < self._linger / 2
+        return bool(elapsed) and min(elapsed.values()) < self._linger / 2 + self._late
 
     # --- take-over --------------------------------------------------------------------------------
 

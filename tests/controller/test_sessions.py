@@ -221,6 +221,18 @@ def test_a_switch_that_was_filled_meanwhile_has_seen_no_packet() -> None:
     assert put.entry.phase == Phase.OPEN
 
 
+@pytest.mark.parametrize(("quiet", "reopens"), [(31.5, True), (32.5, False)])
+def test_a_packet_in_the_second_half_of_the_linger_time_reopens(quiet: float, reopens: bool) -> None:
+    """The session is looked at two seconds after that time is over."""
+    world = opened()
+    end(world, End.RST_FROM_CLIENT)
+    assert of(CheckIdle, world.sleep(61.9)) == []
+    assert of(CheckIdle, world.sleep(0.2))
+    effects = world.core.idle_checked({KEY: {"a": quiet, "b": 62.0}}, world.now, world.wall)
+    assert bool(of(Put, effects)) is reopens
+    assert world.core.sessions.closing == (0 if reopens else 1)
+
+
 def test_late_packets_of_a_proper_end_do_not_reopen() -> None:
     world = opened()
     end(world, End.RST_FROM_CLIENT)
