@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import random
 import socket
 import threading
@@ -18,6 +19,7 @@ from controller.scenario.netns import tcp_socket
 from controller.scenario.signatures import sign
 
 _CHUNK = 1 << 16
+_SPREAD_S = 0.05  # what is spread over a time goes piece by piece: no burst, and no silence, is longer
 T = TypeVar("T")
 
 
@@ -196,11 +198,12 @@ def send_spread(sock: socket.socket, total: int, over_s: float, *, pause_s: floa
     for `pause_s` seconds.
     """
     start, done = time.monotonic(), 0
-    for chunk in chunks(total):
+    size = min(_CHUNK, math.ceil(total * _SPREAD_S / over_s)) if over_s else _CHUNK
+    for piece in (chunk[at : at + size] for chunk in chunks(total) for at in range(0, len(chunk), size)):
         time.sleep(max(0.0, start + over_s * done / total - time.monotonic()))
-        half = len(chunk) // 2 if pause_s and done + len(chunk) > total // 2 >= done else len(chunk)
-        sock.sendall(chunk[:half])
-        if half < len(chunk):
+        half = len(piece) // 2 if pause_s and done + len(piece) > total // 2 >= done else len(piece)
+        sock.sendall(piece[:half])
+        if half < len(piece):
             time.sleep(pause_s)
-            sock.sendall(chunk[half:])
-        done += len(chunk)
+            sock.sendall(piece[half:])
+        done += len(piece)
