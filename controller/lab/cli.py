@@ -63,6 +63,14 @@ OffloadsOption = Annotated[
         "(default: with softswitch, unless captured).",
     ),
 ]
+InOrderOption = Annotated[
+    bool,
+    typer.Option(
+        "--in-order",
+        help="Interfaces take packets in the order in which they were sent, as from a wire. "
+        "For tests; floods do better without.",
+    ),
+]
 NameOption = Annotated[
     str | None,
     typer.Option(help="The lab's name and prefix of its namespaces (default: the topology's name)."),
@@ -78,6 +86,7 @@ def up(
     target: TargetOption = TargetName.softswitch,
     pcap: PcapOption = False,
     offloads: OffloadsOption = None,
+    in_order: InOrderOption = False,
     name: NameOption = None,
 ) -> None:
     """Bring a topology up; returns when traffic can flow.
@@ -87,7 +96,13 @@ def up(
     """
     with _errors():
         lab = Lab.up(
-            topology, name=name, target=target.value, pcap=pcap, offloads=offloads, progress=_progress
+            topology,
+            name=name,
+            target=target.value,
+            pcap=pcap,
+            offloads=offloads,
+            in_order=in_order,
+            progress=_progress,
         )
         host = next(iter(lab.plan.hosts))
         typer.echo(f"lab {lab.name} is up. Try: syncline lab exec {host} -- ip route")
@@ -191,12 +206,19 @@ def run(
     target: TargetOption = TargetName.softswitch,
     pcap: PcapOption = False,
     offloads: OffloadsOption = None,
+    in_order: InOrderOption = False,
     name: NameOption = None,
 ) -> None:
     """Bring a topology up, give commands at a prompt, take it down at the end."""
     with _errors():
         lab = Lab.up(
-            topology, name=name, target=target.value, pcap=pcap, offloads=offloads, progress=_progress
+            topology,
+            name=name,
+            target=target.value,
+            pcap=pcap,
+            offloads=offloads,
+            in_order=in_order,
+            progress=_progress,
         )
         try:
             failed = prompt.run(lab)

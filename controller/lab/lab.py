@@ -78,6 +78,7 @@ class Lab:
         pcap: bool = False,
         controller: bool = True,
         offloads: bool | None = None,
+        in_order: bool = False,
         timeout: float = READY_TIMEOUT,
         progress: Progress = _silent,
     ) -> Lab:
@@ -92,6 +93,8 @@ class Lab:
             offloads: whether kernels may leave checksums and segmentation to the interfaces, as they do by
                 default. None: if the switches can deal with it, and no captures are made, which are to show
                 what a wire would carry.
+            in_order: whether interfaces take packets in the order in which they were sent, as from a wire,
+                instead of at once (`keep_order`).
             timeout: seconds that the switches and the controller may take.
             progress: is told in a line what happens next.
 
@@ -112,7 +115,10 @@ class Lab:
                 lab.state.save(files)
                 if offloads is None:
                     offloads = target != "bmv2" and not pcap
-                lab._start(controller, offloads, timeout, progress)
+                lab._prepare(progress)
+                progress(f"making {len(plan.nodes)} namespaces and {len(plan.links)} links")
+                network.build(plan, offloads=offloads, in_order=in_order)
+                lab._start(controller, timeout, progress)
             except BaseException:
                 lab._down()
                 raise
@@ -138,12 +144,12 @@ class Lab:
             take_down(self.files, self.state.namespaces)
             self.processes.reap()
 
-    def _start(self, controller: bool, offloads: bool, timeout: float, progress: Progress) -> None:
+    def _prepare(self, progress: Progress) -> None:
         if self.plan.switches:
             progress(f"compiling the P4 program for {self._target}")
             self._write_config(prepare(self._target, self.files.run), self._certificates())
-        progress(f"making {len(self.plan.nodes)} namespaces and {len(self.plan.links)} links")
-        network.build(self.plan, offloads)
+
+    def _start(self, controller: bool, timeout: float, progress: Progress) -> None:
         for switch in self.plan.switches:
             progress(f"starting switch {switch}")
             self._spawn_switch(switch)

@@ -22,6 +22,7 @@ from pyroute2 import IPRoute, netns  # type: ignore[import-untyped]  # pyroute2 
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from controller.lab.errors import LabError
+from controller.lab.order import keep_order
 from controller.lab.plan import Interface, Link, Node, Plan
 from controller.lab.processes import NETNS_DIR
 
@@ -48,8 +49,9 @@ def existing_namespaces(names: Iterable[str]) -> list[str]:
     return [name for name in names if (NETNS_DIR / name).exists()]
 
 
-def build(plan: Plan, offloads: bool = False) -> None:
-    """Makes the whole network of a plan, with checksum and segmentation offloads left on or switched off.
+def build(plan: Plan, *, offloads: bool = False, in_order: bool = False) -> None:
+    """Makes the whole network of a plan, with checksum and segmentation offloads left on or switched off, and
+    with interfaces that keep the order of packets (`keep_order`) or as veth pairs are.
 
     Raises NetworkError; what was made until then stays (see `remove`).
     """
@@ -59,8 +61,11 @@ def build(plan: Plan, offloads: bool = False) -> None:
     for link in plan.links:
         _inside(plan.nodes[link.ends[0].node].netns, partial(_make_link, plan, link))
     for node in plan.nodes.values():
+        interfaces = [interface.name for interface in node.interfaces]
         if not offloads:
-            _inside(node.netns, partial(no_offloads, [interface.name for interface in node.interfaces]))
+            _inside(node.netns, partial(no_offloads, interfaces))
+        if in_order:
+            _inside(node.netns, partial(keep_order, interfaces))
         _inside(node.netns, partial(_configure, node))
     for node in plan.nodes.values():
         if any(":" in address for address in node.addresses) and not node.is_switch:

@@ -50,7 +50,7 @@ def run_scenario(
     of the lab itself (no root, …) are raised.
     """
     offloads = scenario.offloads and target != "bmv2"
-    lab = Lab.up(scenario.topology, name=name, target=target, offloads=offloads)
+    lab = Lab.up(scenario.topology, name=name, target=target, offloads=offloads, in_order=True)
     try:
         return run_steps(scenario.steps, lab, report)
     finally:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from controller.lab.errors import LabError
 from controller.lab.lab import Lab
 from controller.lab.model import Topology
 from controller.lab.network import existing_namespaces
+from controller.lab.order import cpu_mask, keep_order
 
 pytestmark = pytest.mark.root
 
@@ -154,6 +157,37 @@ def test_whether_interfaces_are_left_checksums_and_segments(lab_name: str, offlo
                     assert done.stdout == expected, f"{what} of {interface.name}: {done.stdout}{done.stderr}"
     finally:
         lab.down()
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_whether_interfaces_keep_the_order_of_packets(lab_name: str, in_order: bool) -> None:
+    """What arrives on an interface is steered to one CPU if it is to be in order, else to none."""
+    mounts = Path("/proc/mounts").read_text()
+    lab = Lab.up(Topology.model_validate(ROUTED), name=lab_name, in_order=in_order)
+    try:
+        cpus = os.sched_getaffinity(0)
+        for node in lab.plan.nodes.values():
+            for interface in node.interfaces:
+                mask = read(lab, node.name, f"/sys/class/net/{interface.name}/queues/rx-0/rps_cpus")
+                steered_to = {cpu for cpu in range(1024) if int(mask.replace(",", ""), 16) >> cpu & 1}
+                assert len(steered_to) == in_order, f"{interface.name}: {mask}"
+                assert steered_to <= cpus, f"{interface.name}: {mask}"
+    finally:
+        lab.down()
+    assert Path("/proc/mounts").read_text() == mounts
+
+
+def test_an_interface_that_is_not_there_has_no_order() -> None:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        pytest.raises(LabError, match=r"^no-such0: receive packet steering: No such file or directory$"),
+    ):
+        thread.submit(keep_order, ["no-such0"]).result()
+
+
+@pytest.mark.parametrize(("cpu", "mask"), [(0, "1"), (5, "20"), (31, "80000000"), (33, "2,00000000")])
+def test_masks_of_one_cpu(cpu: int, mask: str) -> None:
+    assert cpu_mask(cpu) == mask
 
 
 def test_a_name_that_is_taken(lab: Lab) -> None:
