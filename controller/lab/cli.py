@@ -95,15 +95,7 @@ def up(
     build/lab/NAME/logs and build/lab/NAME/pcap.
     """
     with _errors():
-        lab = Lab.up(
-            topology,
-            name=name,
-            target=target.value,
-            pcap=pcap,
-            offloads=offloads,
-            in_order=in_order,
-            progress=_progress,
-        )
+        lab = _bring_up(topology, name, target, pcap=pcap, offloads=offloads, in_order=in_order)
         host = next(iter(lab.plan.hosts))
         typer.echo(f"lab {lab.name} is up. Try: syncline lab exec {host} -- ip route")
 
@@ -211,15 +203,7 @@ def run(
 ) -> None:
     """Bring a topology up, give commands at a prompt, take it down at the end."""
     with _errors():
-        lab = Lab.up(
-            topology,
-            name=name,
-            target=target.value,
-            pcap=pcap,
-            offloads=offloads,
-            in_order=in_order,
-            progress=_progress,
-        )
+        lab = _bring_up(topology, name, target, pcap=pcap, offloads=offloads, in_order=in_order)
         try:
             failed = prompt.run(lab)
         finally:
@@ -289,6 +273,20 @@ def _lab_to_take_down(topology: str | None, name: str | None) -> tuple[LabFiles,
 def _down(files: LabFiles, namespaces: list[str]) -> list[str]:
     with files.locked(), uninterrupted():
         return take_down(files, namespaces)
+
+
+def _bring_up(
+    topology: str, name: str | None, target: TargetName, *, pcap: bool, offloads: bool | None, in_order: bool
+) -> Lab:
+    return Lab.up(
+        topology,
+        name=name,
+        target=target.value,
+        pcap=pcap,
+        offloads=offloads,
+        in_order=in_order,
+        progress=_progress,
+    )
 
 
 def _progress(line: str) -> None:
