@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -102,10 +103,15 @@ class Questions:
         del self._open[number]
         return question
 
-    def overdue(self, now: float, lost: str | None = None) -> list[Question]:
-        """Questions whose time is over, or that only waited for the member that is lost."""
-        if lost is not None:
-            for question in self._open.values():
-                question.waiting.discard(lost)
-        over = [n for n, question in self._open.items() if question.deadline <= now or not question.waiting]
-        return [self._open.pop(number) for number in over]
+    def lost(self, name: str) -> list[Question]:
+        """Questions that only waited for this member, which is no member any more."""
+        for question in self._open.values():
+            question.waiting.discard(name)
+        return self._take(number for number, question in self._open.items() if not question.waiting)
+
+    def overdue(self, now: float) -> list[Question]:
+        """Questions that were not answered in time."""
+        return self._take(number for number, question in self._open.items() if question.deadline <= now)
+
+    def _take(self, numbers: Iterable[int]) -> list[Question]:
+        return [self._open.pop(number) for number in list(numbers)]

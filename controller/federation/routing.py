@@ -132,7 +132,7 @@ class Routing:
             self._hub.punted(question.switch, question.header, question.frame)
 
     def member_lost(self, name: str) -> None:
-        for question in self._questions.overdue(self._hub.clock(), name):
+        for question in self._questions.lost(name):
             self._hub.punted(question.switch, question.header, question.frame)
 
     def tick(self, now: float) -> None:

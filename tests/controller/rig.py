@@ -44,7 +44,7 @@ async def serving(config: ControllerConfig) -> AsyncIterator[ControllerHub]:
         yield hub
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait for the condition."""
     for _ in range(int(seconds / 0.01)):
         if condition():

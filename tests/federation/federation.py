@@ -20,7 +20,7 @@ from tests.controller.rig import until
 from tests.controller.world import CPORT, KEY, SPORT, World, X
 from tests.federation.broker import Broker
 
-LEASE = 0.6
+LEASE = 2.0  # a machine may stand still for a part of it, and nobody is lost
 PROVEN = PuntHeader(1, 1, 0, X, 1460, 7, 1, 1)
 SYNACK = PuntHeader(2, 2, 0, 0, 0, 0, 0)
 EARLY = PuntHeader(2, 3, 0, 0, 0, 0, 0)
@@ -47,6 +47,7 @@ class Federation:
 
     folder: Path
     settings: Callable[[str], FederationConfig] | None = None
+    lease: float = LEASE
     broker: Broker = field(default_factory=Broker)
     switches: dict[str, FakeSwitch] = field(default_factory=dict)
     hubs: dict[str, Member] = field(default_factory=dict)
@@ -80,10 +81,10 @@ class Federation:
         if self.settings is not None:
             return self.settings(name)
         return FederationConfig(
-            member=name, urls=["nats://nowhere:4222"], secret=self.folder / "secret", lease=LEASE
+            member=name, urls=["nats://nowhere:4222"], secret=self.folder / "secret", lease=self.lease
         )
 
-    def config(self, name: str, barrier: float = 2.0) -> ControllerConfig:
+    def config(self, name: str, barrier: float = 10.0) -> ControllerConfig:
         port = {"port": 1, "mac": "02:00:00:00:00:01", "addresses": ["198.18.1.1/24"]}
         files = {"p4info": self.folder / "p4info.txtpb", "device_config": self.folder / "program"}
         return ControllerConfig.model_validate(
@@ -92,7 +93,13 @@ class Federation:
                 "program": files,
                 "switches": [{"name": name, "address": f"unix:{self.folder}/{name}.sock", "ports": [port]}],
                 "services": [{"name": "web", "address": "203.0.113.10", "port": SPORT}],
-                "timers": {"reconnect_min": 0.02, "reconnect_max": 0.05, "barrier": barrier, "epoch": 60},
+                "timers": {
+                    "reconnect_min": 0.02,
+                    "reconnect_max": 0.05,
+                    "barrier": barrier,
+                    "epoch": 60,
+                    "syn_retry": [10],
+                },
             }
         )
 

@@ -73,8 +73,16 @@ def test_questions_end_by_time_and_with_the_last_member() -> None:
     questions = Questions()
     questions.ask(Question("b", HEADER, b"x", {"a"}, 1.0))
     questions.ask(Question("b", HEADER, b"y", {"a", "c"}, 2.0))
-    assert [question.frame for question in questions.overdue(0.5, "a")] == [b"x"]
+    assert questions.overdue(0.5) == []
+    assert [question.frame for question in questions.lost("a")] == [b"x"]
     assert [question.frame for question in questions.overdue(2.0)] == [b"y"]
+
+
+def test_who_is_late_has_not_denied_because_another_is_lost() -> None:
+    questions = Questions()
+    questions.ask(Question("b", HEADER, b"x", {"a", "c"}, 1.0))
+    assert questions.lost("a") == []
+    assert [question.frame for question in questions.overdue(1.0)] == [b"x"]
 
 
 def test_records_are_renewed_evenly() -> None:
