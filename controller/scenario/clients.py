@@ -8,6 +8,7 @@ import hashlib
 import math
 import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,11 +34,12 @@ class Exchange:
 
     `greeting` are bytes that the server must send first; `upload` bytes go up and must come back unchanged
     while they go; with `over_s` the upload is spread over that many seconds, with `pause_s` nothing is sent
-    for so long in the middle of it. With `answer` the server must send that many bytes of its own
-    (`servers.TcpServer`) instead of the echo. `keep_alive_s`: the client's kernel probes a connection that
-    has been idle for so long, again and again; 0 = never. `source` is the local (address, port), 0 = any.
-    Before it begins to read, `reads_after_s` seconds pass; `receive_buffer` bytes are asked for the socket
-    (0: what the system gives). With a key `md5`, TCP-MD5 signs every segment.
+    for so long in the middle of it, and with `until` more of it follows at that pace until this is set. With
+    `answer` the server must send that many bytes of its own (`servers.TcpServer`) instead of the echo.
+    `keep_alive_s`: the client's kernel probes a connection that has been idle for so long, again and again; 0
+    = never. `source` is the local (address, port), 0 = any. Before it begins to read, `reads_after_s` seconds
+    pass; `receive_buffer` bytes are asked for the socket (0: what the system gives). With a key `md5`, TCP-
+    MD5 signs every segment.
     """
 
     target: tuple[str, int]
@@ -52,6 +54,7 @@ class Exchange:
     receive_buffer: int = 0
     md5: bytes = b""
     reads_after_s: float = 0.0
+    until: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def exchange(netns: str, plan: Exchange) -> ExchangeResult:
             received = receive_exactly(sock, len(plan.greeting))
             if received != plan.greeting:
                 raise ExchangeError(f"greeting {received!r} instead of {plan.greeting!r}")
-        digest = _echo(sock, plan)
-        return ExchangeResult(connected - start, time.monotonic() - start, plan.upload, digest)
+        sent, digest = _echo(sock, plan)
+        return ExchangeResult(connected - start, time.monotonic() - start, sent, digest)
 
 
 def _keep_alive(sock: socket.socket, seconds: int) -> None:
@@ -148,30 +151,32 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
-def chunks(total: int) -> Iterator[bytes]:
-    """`total` pseudo-random bytes; no chunk equals another, so a lost, doubled or swapped one cannot go
-    unnoticed.
+def chunks(total: int, seed: int | None = None) -> Iterator[bytes]:
+    """The first `total` pseudo-random bytes of a seed, by default `total`; no chunk equals another, so a
+    lost, doubled or swapped one cannot go unnoticed.
     """
-    source = random.Random(total)
+    source = random.Random(total if seed is None else seed)
     while total > 0:
-        chunk = source.randbytes(min(_CHUNK, total))
+        chunk = source.randbytes(_CHUNK)[:total]
         total -= len(chunk)
         yield chunk
 
 
-def _echo(sock: socket.socket, plan: Exchange) -> str:
+def _echo(sock: socket.socket, plan: Exchange) -> tuple[int, str]:
+    """How many bytes went, and the digest of those that came."""
     failure: list[OSError] = []
+    sent = 0
 
     def send() -> None:
+        nonlocal sent
         try:
-            send_spread(sock, plan.upload, plan.over_s, pause_s=plan.pause_s)
+            sent = send_spread(sock, plan.upload, plan.over_s, pause_s=plan.pause_s, until=plan.until)
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             failure.append(error)
 
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    wanted = plan.answer or plan.upload
     received, length = hashlib.sha256(), 0
     try:
         time.sleep(plan.reads_after_s)
@@ -179,31 +184,44 @@ def _echo(sock: socket.socket, plan: Exchange) -> str:
             received.update(data)
             length += len(data)
     finally:
-        if length < wanted:
+        if length < (plan.answer or plan.upload):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the sender
         sender.join()
     if failure:
         raise failure[0]
     expected = hashlib.sha256()
-    for chunk in chunks(wanted):
+    for chunk in chunks(plan.answer) if plan.answer else chunks(sent, plan.upload):
         expected.update(chunk)
     if received.digest() != expected.digest():
-        raise ExchangeError(f"{length} bytes came back of {wanted}, or not the same ones")
-    return received.hexdigest()
+        raise ExchangeError(f"{length} bytes came back of {plan.answer or sent}, or not the same ones")
+    return sent, received.hexdigest()
 
 
-def send_spread(sock: socket.socket, total: int, over_s: float, *, pause_s: float = 0.0) -> None:
+def send_spread(
+    sock: socket.socket,
+    total: int,
+    over_s: float,
+    *,
+    pause_s: float = 0.0,
+    until: threading.Event | None = None,
+) -> int:
     """Sends `total` pseudo-random bytes (`chunks`) evenly spread over `over_s` seconds, in the middle nothing
-    for `pause_s` seconds.
+    for `pause_s` seconds. With `until`, goes on at that pace until it is set. Returns how many were sent.
     """
     start, done = time.monotonic(), 0
     size = min(_CHUNK, math.ceil(total * _SPREAD_S / over_s)) if over_s else _CHUNK
-    for piece in (chunk[at : at + size] for chunk in chunks(total) for at in range(0, len(chunk), size)):
-        time.sleep(max(0.0, start + over_s * done / total - time.monotonic()))
+    data = chunks(total if until is None else sys.maxsize, total)
+    for piece in (chunk[at : at + size] for chunk in data for at in range(0, len(chunk), size)):
+        pause = max(0.0, start + over_s * done / total - time.monotonic())
+        if until is None or done < total:
+            time.sleep(pause)
+        elif until.wait(pause):
+            break
         half = len(piece) // 2 if pause_s and done + len(piece) > total // 2 >= done else len(piece)
         sock.sendall(piece[:half])
         if half < len(piece):
             time.sleep(pause_s)
             sock.sendall(piece[half:])
         done += len(piece)
+    return done

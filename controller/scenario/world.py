@@ -80,9 +80,12 @@ class LabLike(Protocol):
 
 
 class Background:
-    """A step's work that goes on while later steps run."""
+    """A step's work that goes on while later steps run. `asked_for` is set when its end is waited for."""
 
-    def __init__(self, name: str, work: Callable[[], str]) -> None:
+    def __init__(
+        self, name: str, work: Callable[[], str], *, asked_for: threading.Event | None = None
+    ) -> None:
+        self.asked_for = asked_for or threading.Event()
         self._result: str | Exception | None = None
         self._thread = threading.Thread(
             target=self._run, args=(work,), name=f"background {name}", daemon=True
@@ -96,6 +99,7 @@ class Background:
 
     def wait(self, within_s: float) -> str:
         """Its figures, or the error that it ended with; UnmetError when it goes on longer than that."""
+        self.asked_for.set()
         self._thread.join(within_s)
         if self.running:
             raise UnmetError(f"not finished within {within_s:g} s")
@@ -177,6 +181,8 @@ class World:
 
     def close(self) -> None:
         """Ends all that the steps have started, and removes its files."""
+        for background in self.background.values():
+            background.asked_for.set()
         for program in self.programs.values():
             program.stop()
         for endpoint in self.endpoints.values():

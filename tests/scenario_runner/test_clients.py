@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,32 @@ def test_a_pause_is_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     before = sum(len(data) for at, data in sent if at == 0)
     assert {at for at, _ in sent} == {0.0, 30.0}
     assert 65_536 <= before <= 131_072
+
+
+class Asked(threading.Event):
+    """Set once the clock has come so far."""
+
+    def __init__(self, clock: Clock, at: float) -> None:
+        super().__init__()
+        self.clock, self.at = clock, at
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.clock.sleep(timeout or 0.0)
+        return self.clock.now >= self.at
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [(110.0, 1_000_000), (101.0, 200_000)])
+def test_what_lasts_goes_on_at_its_pace_until_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: float, wanted: int
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(clients, "time", clock)
+    with Sink(clock) as sink:
+        done = clients.send_spread(sink, 200_000, 2.0, until=Asked(clock, asked))
+    data = b"".join(data for _, data in sink.sent)
+    assert data == b"".join(clients.chunks(done, 200_000))
+    assert wanted <= done < wanted + 10_000
+    assert max(later - earlier for (earlier, _), (later, _) in pairwise(sink.sent)) <= 0.06
 
 
 def test_nothing_is_spread_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,10 @@ steps: [{wait: 1}]
             "steps: [{stop_switch: c}]",
             "steps[0].stop_switch.switch: no switch c in topology two-pop; it has a, b",
         ),
+        (
+            "steps: [{connect: {host: client, service: web, over: 3, lasts: true}}]",
+            "steps[0].connect: lasts needs background, over, and not more connections than parallel ones",
+        ),
         ("steps: [{wait: soon}]", "steps[0].wait.seconds: "),
         ("steps: [{wait: 1, serve: web}]", "steps[0]: a mapping of exactly one keyword"),
         ("steps: []", "steps: "),

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +149,21 @@ def test_connections_are_compared_byte_for_byte(lab: KernelLab, banner: bytes) -
         if banner:
             with pytest.raises(ExchangeError, match="instead of b'other'"):
                 exchange(lab.netns("client"), Exchange(SERVER, upload=5, greeting=b"other"))
+    finally:
+        server.close()
+
+
+def test_a_connection_that_lasts_ends_when_it_is_asked_for(lab: KernelLab) -> None:
+    asked_for = threading.Event()
+    plan = Exchange(SERVER, upload=3000, over_s=0.1, until=asked_for)
+    server = TcpServer(lab.netns("server"), *SERVER)
+    try:
+        with ThreadPoolExecutor() as pool:
+            lasting = pool.submit(exchange, lab.netns("client"), plan)
+            time.sleep(0.5)
+            assert not lasting.done()
+            asked_for.set()
+            assert lasting.result(10).bytes_each_way > 6000
     finally:
         server.close()
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from controller.config import socket_text
 from controller.scenario.clients import (
@@ -81,8 +82,9 @@ class Connect(Step):
     """Connections from a host to a service, each checked byte for byte against the echo.
 
     `upload` bytes go up and come back at the same time. `over` spreads that over so many seconds.
-    `background` gives it a name and goes on with the next step; `wait_for` collects it. Every connection
-    must succeed, unless `succeed` asks for a share of them only.
+    `background` gives it a name and goes on with the next step; `wait_for` collects it. With `lasts` more
+    bytes follow the upload, at its pace, until `wait_for` comes. Every connection must succeed, unless
+    `succeed` asks for a share of them only.
     """
 
     keyword: ClassVar[str] = "connect"
@@ -109,14 +111,26 @@ class Connect(Step):
     reads_after: Seconds = 0.0
     succeed: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="The share that must succeed")
     background: str | None = None
+    lasts: bool = Field(False, description="More follows at that pace, until wait_for")
+
+    @model_validator(mode="after")
+    def _lasts_for_somebody(self) -> Connect:
+        if self.lasts and (self.background is None or not self.over or self.connections > self.parallel):
+            raise ValueError("lasts needs background, over, and not more connections than parallel ones")
+        return self
 
     def run(self, world: World) -> str:
         if self.background is None:
             return self._connect(world)
-        world.background[self.background] = Background(self.background, lambda: self._connect(world))
+        asked_for = threading.Event()
+        world.background[self.background] = Background(
+            self.background,
+            lambda: self._connect(world, until=asked_for if self.lasts else None),
+            asked_for=asked_for,
+        )
         return f"goes on as {self.background}"
 
-    def _connect(self, world: World) -> str:
+    def _connect(self, world: World, until: threading.Event | None = None) -> str:
         netns = world.lab.netns(self.host)
         plan = Exchange(
             target=world.service(self.service),
@@ -131,6 +145,7 @@ class Connect(Step):
             receive_buffer=self.receive_buffer,
             reads_after_s=self.reads_after,
             md5=self.md5.encode(),
+            until=until,
         )
         results = many(self.connections, self.parallel, lambda _: exchange(netns, plan))
         good = [result for result in results if isinstance(result, ExchangeResult)]
