@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -31,18 +30,12 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_cold_and_cached(text: str, empty_cache: Path) -> None:
-    start = time.monotonic()
+def test_cold_and_cached(text: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = compile_text(text, name="plain")
-    cold = time.monotonic() - start
-    start = time.monotonic()
-    second = compile_text(text, name="plain")
-    cached = time.monotonic() - start
-    assert first == second
     assert first.library.is_relative_to(empty_cache)
-    assert cached < 0.5
-    assert cold < 30
     assert compile_text(text + "\n", name="plain").library != first.library
+    monkeypatch.setattr(build, "build_library", None)  # nothing is built again
+    assert compile_text(text, name="plain") == first
     assert not list(empty_cache.glob("build-*"))
 
 

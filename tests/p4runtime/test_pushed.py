@@ -87,12 +87,11 @@ def test_diagnostics_come_through() -> None:
     assert found.source_line.strip()
 
 
-def test_results_are_shared_with_the_cache() -> None:
+def test_results_are_shared_with_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     text = preprocess_file(PROGRAM)
     first = compile_pushed(text, "entities")
-    started = time.monotonic()
+    monkeypatch.setattr("softswitch.pushed.subprocess.Popen", None)  # nothing is compiled again
     assert compile_pushed(text, "entities").library == first.library
-    assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.parametrize(

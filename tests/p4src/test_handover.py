@@ -198,12 +198,12 @@ def test_release_after_release_is_over_after_a_second(net: Network) -> None:
     punt(net, [first, second])
     net.open(SESSION)
     begin_to_release(net, [first], 2)
-    time.sleep(0.8)
+    time.sleep(0.6)
     punt(net, [third])
     end_release(net, second, 2)
     begin_to_release(net, [third], BATCH + 1)
     assert punt(net, [fourth]) == [1]
-    time.sleep(0.4)
+    time.sleep(0.6)
     assert net.from_client(last).outputs == to_server(net, [last])
 
 

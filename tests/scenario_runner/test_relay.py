@@ -59,12 +59,12 @@ def test_all_kinds_of_rpc_pass(relayed: tuple[Relay, Any]) -> None:
 
 def test_only_answers_to_write_are_late(relayed: tuple[Relay, Any]) -> None:
     relay, channel = relayed
-    relay.delay_s = 0.4
+    relay.delay_s = 2
     start = time.monotonic()
     assert channel.unary_unary(METHOD + "Capabilities")(b"d") == b"d"
-    assert time.monotonic() - start < 0.3
+    assert time.monotonic() - start < 2
     assert channel.unary_unary(METHOD + "Write")(b"d") == b"d"
-    assert time.monotonic() - start >= 0.4
+    assert time.monotonic() - start >= 2
 
 
 def test_refusals_pass_with_their_details(relayed: tuple[Relay, Any]) -> None:
