@@ -70,7 +70,7 @@ def test_connections_not_as_wanted(fields: dict[str, Any], complaint: str) -> No
 
 def test_a_slower_path_is_found() -> None:
     lab = TextLab(ss=BARE)
-    step = Sockets(host="client", service="web", sack=False, timestamps=False, beside="web-alt")
+    step = Sockets(host="client", service="web", sack=False, timestamps=False, beside="web-alt", within=0.1)
     step.run(World(lab))
 
     class Slow(TextLab):
@@ -88,13 +88,13 @@ def test_a_path_that_loses_more_is_found() -> None:
             text = BARE.replace("mss:", f"retrans:0/{7 if argv[-1].endswith(':80') else 1} mss:")
             return subprocess.CompletedProcess(argv, 0, text, "")
 
-    step = Sockets(host="client", service="web", sack=False, timestamps=False, beside="web-alt")
+    step = Sockets(host="client", service="web", sack=False, timestamps=False, beside="web-alt", within=0.1)
     with pytest.raises(UnmetError, match="7 segments were repeated; with web-alt 1"):
         step.run(World(Lossy()))
 
 
 def test_no_connections_cannot_be_compared() -> None:
-    step = Sockets(host="client", service="web", connections=Bound(at_least=0), beside="web-alt")
+    step = Sockets(host="client", service="web", connections=Bound(at_least=0), beside="web-alt", within=0.1)
     with pytest.raises(UnmetError, match="no connections"):
         step.run(World(TextLab()))
 
