@@ -36,10 +36,10 @@ class Exchange:
     while they go; with `over_s` the upload is spread over that many seconds, with `pause_s` nothing is sent
     for so long in the middle of it, and with `until` more of it follows at that pace until this is set. With
     `answer` the server must send that many bytes of its own (`servers.TcpServer`) instead of the echo.
-    `keep_alive_s`: the client's kernel probes a connection that has been idle for so long, again and again; 0
-    = never. `source` is the local (address, port), 0 = any. Before it begins to read, `reads_after_s` seconds
-    pass; `receive_buffer` bytes are asked for the socket (0: what the system gives). With a key `md5`, TCP-
-    MD5 signs every segment.
+    `keep_alive_s`: the client's kernel probes a connection that has been idle for so long, again and again;
+    0 = never. `source` is the local (address, port), 0 = any. Before it begins to read, `reads_after_s`
+    seconds pass; `receive_buffer` bytes are asked for the socket (0: what the system gives). With a key
+    `md5`, TCP-MD5 signs every segment.
     """
 
     target: tuple[str, int]
