@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from controller.config import SwitchTls
 from controller.lab.model import Topology
@@ -79,13 +79,15 @@ class LabLike(Protocol):
     def reach_switch_at(self, switch: str, address: str) -> None: ...
 
 
-class Background:
-    """A step's work that goes on while later steps run. `asked_for` is set when its end is waited for."""
+Work: TypeAlias = Callable[[threading.Event], str]
+"""What a step does; the figures to show. The event is set when its end is waited for."""
 
-    def __init__(
-        self, name: str, work: Callable[[], str], *, asked_for: threading.Event | None = None
-    ) -> None:
-        self.asked_for = asked_for or threading.Event()
+
+class Background:
+    """A step's work that goes on while later steps run."""
+
+    def __init__(self, name: str, work: Work) -> None:
+        self.asked_for = threading.Event()
         self._result: str | Exception | None = None
         self._thread = threading.Thread(
             target=self._run, args=(work,), name=f"background {name}", daemon=True
@@ -107,9 +109,9 @@ class Background:
             raise self._result
         return self._result or ""
 
-    def _run(self, work: Callable[[], str]) -> None:
+    def _run(self, work: Work) -> None:
         try:
-            self._result = work()
+            self._result = work(self.asked_for)
         except Exception as error:
             self._result = error
 
@@ -178,6 +180,13 @@ class World:
     def service_host(self, name: str) -> str:
         """The host that a service belongs to."""
         return next(service.host for service in self.topology.services if service.name == name)
+
+    def carry_out(self, work: Work, background: str | None) -> str:
+        """Does a step's work, or begins it under this name in the background; the figures to show."""
+        if background is None:
+            return work(threading.Event())
+        self.background[background] = Background(background, work)
+        return f"goes on as {background}"
 
     def close(self) -> None:
         """Ends all that the steps have started, and removes its files."""

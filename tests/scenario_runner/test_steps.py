@@ -260,8 +260,9 @@ def test_names_are_set_and_missed() -> None:
 def test_background_work_is_collected() -> None:
     gate = threading.Event()
 
-    def work() -> str:
+    def work(asked_for: threading.Event) -> str:
         gate.wait(10)
+        assert asked_for.is_set()
         return "done"
 
     background = Background("work", work)
@@ -271,7 +272,7 @@ def test_background_work_is_collected() -> None:
     gate.set()
     assert background.wait(5) == "done"
 
-    def fail() -> str:
+    def fail(_: threading.Event) -> str:
         raise UnmetError("broken")
 
     with pytest.raises(UnmetError, match="broken"):

@@ -21,7 +21,7 @@ from controller.scenario.clients import (
 from controller.scenario.servers import TcpServer
 from controller.scenario.steps.base import Step
 from controller.scenario.values import Size
-from controller.scenario.world import Background, UnmetError, World
+from controller.scenario.world import UnmetError, World
 
 Seconds = Annotated[float, Field(ge=0, le=60)]
 Md5 = Annotated[str, Field(max_length=80, description="The key of TCP-MD5; empty = nothing is signed")]
@@ -120,17 +120,9 @@ class Connect(Step):
         return self
 
     def run(self, world: World) -> str:
-        if self.background is None:
-            return self._connect(world)
-        asked_for = threading.Event()
-        world.background[self.background] = Background(
-            self.background,
-            lambda: self._connect(world, until=asked_for if self.lasts else None),
-            asked_for=asked_for,
-        )
-        return f"goes on as {self.background}"
+        return world.carry_out(lambda asked_for: self._connect(world, asked_for), self.background)
 
-    def _connect(self, world: World, until: threading.Event | None = None) -> str:
+    def _connect(self, world: World, asked_for: threading.Event) -> str:
         netns = world.lab.netns(self.host)
         plan = Exchange(
             target=world.service(self.service),
@@ -145,7 +137,7 @@ class Connect(Step):
             receive_buffer=self.receive_buffer,
             reads_after_s=self.reads_after,
             md5=self.md5.encode(),
-            until=until,
+            until=asked_for if self.lasts else None,
         )
         results = many(self.connections, self.parallel, lambda _: exchange(netns, plan))
         good = [result for result in results if isinstance(result, ExchangeResult)]

@@ -15,7 +15,7 @@ from controller.scenario import tcp_options, wire
 from controller.scenario.rawport import Endpoint
 from controller.scenario.steps.base import Step
 from controller.scenario.values import Expression, evaluate, names_in
-from controller.scenario.world import Background, UnmetError, World
+from controller.scenario.world import UnmetError, World
 
 
 def _word(word: str) -> str:
@@ -166,10 +166,7 @@ class Send(Step):
             payload=self.payload.encode(),
             extensions=self.extensions,
         )
-        if self.background is None:
-            return self._send(endpoint, segment)
-        world.background[self.background] = Background(self.background, lambda: self._send(endpoint, segment))
-        return f"goes on as {self.background}"
+        return world.carry_out(lambda _: self._send(endpoint, segment), self.background)
 
     def _send(self, endpoint: Endpoint, segment: wire.Segment) -> str:
         for copy in range(self.times):

@@ -13,7 +13,7 @@ from pydantic import Field
 from controller.bench.flood import Flood, FloodPlan
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
-from controller.scenario.world import Background, UnmetError, World
+from controller.scenario.world import UnmetError, World
 
 
 class Enter(Step):
@@ -150,10 +150,7 @@ class SpoofedFlood(Step):
     background: str | None = None
 
     def run(self, world: World) -> str:
-        if self.background is None:
-            return self._send(world)
-        world.background[self.background] = Background(self.background, lambda: self._send(world))
-        return f"goes on as {self.background}"
+        return world.carry_out(lambda _: self._send(world), self.background)
 
     def _send(self, world: World) -> str:
         address, port = world.service(self.service)

@@ -20,7 +20,7 @@ from controller.config import socket_text
 from controller.lab.model import Topology
 from controller.scenario.steps.base import Step
 from controller.scenario.values import Bound
-from controller.scenario.world import Background, Program, UnmetError, World, poll
+from controller.scenario.world import Program, UnmetError, World, poll
 
 _PLACEHOLDER = re.compile(r"@\{([^}]*)\}")
 _LISTEN = "0A"  # in /proc/net/tcp
@@ -140,10 +140,7 @@ class Run(_Program):
     background: str | None = None
 
     def run(self, world: World) -> str:
-        if self.background is None:
-            return self._run(world)
-        world.background[self.background] = Background(self.background, lambda: self._run(world))
-        return f"goes on as {self.background}"
+        return world.carry_out(lambda _: self._run(world), self.background)
 
     def _run(self, world: World) -> str:
         process = world.lab.popen(
